@@ -1,0 +1,155 @@
+"""A workspace: one fsspec URI in which every table is a folder of Parquet parts.
+
+A part appears whole or not at all: it is written under a temporary name that no reader matches, then moved. Its existence
+means done. The same rows give the same bytes (fixed compression, row-group size and writer settings).
+"""
+
+import io
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dataframely as dy
+import fsspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from schemas.tables import arrow_schema
+
+ROWS_PER_GROUP = 250  # bounds what a reader must hold at once, pictures included
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The root URI of a workspace: a local path, `s3://...`, `gs://...` or `memory://...`."""
+
+    uri: str
+
+    def path(self, *names: str) -> str:
+        """URI of a file or folder below the root."""
+        return "/".join([self.uri.rstrip("/"), *names])
+
+    def table(self, *names: str) -> "Table":
+        """The table in the folder `names` (which need not exist yet)."""
+        return Table(self.path(*names))
+
+    def write_file(self, data: bytes, *names: str) -> str:
+        """Write a whole file atomically; returns its URI."""
+        uri = self.path(*names)
+        write_atomically(uri, data)
+        return uri
+
+    def read_file(self, *names: str) -> bytes:
+        """Content of a file. Raises FileNotFoundError when it does not exist."""
+        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        return filesystem.cat_file(path)
+
+    def exists(self, *names: str) -> bool:
+        """Whether a file or folder exists."""
+        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        return filesystem.exists(path)
+
+    def write_json(self, value: Any, *names: str) -> str:
+        """Write a value as indented JSON with sorted keys, atomically; returns its URI."""
+        return self.write_file((json.dumps(value, indent=2, sort_keys=True) + "\n").encode(), *names)
+
+    def read_json(self, *names: str) -> Any:
+        """Read a JSON file."""
+        return json.loads(self.read_file(*names))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A folder of Parquet parts; a part is named without its ending, e.g. `part-00000`."""
+
+    uri: str
+
+    def parts(self) -> list[str]:
+        """Names of the finished parts, sorted. Empty when the folder does not exist."""
+        filesystem, folder = fsspec.core.url_to_fs(self.uri)
+        filesystem.invalidate_cache(folder)
+        names = [path.rsplit("/", 1)[-1] for path in filesystem.glob(f"{folder}/*.parquet")]
+        return sorted(name.removesuffix(".parquet") for name in names if not name.startswith("."))
+
+    def has_part(self, name: str) -> bool:
+        """Whether this part is finished."""
+        filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
+        return filesystem.exists(path)
+
+    def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema]) -> None:
+        """Validate the rows and write them as one part, whole or not at all.
+
+        Raises:
+            dataframely.exc.ValidationError: a row breaks the schema; the message names the rule and counts the rows.
+        """
+        checked = schema.validate(rows.select(schema.column_names()), cast=True)
+        table = checked.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP, write_page_index=True)
+        write_atomically(self._part_uri(name), buffer.getbuffer())
+
+    def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+        """Rows of one part, all columns or the named ones. Raises FileNotFoundError when the part does not exist."""
+        filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
+        with filesystem.open(path, "rb") as file:
+            return _to_polars(pq.read_table(file, columns=columns))
+
+    def iter_part(self, name: str, columns: list[str] | None = None, batch_size: int = 64) -> Iterator[pl.DataFrame]:
+        """Rows of one part in batches of at most `batch_size`, so that pictures never lie in memory all at once."""
+        filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
+        with filesystem.open(path, "rb") as file:
+            for batch in pq.ParquetFile(file).iter_batches(batch_size=batch_size, columns=columns):
+                yield _to_polars(pa.Table.from_batches([batch]))
+
+    def read(self, columns: list[str] | None = None, parts: list[str] | None = None) -> pl.DataFrame:
+        """Rows of all parts (or the named ones) in part order. For columns that fit in memory: leave pictures out.
+
+        Raises:
+            FileNotFoundError: the table has no parts.
+        """
+        names = self.parts() if parts is None else parts
+        if not names:
+            raise FileNotFoundError(f"table {self.uri} has no parts: run the stage that writes it first")
+        return pl.concat([self.read_part(name, columns) for name in names])
+
+    def count(self, parts: list[str] | None = None) -> int:
+        """Number of rows, read from the Parquet footers alone."""
+        filesystem, folder = fsspec.core.url_to_fs(self.uri)
+        total = 0
+        for name in self.parts() if parts is None else parts:
+            with filesystem.open(f"{folder}/{name}.parquet", "rb") as file:
+                total += pq.ParquetFile(file).metadata.num_rows
+        return total
+
+    def remove_part(self, name: str) -> None:
+        """Remove a finished part."""
+        filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
+        filesystem.rm_file(path)
+
+    def _part_uri(self, name: str) -> str:
+        return f"{self.uri}/{name}.parquet"
+
+
+def write_atomically(uri: str, data: bytes | memoryview) -> None:
+    """Write a file under a hidden temporary name beside its target, then move it there."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    folder, name = path.rsplit("/", 1)
+    filesystem.makedirs(folder, exist_ok=True)
+    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
+    try:
+        with filesystem.open(temporary, "wb") as file:
+            file.write(data)
+        filesystem.mv(temporary, path)
+    except BaseException:
+        if filesystem.exists(temporary):
+            filesystem.rm_file(temporary)
+        raise
+
+
+def _to_polars(table: pa.Table) -> pl.DataFrame:
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame

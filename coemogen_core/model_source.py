@@ -1,0 +1,37 @@
+"""The identity of a pretrained model: what a recipe hashes, so that two machines agree whatever the path."""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+
+def fingerprint(model: str, revision: str | None = None) -> str:
+    """Identity of a model.
+
+    Args:
+        model: folder of a saved model, or a hub id such as `openai/clip-vit-large-patch14`.
+        revision: commit of a hub model; a branch name would not pin the answer, so pass the commit for results that must last.
+
+    Returns:
+        `sha256:<16 hex digits>` over names and contents of a local folder's files, or `<hub id>@<revision>`.
+
+    Raises:
+        FileNotFoundError: the text looks like a path (starts with `/`, `.` or `~`) but no such folder exists.
+    """
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        return _folder_fingerprint(str(folder.resolve()))
+    if model.startswith(("/", ".", "~")):
+        raise FileNotFoundError(f"model folder {model} does not exist: give the folder of a saved model or a hub id")
+    return f"{model}@{revision or 'main'}"
+
+
+@cache
+def _folder_fingerprint(folder: str) -> str:
+    digest = hashlib.sha256()
+    root = Path(folder)
+    for file in sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+        with file.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return f"sha256:{digest.hexdigest()[:16]}"

@@ -1,0 +1,48 @@
+"""What a stage reports: counts and times, per part and for the whole stage."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PartOutcome(BaseModel):
+    """What became of one part in one stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    part: str = Field(description="name of the part")
+    rows: int = Field(ge=0, description="rows that the finished part holds")
+    dropped: int = Field(default=0, ge=0, description="rows that were rejected or failed, each listed with its reason in a table")
+    reused: bool = Field(default=False, description="the part was there already and nothing was computed")
+    seconds: float = Field(default=0.0, ge=0, description="wall-clock time")
+
+
+class StageOutcome(BaseModel):
+    """What became of one stage of a flow: its parts added up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str = Field(description="name of the stage, e.g. build-emoset/caption")
+    parts: int = Field(ge=0, description="number of parts")
+    reused_parts: int = Field(ge=0, description="parts that were there already")
+    rows: int = Field(ge=0, description="rows in all parts")
+    dropped: int = Field(ge=0, description="rows rejected or failed")
+    seconds: float = Field(ge=0, description="wall-clock time of the stage")
+
+    @property
+    def recomputed_nothing(self) -> bool:
+        """Whether every part was there already."""
+        return self.parts == self.reused_parts
+
+    @classmethod
+    def of(cls, stage: str, parts: Iterable[PartOutcome], seconds: float) -> "StageOutcome":
+        """Add up the parts of a stage."""
+        outcomes = list(parts)
+        return cls(
+            stage=stage,
+            parts=len(outcomes),
+            reused_parts=sum(outcome.reused for outcome in outcomes),
+            rows=sum(outcome.rows for outcome in outcomes),
+            dropped=sum(outcome.dropped for outcome in outcomes),
+            seconds=seconds,
+        )

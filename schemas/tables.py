@@ -1,0 +1,164 @@
+"""What a row of every table of a workspace looks like: column types, keys and value ranges.
+
+Each schema is a dataframely schema, so a frame is validated by `SCHEMA.validate(frame)`. What lies on disk is Parquet with
+plain Arrow types (`arrow_schema`), readable as it is by polars, pyarrow, DuckDB and Hugging Face `datasets`; a column named
+`image` carries the `datasets.Image` feature.
+"""
+
+import json
+
+import dataframely as dy
+import polars as pl
+import pyarrow as pa
+
+EMOTION_NAMES = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
+SHA256_PATTERN = "^[0-9a-f]{64}$"
+SPLITS = ("train", "val", "test")
+
+
+class Float16(dy.Float32):
+    """A column of half-precision floats (dataframely itself stops at single precision)."""
+
+    @property
+    def dtype(self) -> pl.DataType:
+        """The polars type."""
+        return pl.Float16()
+
+
+def _image_id() -> dy.String:
+    return dy.String(primary_key=True, regex=SHA256_PATTERN)
+
+
+def _emotion(*, nullable: bool) -> dy.String:
+    return dy.String(nullable=nullable, check=lambda column: column.is_in(EMOTION_NAMES))
+
+
+class Images(dy.Schema):
+    """`images/<source>`: one accepted picture."""
+
+    image_id = _image_id()  # SHA-256 of `image.bytes`
+    image = dy.Struct({"bytes": dy.Binary(nullable=False), "path": dy.String(nullable=False)}, nullable=False)
+    width = dy.Int32(min=1, nullable=False)
+    height = dy.Int32(min=1, nullable=False)
+    label = _emotion(nullable=True)
+    split = dy.String(nullable=True, check=lambda column: column.is_in(SPLITS))
+    artist = dy.String(nullable=True)
+    style = dy.String(nullable=True)
+    genre = dy.String(nullable=True)
+    licence = dy.String(nullable=True)
+    attributes = dy.String(nullable=True)  # the source's own annotation of this picture, as JSON
+
+
+class Rejected(dy.Schema):
+    """`rejected/<source>`: one file that could not become an image row."""
+
+    path = dy.String(primary_key=True)
+    reason = dy.String(nullable=False)  # short and countable: "truncated", "not an image", ...
+    detail = dy.String(nullable=False)  # the decoder's own words, and the remedy where there is one
+
+
+class EmotionScores(dy.Schema):
+    """`emotion_scores/<source>/<classifier>`: calibrated class probabilities of one picture."""
+
+    image_id = _image_id()
+    probabilities = dy.Array(dy.Float32(min=0.0, max=1.0), 8, nullable=False)  # in the order of EMOTIONS
+    label = _emotion(nullable=False)
+    confidence = dy.Float32(min=0.0, max=1.0, nullable=False)  # the largest of the probabilities
+
+
+class Captions(dy.Schema):
+    """`captions/<source>`: one attempt to caption one picture."""
+
+    image_id = _image_id()
+    recipe_id = dy.String(primary_key=True)
+    attempt = dy.Int32(primary_key=True, min=1)
+    caption = dy.String(nullable=True)  # null exactly when `error` is set
+    emotion_prior = _emotion(nullable=True)
+    prompt_id = dy.String(nullable=False)
+    model = dy.String(nullable=False)
+    prompt_tokens = dy.Int32(nullable=True, min=0)
+    completion_tokens = dy.Int32(nullable=True, min=0)
+    latency_s = dy.Float32(nullable=True, min=0.0)  # measured: the one column two equal runs may differ in
+    finish_reason = dy.String(nullable=True)
+    error = dy.String(nullable=True)
+
+    @dy.rule()
+    def caption_or_error() -> pl.Expr:
+        """Either a caption or the reason for its absence."""
+        return pl.col("caption").is_null() != pl.col("error").is_null()
+
+
+class Alignment(dy.Schema):
+    """`alignment/<source>/<encoder>`: CLIP similarity of one caption to its picture."""
+
+    image_id = _image_id()
+    recipe_id = dy.String(primary_key=True)  # of the caption
+    similarity = dy.Float32(min=-1.001, max=1.001, nullable=False)  # cosine
+
+
+class Curated(dy.Schema):
+    """`curated/<dataset>/<version>`: a published row."""
+
+    image_id = _image_id()
+    image = dy.Struct({"bytes": dy.Binary(nullable=False), "path": dy.String(nullable=False)}, nullable=False)
+    width = dy.Int32(min=1, nullable=False)
+    height = dy.Int32(min=1, nullable=False)
+    label = _emotion(nullable=False)
+    confidence = dy.Float32(min=0.0, max=1.0, nullable=True)  # null where a person gave the label
+    caption = dy.String(nullable=False)
+    similarity = dy.Float32(min=-1.001, max=1.001, nullable=False)
+    split = dy.String(nullable=True, check=lambda column: column.is_in(SPLITS))
+    artist = dy.String(nullable=True)
+    style = dy.String(nullable=True)
+    genre = dy.String(nullable=True)
+    licence = dy.String(nullable=True)
+
+
+class Decisions(dy.Schema):
+    """`decisions/<dataset>/<version>`: why a candidate was kept or dropped; every candidate has one row."""
+
+    image_id = _image_id()
+    kept = dy.Bool(nullable=False)
+    reason = dy.String(nullable=False)  # "kept", "low confidence", "emotion not collected", "no caption", "low alignment", ...
+    label = _emotion(nullable=True)
+    confidence = dy.Float32(nullable=True)
+    caption = dy.String(nullable=True)
+    similarity = dy.Float32(nullable=True)
+
+
+class Samples(dy.Schema):
+    """`runs/<run_id>/samples/<method>`: one generated picture (PNG)."""
+
+    emotion = dy.String(primary_key=True, check=lambda column: column.is_in(EMOTION_NAMES))
+    index = dy.Int32(primary_key=True, min=0)
+    seed = dy.Int64(nullable=False)
+    image = dy.Struct({"bytes": dy.Binary(nullable=False), "path": dy.String(nullable=False)}, nullable=False)
+
+
+def embeddings_schema(dim: int) -> type[dy.Schema]:
+    """`embeddings/<source>/<encoder>`: one unit-length vector of `dim` half-precision numbers."""
+
+    class Embeddings(dy.Schema):
+        image_id = _image_id()
+        embedding = dy.Array(Float16(), dim, nullable=False)
+
+    return Embeddings
+
+
+def arrow_schema(schema: type[dy.Schema]) -> pa.Schema:
+    """The schema on disk: 32-bit string and binary offsets, and the `datasets.Image` feature for the column `image`."""
+    wide = schema.create_empty().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    fields = [pa.field(field.name, _narrow(field.type)) for field in wide]
+    features = {"image": {"_type": "Image"}} if "image" in wide.names else {}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})} if features else None
+    return pa.schema(fields, metadata=metadata)
+
+
+def _narrow(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(child.name, _narrow(child.type)) for child in kind])
+    return kind
