@@ -5,10 +5,12 @@ The order is the class order of EmoSet and of EmoGen's released classifier; ever
 
 from typing import Literal, get_args
 
-Emotion = Literal["amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness"]
+from schemas.emotion_names import EMOTION_NAMES, EmotionName
+
+Emotion = EmotionName
 Polarity = Literal["positive", "negative"]
 
-EMOTIONS: tuple[Emotion, ...] = get_args(Emotion)
+EMOTIONS: tuple[Emotion, ...] = EMOTION_NAMES
 POLARITIES: tuple[Polarity, ...] = get_args(Polarity)
 POSITIVE: tuple[Emotion, ...] = EMOTIONS[:4]
 NEGATIVE: tuple[Emotion, ...] = EMOTIONS[4:]

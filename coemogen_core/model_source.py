@@ -3,6 +3,31 @@
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import Annotated, get_args
+
+from pydantic import AfterValidator
+
+from coemogen_core.lab import LabModel, models_folder
+
+LAB_PREFIX = "lab:"
+
+
+def locate(model: str) -> str:
+    """Turn `lab:clip` and the like into the folder of that model in this installation; anything else passes unchanged.
+
+    Raises:
+        ValueError: the lab has no such model; the message lists those it has.
+    """
+    if not model.startswith(LAB_PREFIX):
+        return model
+    for name in get_args(LabModel):
+        if name == model.removeprefix(LAB_PREFIX):
+            return str(models_folder(name))
+    raise ValueError(f"{model!r} is not a model of the lab: {', '.join(LAB_PREFIX + name for name in get_args(LabModel))}")
+
+
+ModelName = Annotated[str, AfterValidator(locate)]
+"""A model in a recipe: a folder, a hub id, or `lab:<name>` for one that comes with the package."""
 
 
 def fingerprint(model: str, revision: str | None = None) -> str:

@@ -46,3 +46,25 @@ class StageOutcome(BaseModel):
             dropped=sum(outcome.dropped for outcome in outcomes),
             seconds=seconds,
         )
+
+
+class CorpusOutcome(BaseModel):
+    """What a corpus flow made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field(description="name of the dataset")
+    version: str = Field(description="version of its decisions")
+    stages: list[StageOutcome] = Field(description="every stage in order")
+
+
+class RunOutcome(BaseModel):
+    """What train-and-eval made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str = Field(description="folder below runs/ that holds samples, metrics.json and report.html")
+    model_run_id: str = Field(description="folder below runs/ that holds the trained model")
+    report: str = Field(description="URI of the report")
+    metrics: str = Field(description="URI of metrics.json")
+    stages: list[StageOutcome] = Field(description="every stage in order")

@@ -52,6 +52,15 @@ class Workspace:
         filesystem, path = fsspec.core.url_to_fs(self.path(*names))
         return filesystem.exists(path)
 
+    def list_files(self, *names: str) -> list[str]:
+        """Names of the files in a folder, sorted, hidden ones left out. Empty when the folder does not exist."""
+        filesystem, folder = fsspec.core.url_to_fs(self.path(*names))
+        filesystem.invalidate_cache(folder)
+        if not filesystem.exists(folder):
+            return []
+        found = (entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(folder, detail=True) if entry["type"] == "file")
+        return sorted(name for name in found if not name.startswith("."))
+
     def write_json(self, value: Any, *names: str) -> str:
         """Write a value as indented JSON with sorted keys, atomically; returns its URI."""
         return self.write_file((json.dumps(value, indent=2, sort_keys=True) + "\n").encode(), *names)

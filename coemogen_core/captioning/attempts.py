@@ -1,0 +1,80 @@
+"""The captions table as a list of attempts: what was tried, what became of it, and what is due.
+
+Chunks are named `<image part>.<caption recipe id>.<sequence number>` and appended in order; nothing is ever rewritten.
+"""
+
+import polars as pl
+
+from coemogen_core.captioning.failure import is_final
+from coemogen_core.captioning.recipe import CaptionRecipe
+from coemogen_core.data.workspace import Workspace
+from schemas.tables import Captions
+
+HISTORY_COLUMNS = ["image_id", "attempt", "emotion_prior", "caption", "error"]
+"""What `attempts_of` needs to know of an attempt."""
+
+
+def chunk_name(part: str, recipe_id: str, sequence: int) -> str:
+    """Name of a part of the captions table."""
+    return f"{part}.{recipe_id}.{sequence:03d}"
+
+
+def chunk_names(workspace: Workspace, source: str, part: str, recipe_id: str) -> list[str]:
+    """Finished chunks of one image part and recipe, in the order in which they were written."""
+    beginning = f"{part}.{recipe_id}."
+    names = [name for name in workspace.table("captions", source).parts() if name.startswith(beginning)]
+    return sorted(names, key=lambda name: int(name.removeprefix(beginning)))
+
+
+def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str, columns: list[str] | None = None) -> pl.DataFrame:
+    """All attempts of one image part and recipe (schema `Captions`, or the named columns), oldest first; empty before the first."""
+    names = chunk_names(workspace, source, part, recipe_id)
+    if not names:
+        return Captions.create_empty().select(columns or Captions.column_names())
+    return workspace.table("captions", source).read(columns, names)
+
+
+def attempts_of(wanted: pl.DataFrame, attempts: pl.DataFrame, recipe: CaptionRecipe) -> pl.DataFrame:
+    """What became of each wanted picture so far.
+
+    Attempts that were given another emotion as prior answer another question: they only count for the number of the next attempt.
+
+    Args:
+        wanted: columns `image_id, emotion_prior`.
+        attempts: columns `image_id, attempt, emotion_prior, caption, error`.
+        recipe: decides whether a failure is worth another attempt.
+
+    Returns:
+        `wanted` in its order, with `tried` (attempts with this prior), `last_attempt` (number of the latest of all, 0 = none),
+        `captioned` and `final` (captioned, or failed in a way that would repeat itself).
+    """
+    finality = pl.col("error").map_elements(lambda error: is_final(error, deterministic=recipe.deterministic), return_dtype=pl.Boolean)
+    numbers = attempts.group_by("image_id").agg(last_attempt=pl.col("attempt").max())
+    same_prior = attempts.group_by("image_id", "emotion_prior").agg(
+        tried=pl.len(), captioned=pl.col("caption").is_not_null().any(), failed_for_good=finality.fill_null(False).any()
+    )
+    return (
+        wanted.join(numbers, on="image_id", how="left", maintain_order="left")
+        .join(same_prior, on=["image_id", "emotion_prior"], how="left", nulls_equal=True, maintain_order="left")
+        .with_columns(pl.col("tried", "last_attempt").fill_null(0), pl.col("captioned", "failed_for_good").fill_null(False))
+        .with_columns(final=pl.col("captioned") | pl.col("failed_for_good"))
+        .drop("failed_for_good")
+    )
+
+
+def due_now(history: pl.DataFrame, max_attempts: int) -> pl.DataFrame:
+    """Pictures to caption in this run: of those not settled, the ones with the fewest attempts.
+
+    One round a run: what was never tried comes first, and a failure is tried again only by a run that finds nothing newer.
+    So a run that was killed and its resumption make the same rows as a run that was not.
+
+    Args:
+        history: from `attempts_of`.
+        max_attempts: a picture that was tried so often is left alone.
+
+    Returns:
+        Columns `image_id, emotion_prior, attempt` (the number that the new attempt gets), in order.
+    """
+    unsettled = history.filter(~pl.col("final") & (pl.col("tried") < max_attempts))
+    fewest = unsettled.filter(pl.col("tried") == pl.col("tried").min())
+    return fewest.select("image_id", "emotion_prior", attempt=pl.col("last_attempt") + 1)

@@ -1,0 +1,62 @@
+"""What every captioner does: a stream of chunks of requests in, their answers out, in the same order."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionRequest:
+    """One picture to caption; the text may stand before the picture, after it, or on both sides."""
+
+    image_id: str
+    image: bytes  # an encoded picture, as the images table holds it
+    text_before: str
+    text_after: str
+    seed: int  # of this attempt's sampling; without effect on a greedy recipe
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionAnswer:
+    """What became of one request: the model's raw text, or an error (`failure.py`)."""
+
+    image_id: str
+    text: str | None = None
+    error: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    latency_s: float | None = None
+    finish_reason: str | None = None
+
+
+class CaptionBackend(Protocol):
+    """A captioner."""
+
+    def answer(self, chunks: Iterable[list[CaptionRequest]]) -> Iterator[list[CaptionAnswer]]:
+        """Answer a stream of chunks: one list per chunk, one answer per request, both in order.
+
+        A request that fails becomes an answer with an error. Chunks are pulled only a little ahead of the answers, so that a long
+        stream needs little memory, and no batch spans two chunks, so that an answer depends on its own chunk alone.
+        """
+        ...
+
+
+def open_backend(recipe: CaptionRecipe, settings: LocalSettings | ServerSettings) -> CaptionBackend:
+    """The captioner that the settings ask for. A local model is loaded once per process."""
+    # Imported here: one of the two needs torch and seconds, the other neither.
+    if isinstance(settings, LocalSettings):
+        from coemogen_core.captioning.local_backend import LocalBackend
+
+        return LocalBackend(recipe, settings)
+    from coemogen_core.captioning.server_backend import ServerBackend
+
+    return ServerBackend(recipe, settings)
+
+
+def content_parts(request: CaptionRequest, image_part: dict[str, object]) -> list[dict[str, object]]:
+    """Content of the user's message in the chat format that servers and transformers share."""
+    before: list[dict[str, object]] = [{"type": "text", "text": request.text_before}] if request.text_before else []
+    after: list[dict[str, object]] = [{"type": "text", "text": request.text_after}] if request.text_after else []
+    return [*before, image_part, *after]

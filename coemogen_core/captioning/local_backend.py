@@ -1,0 +1,180 @@
+"""Captions from a model in this process: any image-text-to-text model of transformers with a chat template."""
+
+import math
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers.utils import logging as transformers_logging
+
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, content_parts
+from coemogen_core.captioning.failure import failure
+from coemogen_core.captioning.picture import bounded_picture
+from coemogen_core.captioning.read_ahead import read_ahead
+from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
+from coemogen_core.data.decode import UnreadableImage
+
+BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCaptioner:
+    """A model in evaluation mode with its processor, and the tokens that end an answer."""
+
+    model: Any
+    processor: Any
+    device: torch.device
+    end_tokens: tuple[int, ...]
+    turn: threading.Lock = field(default_factory=threading.Lock)  # parts captioned by several threads take turns at the processor cores
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    requests: list[CaptionRequest]
+    readable: list[CaptionRequest]
+    inputs: Any  # the processor's output for the readable ones; None when there are none
+    errors: dict[str, str]
+    ends_chunk: bool
+
+
+@cache
+def load_captioner(model: str, revision: str | None, precision: str, device: str) -> LoadedCaptioner:
+    """Load a captioner, once per process.
+
+    Args:
+        model: folder of a saved model or hub id.
+        revision: commit of a hub model.
+        precision: "float32", "bfloat16" or "float16".
+        device: "auto" (GPU when there is one), "cpu", "mps", "cuda" or "cuda:N".
+
+    Raises:
+        OSError: there is no such model.
+        ValueError: its processor has no chat template.
+    """
+    target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    # The Pillow path everywhere: the same pixels with and without torchvision.
+    processor = AutoProcessor.from_pretrained(model, revision=revision, backend="pil")
+    if not getattr(processor, "chat_template", None):
+        raise ValueError(f"the processor of {model} has no chat template: use a model that was tuned for chat")
+    processor.tokenizer.padding_side = "left"  # generation continues at the right end
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        network = AutoModelForImageTextToText.from_pretrained(model, revision=revision, dtype=getattr(torch, precision))
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
+    ends = network.generation_config.eos_token_id
+    end_tokens = tuple(ends) if isinstance(ends, list | tuple) else (() if ends is None else (ends,))
+    return LoadedCaptioner(network.to(target).eval(), processor, target, end_tokens)
+
+
+class LocalBackend:
+    """Batched generation with left padding; pictures are decoded and processed in a thread while the model works."""
+
+    def __init__(self, recipe: CaptionRecipe, settings: LocalSettings) -> None:
+        self._recipe = recipe
+        self._batch_size = settings.batch_size
+        self._captioner = load_captioner(recipe.model, recipe.revision, recipe.precision, settings.device)
+        self._generation = self._generation_config()
+
+    def answer(self, chunks: Iterable[list[CaptionRequest]]) -> Iterator[list[CaptionAnswer]]:
+        """See `CaptionBackend.answer`. Batches divide a chunk evenly; a picture that cannot be decoded is an error, the rest go on."""
+        answers: list[CaptionAnswer] = []
+        for batch in read_ahead(self._prepared(chunks), BATCHES_AHEAD):
+            answers += self._answer_batch(batch)
+            if batch.ends_chunk:
+                yield answers
+                answers = []
+
+    def _prepared(self, chunks: Iterable[list[CaptionRequest]]) -> Iterator[_Batch]:
+        for chunk in chunks:
+            size = math.ceil(len(chunk) / math.ceil(len(chunk) / self._batch_size))
+            for start in range(0, len(chunk), size):
+                yield self._prepare(chunk[start : start + size], ends_chunk=start + size >= len(chunk))
+
+    def _prepare(self, requests: list[CaptionRequest], *, ends_chunk: bool) -> _Batch:
+        pictures: dict[str, Image.Image] = {}
+        errors: dict[str, str] = {}
+        for request in requests:
+            try:
+                pictures[request.image_id] = bounded_picture(request.image, self._recipe.max_pixels)
+            except UnreadableImage as error:
+                errors[request.image_id] = failure("unreadable image", str(error))
+        readable = [request for request in requests if request.image_id in pictures]
+        inputs = None
+        if readable:
+            images = [[pictures[request.image_id]] for request in readable]
+            inputs = self._captioner.processor(
+                text=[self._chat_text(request) for request in readable], images=images, padding=True, return_tensors="pt"
+            )
+        return _Batch(requests, readable, inputs, errors, ends_chunk)
+
+    def _chat_text(self, request: CaptionRequest) -> str:
+        message = {"role": "user", "content": content_parts(request, {"type": "image"})}
+        return self._captioner.processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
+
+    def _answer_batch(self, batch: _Batch) -> list[CaptionAnswer]:
+        made = {answer.image_id: answer for answer in self._generate(batch)} if batch.readable else {}
+        failed = {image_id: CaptionAnswer(image_id, error=error) for image_id, error in batch.errors.items()}
+        return [(made | failed)[request.image_id] for request in batch.requests]
+
+    def _generate(self, batch: _Batch) -> list[CaptionAnswer]:
+        captioner = self._captioner
+        inputs = batch.inputs.to(captioner.device, captioner.model.dtype)
+        with captioner.turn:
+            started = time.perf_counter()
+            tokens = self._generate_tokens(inputs, batch.readable[0].seed)
+            new_tokens = tokens[:, inputs["input_ids"].shape[1] :].cpu()
+            seconds = time.perf_counter() - started
+        texts = captioner.processor.batch_decode(new_tokens, skip_special_tokens=True)
+        prompt_tokens = inputs["attention_mask"].sum(dim=1).tolist()
+        answers = []
+        for request, text, row, prompt_length in zip(batch.readable, texts, new_tokens, prompt_tokens, strict=True):
+            length, ended = self._answer_length(row)
+            answers.append(
+                CaptionAnswer(
+                    request.image_id,
+                    text=text,
+                    prompt_tokens=prompt_length,
+                    completion_tokens=length,
+                    latency_s=seconds,
+                    finish_reason="stop" if ended else "length",
+                )
+            )
+        return answers
+
+    def _generate_tokens(self, inputs: Any, seed: int) -> torch.Tensor:
+        captioner = self._captioner
+        devices = [captioner.device] if captioner.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            return captioner.model.generate(**inputs, generation_config=self._generation)
+
+    def _answer_length(self, tokens: torch.Tensor) -> tuple[int, bool]:
+        """Number of generated tokens, the end token included, and whether there was one (the rest of the row is padding)."""
+        ends = torch.isin(tokens, torch.tensor(self._captioner.end_tokens, dtype=tokens.dtype)).nonzero()
+        return (int(ends[0]) + 1, True) if len(ends) else (len(tokens), False)
+
+    def _generation_config(self) -> GenerationConfig:
+        """The recipe's own settings only: a model's shipped defaults (top-p, repetition penalty) would change answers behind its back."""
+        shipped = self._captioner.model.generation_config
+        sampling = {} if self._recipe.deterministic else {"temperature": self._recipe.temperature}
+        pad = shipped.pad_token_id if shipped.pad_token_id is not None else self._captioner.processor.tokenizer.pad_token_id
+        return GenerationConfig(
+            max_new_tokens=self._recipe.max_new_tokens,
+            do_sample=not self._recipe.deterministic,
+            num_beams=1,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            **({"top_k": 0, "top_p": 1.0} | sampling if sampling else {}),
+            pad_token_id=pad if pad is not None else (self._captioner.end_tokens or (0,))[0],
+            bos_token_id=shipped.bos_token_id,
+            eos_token_id=list(self._captioner.end_tokens) or None,
+        )

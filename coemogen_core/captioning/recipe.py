@@ -1,0 +1,94 @@
+"""What decides a caption (the recipe) and what only decides how it is obtained (the backend's settings)."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from coemogen_core.captioning.prompt import load_prompt
+from coemogen_core.model_source import fingerprint
+from coemogen_core.recipe import recipe_id
+
+BackendName = Literal["local", "server"]
+
+
+class CaptionRecipe(BaseModel):
+    """Everything that could change a caption. Batch size, endpoint and concurrency are no part of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        min_length=1, description="local: folder of a saved model or a hub id; server: the name under which it serves the model"
+    )
+    revision: str | None = Field(default=None, description="commit of the model; for a server, as told by whoever runs it")
+    prompt_id: str = Field(default="prior-short.v1", description="name and version of a file in coemogen_core/captioning/prompts")
+    image_first: bool = Field(
+        default=True,
+        description="picture before the whole text, as most models were trained; off: between the fixed text and the emotion, so that a "
+        "server's prefix cache can reuse the fixed text",
+    )
+    max_new_tokens: int = Field(default=64, ge=1, le=4096, description="longest answer in tokens")
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0, description="0 is greedy: the likeliest word each time")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="seed of the sampling; without effect at temperature 0")
+    max_pixels: int = Field(
+        default=768 * 768, ge=28 * 28, description="larger pictures are reduced to this area before the model sees them"
+    )
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="number format of the model's weights (local)"
+    )
+
+    @field_validator("prompt_id")
+    @classmethod
+    def _prompt_exists(cls, prompt_id: str) -> str:
+        load_prompt(prompt_id)
+        return prompt_id
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether the same request gets the same answer again."""
+        return self.temperature == 0.0
+
+    def model_identity(self, backend: BackendName) -> str:
+        """What the `model` column says: a fingerprint of the weights (local) or `<served name>@<revision>` (server)."""
+        if backend == "local":
+            return fingerprint(self.model, self.revision)
+        return f"{self.model}@{self.revision or 'as served'}"
+
+    def recipe_id(self, backend: BackendName) -> str:
+        """Recipe id of the captions that this recipe makes with a backend.
+
+        Raises:
+            FileNotFoundError: the local model's folder does not exist.
+        """
+        fields = self.model_dump(mode="json", exclude={"model", "revision"})
+        prompt = load_prompt(self.prompt_id).model_dump(mode="json")
+        return recipe_id("caption", {**fields, "prompt": prompt, "model": self.model_identity(backend), "backend": backend})
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_attempts: int = Field(default=5, ge=1, description="a picture that failed so often is left alone; one attempt a run")
+
+
+class LocalSettings(_Settings):
+    """The captioner runs in this process (transformers)."""
+
+    backend: Literal["local"] = "local"
+    batch_size: int = Field(default=50, ge=1, description="pictures per forward pass; less when a large model runs out of memory")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto takes the GPU when there is one")
+
+
+class ServerSettings(_Settings):
+    """The captioner is an OpenAI-compatible chat server with images, e.g. `vllm serve`."""
+
+    backend: Literal["server"] = "server"
+    endpoint: str = Field(
+        default="http://127.0.0.1:8000/v1", pattern=r"^https?://", description="base URL of the API, with its version: http://host:port/v1"
+    )
+    concurrency: int = Field(default=32, ge=1, le=1000, description="requests in flight at once")
+    timeout_s: float = Field(default=120.0, gt=0, description="longest silence of the server within one request, in seconds")
+    max_retries: int = Field(default=5, ge=0, description="repetitions of one request after 429, 5xx, a timeout or a disconnect")
+    api_key_variable: str = Field(default="OPENAI_API_KEY", description="environment variable with the key; most own servers need none")
+
+
+BackendSettings = Annotated[LocalSettings | ServerSettings, Field(discriminator="backend")]

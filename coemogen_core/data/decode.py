@@ -1,0 +1,181 @@
+"""Safe decoding of pictures from anywhere: everything comes out as an upright RGB image, or as one countable reason why not.
+
+Only six common formats are tried, so that no exotic decoder ever runs on foreign bytes, and the size that a header claims is
+checked before a pixel is allocated. Pillow's `LOAD_TRUNCATED_IMAGES` stays off: half a picture is no picture.
+"""
+
+import io
+import threading
+from contextlib import nullcontext
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+DECODER_VERSION = 1
+"""Part of every ingest recipe: raise it when another set of files is accepted or a picture decodes differently."""
+
+_PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin, TiffImagePlugin)  # registered by their import
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 100_000_000
+LARGE_PIXELS = 16_000_000
+STRIP_PIXELS = 4_000_000
+EXIF_ORIENTATION = 0x0112
+
+_one_large_picture = threading.Lock()  # threads decode in parallel, but never two pictures that take hundreds of MiB each
+
+
+class UnreadableImage(ValueError):  # noqa: N818 (what is wrong is the picture)
+    """Bytes that are no usable picture.
+
+    Attributes:
+        reason: short and countable: "empty file", "not an image", "truncated", "corrupt", "too many pixels",
+            "unsupported colours", "out of memory".
+        detail: the decoder's own words and the remedy.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode a whole picture.
+
+    EXIF orientation is applied, transparency is laid on white, CMYK, palette, grey and 16-bit pictures become 8-bit RGB; of an
+    animation the first frame is taken. Colour profiles are ignored.
+
+    Args:
+        data: the file's bytes: JPEG, PNG, WebP, GIF, BMP or TIFF, whatever its name says.
+        max_pixels: pictures whose header claims more (width x height) are refused unread.
+
+    Returns:
+        A picture in mode "RGB", fully loaded.
+
+    Raises:
+        UnreadableImage: with a reason to count and a detail to read.
+    """
+    if not data:
+        raise UnreadableImage("empty file", "the file has no bytes; fetch it again or remove it")
+    try:
+        with _open(data) as image:
+            _check_size(image, max_pixels)
+            with _one_large_picture if image.width * image.height > LARGE_PIXELS else nullcontext():
+                picture = _upright(_to_rgb(_load(image)), _orientation(image))
+                picture.info = {}  # an orientation left in the metadata would be applied a second time further on
+                return picture
+    except UnreadableImage:
+        raise
+    except MemoryError as error:
+        raise UnreadableImage("out of memory", "decoding takes more memory than there is; reduce the picture or remove it") from error
+    except Exception as error:  # a decoder fed with hostile bytes raises almost anything
+        raise UnreadableImage("corrupt", f"{_describe(error)}; fetch the file again or remove it") from error
+
+
+def _open(data: bytes) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        if _known_signature(data):
+            raise UnreadableImage(
+                "corrupt", "the file starts like a picture, but its header is broken; fetch it again or remove it"
+            ) from error
+        start = data[:8].hex(" ")
+        raise UnreadableImage("not an image", f"no {', '.join(FORMATS)} file: it starts with {start}; convert or remove it") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnreadableImage("too many pixels", f"{error}; reduce the picture or remove it") from error
+
+
+def _known_signature(data: bytes) -> bool:
+    starts = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\x00", b"MM\x00*")
+    return data.startswith(starts) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+
+
+def _check_size(image: Image.Image, max_pixels: int) -> None:
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        claim = f"{image.width} x {image.height} = {pixels:,} pixels, allowed are {max_pixels:,}"
+        raise UnreadableImage("too many pixels", f"{claim}; reduce the picture or remove it")
+
+
+def _load(image: Image.Image) -> Image.Image:
+    try:
+        image.load()
+    except (OSError, SyntaxError, EOFError) as error:
+        reason = "truncated" if isinstance(error, EOFError) or "truncated" in str(error).lower() else "corrupt"
+        raise UnreadableImage(reason, f"{_describe(error)}; fetch the file again or remove it") from error
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Strip by strip, so that a large picture is never held a third time."""
+    if image.mode == "RGB" and not image.has_transparency_data:
+        return image
+    unit_range = image.mode == "F" and _lies_in_unit_range(image)
+    canvas = Image.new("RGB", image.size, "white")
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if image.mode.startswith("I") or image.mode == "F":
+            canvas.paste(_eight_bit(strip, unit_range), (0, top))
+        elif image.has_transparency_data:
+            layer = strip.convert("RGBA")
+            canvas.paste(layer, (0, top), mask=layer)
+        else:
+            canvas.paste(_opaque_rgb(strip), (0, top))
+    return canvas
+
+
+def _opaque_rgb(image: Image.Image) -> Image.Image:
+    try:
+        return image.convert("RGB")
+    except ValueError as error:
+        raise UnreadableImage("unsupported colours", f"mode {image.mode}: {error}; convert the picture to RGB") from error
+
+
+def _eight_bit(image: Image.Image, unit_range: bool) -> Image.Image:
+    """Grey pictures of more than 8 bits: integers are read as 16 bits wide, floats as [0, 1] where all lie there, or else as [0, 255]."""
+    values = np.nan_to_num(np.asarray(image))
+    if image.mode != "F":
+        values = np.clip(values, 0, 65535) // 256
+    elif unit_range:
+        values = values * 255
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+
+
+def _lies_in_unit_range(image: Image.Image) -> bool:
+    values = np.asarray(image)
+    return bool(np.nanmin(values) >= 0 and np.nanmax(values) <= 1)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(EXIF_ORIENTATION, 1))
+    except Exception:  # broken metadata beside a whole picture: take the picture as it lies
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    method = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _describe(error: Exception) -> str:
+    return str(error) or type(error).__name__

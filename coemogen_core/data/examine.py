@@ -1,0 +1,101 @@
+"""Reads the files of one part: every picture is fetched, joined with its annotation, decoded and hashed, or rejected with a reason."""
+
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from coemogen_core.data.decode import UnreadableImage, decode_image
+from coemogen_core.data.part_plan import PartPlan
+from coemogen_core.data.readers.reader import SourceReader
+from coemogen_core.data.readers.registry import open_reader
+from coemogen_core.data.source_item import RejectedFile, SourceItem, UnusableItem, printable
+from coemogen_core.recipe import recipe_id
+from schemas.tables import Images, Rejected
+
+LOCAL_THREADS = (os.cpu_count() or 1) + 1  # decoding releases the interpreter lock, so each core is busy; more only switch
+REMOTE_THREADS = max(16, LOCAL_THREADS)  # hide the time that a store takes to answer
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedImage:
+    """One picture that was read and decoded to its end."""
+
+    item: SourceItem
+    image_id: str
+    data: bytes
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminedPart:
+    """Rows of one part: `images` in the schema Images, `rejected` in the schema Rejected; together one row per listed entry."""
+
+    images: pl.DataFrame
+    rejected: pl.DataFrame
+
+    def content(self) -> str:
+        """Hash of what the files hold, pictures and annotations."""
+        return recipe_id("content", {"images": self.images.drop("image").rows(), "rejected": self.rejected.drop("detail").rows()})
+
+
+def examine_part(plan: PartPlan) -> ExaminedPart:
+    """Read and check all files of a part; holds the bytes of one part in memory.
+
+    Raises:
+        OSError: a remote store failed; trying again may help.
+    """
+    reader = open_reader(plan.layout, plan.root, plan.licence)
+    with ThreadPoolExecutor(LOCAL_THREADS if reader.folder.is_local else REMOTE_THREADS) as threads:
+        examined = list(threads.map(lambda item: examine_item(reader, item), plan.items))
+    accepted, rejected = _without_duplicates(examined)
+    return ExaminedPart(_image_rows(accepted), _rejected_rows([*plan.rejected, *rejected]))
+
+
+def examine_item(reader: SourceReader, item: SourceItem) -> AcceptedImage | RejectedFile:
+    """Read, join and decode one picture."""
+    try:
+        data = reader.folder.read(item.path, item.stamp)
+        joined = reader.join_annotation(item)
+        width, height = decode_image(data).size
+    except (UnusableItem, UnreadableImage) as error:
+        return RejectedFile(item.path, error.reason, printable(error.detail))
+    return AcceptedImage(joined, hashlib.sha256(data).hexdigest(), data, width, height)
+
+
+def _without_duplicates(examined: list[AcceptedImage | RejectedFile]) -> tuple[list[AcceptedImage], list[RejectedFile]]:
+    """Of equal files the first in the listing stays."""
+    first: dict[str, AcceptedImage] = {}
+    rejected: list[RejectedFile] = []
+    for outcome in examined:
+        if isinstance(outcome, RejectedFile):
+            rejected.append(outcome)
+        elif (kept := first.setdefault(outcome.image_id, outcome)) is not outcome:
+            rejected.append(RejectedFile(outcome.item.path, "duplicate", _duplicate_detail(kept.item, outcome.item)))
+    return list(first.values()), rejected
+
+
+def _duplicate_detail(kept: SourceItem, dropped: SourceItem) -> str:
+    labels = f", there labelled {kept.label}, here {dropped.label}" if kept.label != dropped.label else ""
+    return f"the same bytes as {kept.path}{labels}; remove one of the two"
+
+
+def _image_rows(accepted: list[AcceptedImage]) -> pl.DataFrame:
+    said = ("label", "split", "artist", "style", "genre", "licence", "attributes")
+    columns: dict[str, list[Any]] = {
+        "image_id": [image.image_id for image in accepted],
+        "image": [{"bytes": image.data, "path": image.item.path} for image in accepted],
+        "width": [image.width for image in accepted],
+        "height": [image.height for image in accepted],
+    }
+    columns |= {name: [getattr(image.item, name) for image in accepted] for name in said}
+    return pl.DataFrame(columns, schema=Images.create_empty().schema)
+
+
+def _rejected_rows(rejected: list[RejectedFile]) -> pl.DataFrame:
+    columns = {name: [getattr(file, name) for file in rejected] for name in ("path", "reason", "detail")}
+    return pl.DataFrame(columns, schema=Rejected.create_empty().schema)

@@ -1,0 +1,133 @@
+"""Planning of a source: its listing is cut into parts before any picture is read.
+
+A part's name carries a hash of its listing (paths, sizes, content tags, labels) and of the reader's and decoder's versions: what
+changes in a source gives other parts, and a copy of a source, wherever and whenever made, gives the same. A local disk has no content
+tags, so a file rewritten with other content of the same size looks the same; such a file has another modification time than in the
+earlier plan, and then the part is read again at once: if its content differs, it gets a name of its own.
+
+Parts that stand in no current plan are removed from `images` and `rejected` (tables derived from them stay, and are found by the
+names of current parts only), so whoever reads a source sees what the source holds now.
+"""
+
+import logging
+import re
+from typing import Any
+
+from coemogen_core.data.decode import DECODER_VERSION
+from coemogen_core.data.examine import ExaminedPart, examine_part
+from coemogen_core.data.part_plan import PartPlan, listing_hash, part_name, planned_parts, read_plan, remove_plan, write_plan
+from coemogen_core.data.readers.registry import Layout, open_reader
+from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
+from coemogen_core.data.workspace import Workspace
+
+DEFAULT_PART_SIZE = 1000
+MAX_PART_BYTES = 256 * 2**20  # a part of large scans is cut earlier, so that memory stays bounded
+_SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+logger = logging.getLogger(__name__)
+
+
+def plan_source(
+    workspace: Workspace, source: str, layout: Layout, root: str, licence: str | None = None, part_size: int = DEFAULT_PART_SIZE
+) -> list[str]:
+    """List a source, cut it into parts, write their plans and retire the parts of earlier plans.
+
+    Args:
+        workspace: where the tables lie.
+        source: name of the source in the workspace: letters, digits, dot, underscore, hyphen.
+        layout: how the pictures lie below the root.
+        root: folder or URI of the source.
+        licence: licence of every picture of the source.
+        part_size: listed entries in a part, at least 1.
+
+    Returns:
+        Names of the parts, in the order of the listing.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the root does not exist or is not what the layout needs.
+        ValueError: a bad name or size, an empty source, or an unreadable list file.
+    """
+    if not _SOURCE_NAME.fullmatch(source):
+        raise ValueError(f"source name {source!r} cannot name a folder: use letters, digits, '.', '_' and '-'")
+    if part_size < 1:
+        raise ValueError(f"part_size is {part_size}: a part holds at least one picture")
+    reader = open_reader(layout, root, licence)
+    recipe = {"layout": layout, "reader": reader.version, "decoder": DECODER_VERSION}
+    shared = {"layout": layout, "root": reader.folder.lasting_root, "licence": licence}
+    earlier = {plan.listing: plan for plan in _plans(workspace, source)}
+    plans = []
+    for index, entries in enumerate(_cut(reader.list_items(), part_size)):
+        plan = _plan_part(index, entries, listing_hash(entries, recipe), shared)
+        plan = _told_apart(workspace, source, plan, index, earlier.get(plan.listing))
+        write_plan(workspace, source, plan)
+        plans.append(plan)
+    names = [plan.name for plan in plans]
+    _retire_all_but(workspace, source, set(names))
+    logger.info("%s: %d pictures listed in %d parts", source, sum(plan.listed for plan in plans), len(plans))
+    return names
+
+
+def _plans(workspace: Workspace, source: str) -> list[PartPlan]:
+    return [read_plan(workspace, source, name) for name in planned_parts(workspace, source)]
+
+
+def _plan_part(index: int, entries: list[SourceItem | RejectedFile], listing: str, shared: dict[str, Any]) -> PartPlan:
+    return PartPlan(
+        name=part_name(index, listing),
+        listing=listing,
+        items=tuple(entry for entry in entries if isinstance(entry, SourceItem)),
+        rejected=tuple(entry for entry in entries if isinstance(entry, RejectedFile)),
+        **shared,
+    )
+
+
+def _cut(listed: list[SourceItem | RejectedFile], part_size: int) -> list[list[SourceItem | RejectedFile]]:
+    """Consecutive runs of at most `part_size` entries and, unless a single file is larger, `MAX_PART_BYTES`."""
+    parts: list[list[SourceItem | RejectedFile]] = []
+    room, room_bytes = 0, 0
+    for entry in listed:
+        size = (entry.stamp.size or 0) if isinstance(entry, SourceItem) else 0
+        if room == 0 or size > room_bytes:
+            parts.append([])
+            room, room_bytes = part_size, MAX_PART_BYTES
+        parts[-1].append(entry)
+        room, room_bytes = room - 1, room_bytes - size
+    return parts
+
+
+def _told_apart(workspace: Workspace, source: str, plan: PartPlan, index: int, earlier: PartPlan | None) -> PartPlan:
+    """The plan, under another name if its files were changed since an earlier plan without a trace in the listing."""
+    if earlier is None:
+        return plan
+    content = earlier.content
+    if _modified(plan) != _modified(earlier) and workspace.table("images", source).has_part(earlier.name):
+        examined = examine_part(plan)
+        if examined.content() != _ingested(workspace, source, earlier.name).content():
+            content = examined.content()
+            logger.info("%s: content of %s has changed, its sizes have not", source, earlier.name)
+    return plan.model_copy(update={"content": content, "name": part_name(index, plan.listing, content)})
+
+
+def _modified(plan: PartPlan) -> list[tuple[float | None, float | None]]:
+    def time(stamp: FileStamp | None) -> float | None:
+        return stamp.modified if stamp is not None else None
+
+    return [(time(item.stamp), time(item.annotation_stamp)) for item in plan.items]
+
+
+def _ingested(workspace: Workspace, source: str, part: str) -> ExaminedPart:
+    images = workspace.table("images", source).read_part(part)
+    return ExaminedPart(images, workspace.table("rejected", source).read_part(part))
+
+
+def _retire_all_but(workspace: Workspace, source: str, current: set[str]) -> None:
+    images, rejected = workspace.table("images", source), workspace.table("rejected", source)
+    for table in (images, rejected):
+        stale = [part for part in table.parts() if part not in current]
+        for part in stale:
+            table.remove_part(part)
+        if stale:
+            logger.info("%s: removed %d parts that are in no current plan: %s", table.uri, len(stale), ", ".join(stale))
+    for part in planned_parts(workspace, source):
+        if part not in current:
+            remove_plan(workspace, source, part)

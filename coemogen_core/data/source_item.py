@@ -1,0 +1,77 @@
+"""What a reader says about one file of a source, before and without reading it: a listed picture or a rejected entry."""
+
+from dataclasses import dataclass
+
+from coemogen_core.emotions import Emotion
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """What a listing tells about a file's content.
+
+    Attributes:
+        size: bytes; None where the filesystem does not say.
+        tag: the store's own content tag (ETag, MD5); None on a local disk.
+        modified: modification time in seconds since 1970; None where the filesystem does not say.
+    """
+
+    size: int | None = None
+    tag: str | None = None
+    modified: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceItem:
+    """One listed picture.
+
+    Attributes:
+        path: relative to the source's root, with `/`; unique within a source.
+        stamp: what the listing says about the picture file.
+        label: emotion that the source gives; None where it gives none.
+        split: "train", "val" or "test"; None where the source has no splits.
+        artist, style, genre, licence: as the source names them; None where unknown.
+        attributes: what the source says besides, as JSON text; None where nothing.
+        annotation: path of an annotation file, relative to the root, to be joined when the picture is read; None without one.
+        annotation_stamp: what the listing says about that file.
+    """
+
+    path: str
+    stamp: FileStamp
+    label: Emotion | None = None
+    split: str | None = None
+    artist: str | None = None
+    style: str | None = None
+    genre: str | None = None
+    licence: str | None = None
+    attributes: str | None = None
+    annotation: str | None = None
+    annotation_stamp: FileStamp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedFile:
+    """One listed entry that cannot become an image row.
+
+    Attributes:
+        path: of the picture relative to the root, or `train.json#12` for an entry (counted from 0) that names no usable file.
+        reason: short and countable.
+        detail: what was found, and the remedy.
+    """
+
+    path: str
+    reason: str
+    detail: str
+
+
+class UnusableItem(ValueError):  # noqa: N818 (what is wrong is the item)
+    """A listed picture that turns out unusable when it is read; becomes a `RejectedFile`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def printable(text: str) -> str:
+    """Text that every table can hold: file names and JSON may carry lone surrogates, which are no valid Unicode text."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

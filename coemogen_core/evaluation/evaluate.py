@@ -1,0 +1,146 @@
+"""From features to numbers: all metrics of one method, overall and per emotion, with intervals."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation import bootstrap, colour, emo_a, fid, lpips, sem_c, sem_d
+from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.features import ImageFeatures
+from coemogen_core.evaluation.image_parts import ReferenceSelection
+from coemogen_core.evaluation.recipe import EvaluationRecipe
+from schemas.metrics import EmotionMetrics, Estimate, Interval, MethodMetrics, ReferenceMetrics
+
+Resampled = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class MeasuredEmotion:
+    """One emotion's numbers before they are reported: values by metric, and the same for every resample."""
+
+    images: int
+    values: dict[str, float | None]
+    resampled: Resampled = field(default_factory=dict)
+
+
+def evaluate_method(
+    features: ImageFeatures, reference: ImageFeatures | None, extractors: ExtractorSet, recipe: EvaluationRecipe
+) -> MethodMetrics:
+    """All metrics of one set of images.
+
+    Args:
+        features: features of the images.
+        reference: features of the real images; None leaves FID null.
+        extractors: what computed the features (only their identities are read).
+        recipe: seed, resamples and level of the intervals.
+    """
+    groups = features.emotions.astype(np.int64)
+    counts = bootstrap.resample_counts(groups, recipe.resamples, recipe.seed)
+    measured: dict[str, MeasuredEmotion] = {
+        emotion: _measure(features, groups == index, counts) for index, emotion in enumerate(EMOTIONS) if (groups == index).any()
+    }
+    probes = [emo_a.probe_metrics(probabilities, groups) for probabilities in features.probabilities]
+    return MethodMetrics(
+        images=len(groups),
+        rejected=int(features.rejected.sum()),
+        fid=_fid(features, reference, counts, extractors, recipe),
+        lpips=_overall("lpips", measured, groups, extractors.perceptual.identity, recipe),
+        emo_a=_overall("emo_a", measured, groups, extractors.emotion_probes[0].identity, recipe),
+        sem_c=_overall("sem_c", measured, groups, extractors.content.identity, recipe),
+        sem_d=_overall("sem_d", measured, groups, extractors.clip.identity, recipe),
+        per_emotion={emotion: _emotion_metrics(numbers, recipe.confidence_level) for emotion, numbers in measured.items()},
+        probes={probe.identity: numbers for probe, numbers in zip(extractors.emotion_probes, probes, strict=True)},
+        polarity=colour.by_polarity(groups, features.brightness, features.colourfulness),
+    )
+
+
+def evaluate_reference(
+    features: ImageFeatures, selection: ReferenceSelection, extractors: ExtractorSet, recipe: EvaluationRecipe
+) -> ReferenceMetrics:
+    """The same metrics of the real images: what a perfect generator would score. FID is null."""
+    numbers = evaluate_method(features, None, extractors, recipe)
+    return ReferenceMetrics(**numbers.model_dump(), source=selection.source, split=selection.split)
+
+
+def _measure(features: ImageFeatures, members: NDArray[np.bool_], counts: NDArray[np.float64]) -> MeasuredEmotion:
+    """Values and resampled values of one emotion's images, given as a mask [n]."""
+    own = counts[:, members]
+    right = emo_a.correct(features.probabilities[0][members], features.emotions[members])
+    clear = sem_c.clarity(features.object_top1[members], features.scene_top1[members])
+    embeddings, pairs = features.embeddings[members], features.pairs.of(members)
+    light, vivid = features.brightness[members], features.colourfulness[members]
+    values = {
+        "emo_a": sem_c.mean_or_none(right),
+        "lpips": lpips.mean_distance(pairs),
+        "sem_c": sem_c.mean_or_none(clear),
+        "sem_d": sem_d.mean_pair_difference(embeddings),
+        "brightness": sem_c.mean_or_none(light),
+        "colourfulness": sem_c.mean_or_none(vivid),
+    }
+    if own.shape[1] < bootstrap.MINIMUM_IMAGES:
+        return MeasuredEmotion(own.shape[1], values)
+    resampled = {
+        "emo_a": sem_c.resampled_means(right, own),
+        "lpips": lpips.resampled_distances(pairs, counts),
+        "sem_c": sem_c.resampled_means(clear, own),
+        "sem_d": sem_d.resampled_differences(embeddings, own),
+        "brightness": sem_c.resampled_means(light, own),
+        "colourfulness": sem_c.resampled_means(vivid, own),
+    }
+    return MeasuredEmotion(own.shape[1], values, resampled)
+
+
+def _emotion_metrics(measured: MeasuredEmotion, level: float) -> EmotionMetrics:
+    intervals: dict[str, Interval] = {}
+    for name, resampled in measured.resampled.items():
+        interval = bootstrap.percentile_interval(resampled, level)
+        if interval is not None and measured.values[name] is not None:
+            intervals[name] = interval
+    return EmotionMetrics(images=measured.images, intervals=intervals, **measured.values)
+
+
+def _overall(
+    name: str, measured: dict[str, MeasuredEmotion], groups: NDArray[np.int64], extractor: str, recipe: EvaluationRecipe
+) -> Estimate:
+    """Emo-A and Sem-C: mean over images. LPIPS and Sem-D: mean over the emotions that have a pair."""
+    reason: str | None
+    having = {emotion: numbers for emotion, numbers in measured.items() if numbers.values[name] is not None}
+    images = sum(numbers.images for numbers in having.values())
+    if not having:
+        reason = "not enough images: none" if not len(groups) else "not enough images: no emotion has two"
+        return bootstrap.estimate(None, None, images=images, resamples=0, extractor=extractor, reason=reason)
+    weights = np.array([numbers.images if name in ("emo_a", "sem_c") else 1 for numbers in having.values()], dtype=np.float64)
+    weights /= weights.sum()
+    value = float(weights @ np.array([numbers.values[name] for numbers in having.values()], dtype=np.float64))
+    reason = bootstrap.too_few(groups, EMOTIONS)
+    interval = None
+    if reason is None:
+        resampled = np.tensordot(weights, np.stack([numbers.resampled[name] for numbers in having.values()]), axes=1)
+        interval = bootstrap.percentile_interval(resampled, recipe.confidence_level)
+    return bootstrap.estimate(value, interval, images=images, resamples=recipe.resamples, extractor=extractor, reason=reason)
+
+
+def _fid(
+    features: ImageFeatures,
+    reference: ImageFeatures | None,
+    counts: NDArray[np.float64],
+    extractors: ExtractorSet,
+    recipe: EvaluationRecipe,
+) -> Estimate:
+    """FID of all emotions together, resampling the generated images and keeping the real ones fixed."""
+    images, identity = len(features.emotions), extractors.fid.identity
+    reason = "these are the reference images themselves" if reference is None else None
+    if reference is not None and min(images, len(reference.emotions)) < 2:
+        reason = f"not enough images: {images} generated and {len(reference.emotions)} real, needs 2 each"
+    if reason is not None or reference is None:
+        return bootstrap.estimate(None, None, images=images, resamples=0, extractor=identity, reason=reason)
+    real = fid.gaussian_statistics(reference.fid)
+    value = fid.frechet_distance(fid.gaussian_statistics(features.fid), real)
+    reason = bootstrap.too_few(features.emotions, EMOTIONS)
+    interval, resamples = None, fid.affordable_resamples(features.fid, real, recipe.resamples)
+    if reason is None:
+        resampled = fid.resampled_distances(features.fid, counts[:resamples], real)
+        interval = bootstrap.centred_interval(value, resampled, recipe.confidence_level)
+    return bootstrap.estimate(value, interval, images=images, resamples=resamples, extractor=identity, reason=reason)

@@ -1,0 +1,137 @@
+"""The lab's judges as extractors: two small CNNs that share nothing with CLIP, and the lab's CLIP for Sem-D.
+
+The content judge gives Sem-C and, as Inception-V3 does on photos, the features of FID and the feature maps of LPIPS.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, RgbBatch
+from coemogen_core.lab import models_folder
+from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
+
+JUDGE_SIZE = 64
+
+
+class PillowEncoder(Protocol):
+    """The part of `curation.clip_encoder.ClipEncoder` that is needed here."""
+
+    def encode_images(self, images: list[Image.Image]) -> FloatArray:
+        """Unit-length embeddings [n, d]."""
+
+
+class _Judge:
+    """A judge network in evaluation mode, with its identity and its preprocessing."""
+
+    def __init__(self, network: torch.nn.Module, name: str) -> None:
+        self.network: Any = network.eval()
+        self.identity = f"lab-{name}@{weights_digest(network)}"
+
+    def pixels(self, batch: RgbBatch) -> torch.Tensor:
+        device = next(self.network.parameters()).device
+        return judge_pixels(batch).to(device)
+
+
+class LabFid(_Judge):
+    """Pooled features of the content judge."""
+
+    @torch.inference_mode()
+    def features(self, batch: RgbBatch) -> FloatArray:
+        """Features [n, d]."""
+        return _numpy(self.network.features(self.pixels(batch)))
+
+
+class LabPerceptualTrunk(_Judge):
+    """Feature maps of the content judge, without linear weights."""
+
+    layer_weights: Sequence[FloatArray] | None = None
+
+    @torch.inference_mode()
+    def feature_maps(self, batch: RgbBatch) -> list[FloatArray]:
+        """Activations of every stage, [n, c, h, w] each."""
+        return [_numpy(maps) for maps in self.network.feature_maps(self.pixels(batch))]
+
+
+class LabEmotionProbe(_Judge):
+    """The emotion judge."""
+
+    @torch.inference_mode()
+    def probabilities(self, batch: RgbBatch) -> FloatArray:
+        """Probabilities [n, 8]."""
+        return _numpy(self.network(self.pixels(batch)).softmax(dim=-1))
+
+
+class LabContentClassifier(_Judge):
+    """The object and scene heads of the content judge."""
+
+    @torch.inference_mode()
+    def top1_probabilities(self, batch: RgbBatch) -> tuple[FloatArray, FloatArray]:
+        """The largest object probability [n] and the largest scene probability [n]."""
+        objects, scenes = self.network(self.pixels(batch))
+        return _numpy(objects.softmax(dim=-1).amax(dim=-1)), _numpy(scenes.softmax(dim=-1).amax(dim=-1))
+
+
+class ClipEmbedder:
+    """Unit-length CLIP image embeddings, straight from 8-bit pictures (the image processor rescales them once)."""
+
+    def __init__(self, encoder: PillowEncoder, identity: str) -> None:
+        self._encoder = encoder
+        self.identity = f"{identity}, unit length"
+
+    def embeddings(self, batch: RgbBatch) -> FloatArray:
+        """Embeddings [n, d]."""
+        return np.asarray(self._encoder.encode_images([Image.fromarray(rgb) for rgb in batch]), dtype=np.float32)
+
+
+def lab_extractors(clip_model: str | None = None, device: str = "cpu") -> ExtractorSet:
+    """The lab's judges and a CLIP (the lab's own when none is named).
+
+    Raises:
+        FileNotFoundError: the lab's models are not there; the message says how to train them.
+    """
+    encoder = load_encoder(EncoderRecipe(model=clip_model or str(models_folder("clip"))))
+    emotion, content = load_emotion_judge().to(device), load_content_judge().to(device)
+    return extractors_of_judges(emotion, content, ClipEmbedder(encoder, encoder.recipe.encoder_id))
+
+
+def extractors_of_judges(emotion_judge: torch.nn.Module, content_judge: torch.nn.Module, clip: ClipEmbedder) -> ExtractorSet:
+    """Extractors from any two networks with the judges' interface."""
+    return ExtractorSet(
+        fid=LabFid(content_judge, "content-judge-pooled"),
+        perceptual=LabPerceptualTrunk(content_judge, "content-judge-maps"),
+        emotion_probes=(LabEmotionProbe(emotion_judge, "emotion-judge"),),
+        content=LabContentClassifier(content_judge, "content-judge"),
+        clip=clip,
+    )
+
+
+def judge_pixels(batch: RgbBatch) -> torch.Tensor:
+    """Pictures as float pixels [n, 3, 64, 64] in [0, 1]; larger ones are averaged by area, smaller ones interpolated."""
+    return torch.from_numpy(np.stack([_at_judge_size(rgb) for rgb in batch])).permute(0, 3, 1, 2).float().div_(255)
+
+
+def _at_judge_size(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if rgb.shape[:2] == (JUDGE_SIZE, JUDGE_SIZE):
+        return rgb
+    method = Image.Resampling.BOX if min(rgb.shape[:2]) >= JUDGE_SIZE else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(rgb).resize((JUDGE_SIZE, JUDGE_SIZE), method))
+
+
+def weights_digest(network: torch.nn.Module) -> str:
+    """First 12 hex digits of the SHA-256 over names and values of a network's state."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode() + b"\0" + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def _numpy(values: torch.Tensor) -> FloatArray:
+    array: FloatArray = values.float().cpu().numpy()
+    return array

@@ -1,0 +1,100 @@
+"""Charts as inline SVG: text stays text, and colours are CSS variables, so that they follow light and dark mode."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from schemas.metrics import Interval
+
+# Placeholders that matplotlib can draw with; each becomes a CSS variable in the finished SVG.
+_INK, _GRID, _REAL = "#010101", "#020202", "#030303"
+_METHODS = tuple(f"#0400{index:02x}" for index in range(8))
+_VARIABLES = {_INK: "var(--muted)", _GRID: "var(--line)", _REAL: "var(--real)"} | {
+    colour: f"var(--method-{index})" for index, colour in enumerate(_METHODS)
+}
+_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "coemogen", "font.size": 9, "font.family": "sans-serif"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """The values of one method by row name, with intervals where there are any."""
+
+    values: Mapping[str, float | None]
+    intervals: Mapping[str, Interval]
+
+
+def dot_chart(rows: Sequence[str], series: Sequence[Series], real: Mapping[str, float | None], *, name: str, percent: bool) -> str:
+    """One line per row: a dot with its interval for every method, and a tick for the real images.
+
+    Args:
+        rows: row names, from top to bottom.
+        series: one per method, in the order of the methods' colours.
+        real: the value of real images by row; empty for none.
+        name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
+        percent: the values are shares.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(3.75, 0.26 * len(rows) + 0.42))
+        axes = figure.add_axes((0.25, 0.34 / (0.26 * len(rows) + 0.42), 0.71, 1 - 0.38 / (0.26 * len(rows) + 0.42)))
+        _frame(axes, rows, percent=percent)
+        step = 0.5 / max(len(series), 1)
+        for index, one in enumerate(series):
+            offset = (index - (len(series) - 1) / 2) * step
+            _dots(axes, rows, one, _METHODS[index % len(_METHODS)], offset)
+        for position, row in enumerate(rows):
+            value = real.get(row)
+            if value is not None:
+                axes.plot([value, value], [position - 0.36, position + 0.36], color=_REAL, linewidth=1.6, solid_capstyle="butt")
+        if percent:
+            axes.set_xlim(-0.02, 1.02)
+        return _finish(figure, name)
+
+
+def _frame(axes: Axes, rows: Sequence[str], *, percent: bool) -> None:
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(axis="x", color=_GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, colors=_INK, pad=4)
+    axes.spines[:].set_visible(False)
+    axes.patch.set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    if percent:
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+
+
+def _dots(axes: Axes, rows: Sequence[str], series: Series, colour: str, offset: float) -> None:
+    for position, row in enumerate(rows):
+        value, interval = series.values.get(row), series.intervals.get(row)
+        if value is None:
+            continue
+        if interval is not None:
+            axes.plot([interval.low, interval.high], [position + offset] * 2, color=colour, linewidth=2, solid_capstyle="round")
+        axes.plot([value], [position + offset], marker="o", markersize=5, color=colour, markeredgewidth=0)
+
+
+def _finish(figure: Figure, name: str) -> str:
+    """The figure as an <svg> element: no prologue, no metadata, unique ids, CSS variables for colours."""
+    figure.patch.set_visible(False)
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg).replace("xlink:href", "href")
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)  # its rule would apply to the whole page
+    svg = re.sub(r" font-family: [^;\"]*;", "", svg)  # the font of the page
+    for placeholder, variable in _VARIABLES.items():
+        svg = svg.replace(placeholder, variable)
+    return re.sub(
+        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', rf'<svg viewBox="\1" role="img" aria-label="{name.replace("-", " ")}">', svg, count=1
+    )

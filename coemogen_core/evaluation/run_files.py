@@ -1,0 +1,98 @@
+"""From the samples of a run to its metrics.json and report.html."""
+
+import time
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
+from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.features import concatenate
+from coemogen_core.evaluation.image_parts import ReferenceSelection, load_reference, sample_part, sampled_emotions
+from coemogen_core.evaluation.recipe import NUMBERS_VERSION, EvaluationRecipe
+from coemogen_core.evaluation.report.build import CorpusVersion, ReportRecipe, build_report_data
+from coemogen_core.evaluation.report.render import render_report
+from coemogen_core.recipe import recipe_id
+from schemas.metrics import MethodMetrics, Metrics, ReferenceMetrics
+from schemas.outcomes import PartOutcome
+
+
+class MethodEvaluation(BaseModel):
+    """The numbers of one method, and which parts had to be computed for them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = Field(description="name of the method")
+    metrics: MethodMetrics = Field(description="its numbers")
+    parts: tuple[PartOutcome, ...] = Field(description="features, one part per emotion; reused where they existed")
+    reused: bool = Field(description="the numbers themselves existed already")
+    seconds: float = Field(ge=0, description="wall-clock time")
+
+
+def evaluate_samples(
+    workspace: Workspace, run_id: str, method: str, selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet
+) -> MethodEvaluation:
+    """Measure `runs/<run_id>/samples/<method>` against the real images; nothing is computed twice.
+
+    Raises:
+        FileNotFoundError: there are no samples, or the features of the real images were not computed.
+    """
+    started = time.perf_counter()
+    parts, blocks = [], []
+    for emotion in sampled_emotions(workspace, run_id, method):
+        outcome, features = sample_part(workspace, run_id, method, emotion, recipe, extractors)
+        parts.append(outcome)
+        blocks.append(features)
+    features = concatenate(blocks)
+    place = _numbers_place(selection, recipe, extractors, features.digest())
+    if reused := workspace.exists(*place):
+        metrics = MethodMetrics.model_validate(workspace.read_json(*place))
+    else:
+        metrics = evaluate_method(features, load_reference(workspace, selection, recipe, extractors), extractors, recipe)
+        workspace.write_json(metrics.model_dump(mode="json"), *place)
+    seconds = time.perf_counter() - started
+    return MethodEvaluation(method=method, metrics=metrics, parts=tuple(parts), reused=reused, seconds=seconds)
+
+
+def evaluate_real_images(
+    workspace: Workspace, selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet
+) -> ReferenceMetrics:
+    """Measure the real images: what a perfect generator would score.
+
+    Raises:
+        FileNotFoundError: the features of a part were not computed.
+    """
+    place = _numbers_place(selection, recipe, extractors, "real")
+    if workspace.exists(*place):
+        return ReferenceMetrics.model_validate(workspace.read_json(*place))
+    metrics = evaluate_reference(load_reference(workspace, selection, recipe, extractors), selection, extractors, recipe)
+    workspace.write_json(metrics.model_dump(mode="json"), *place)
+    return metrics
+
+
+def write_metrics(workspace: Workspace, metrics: Metrics) -> str:
+    """Write `runs/<run_id>/metrics.json`; returns its URI."""
+    return workspace.write_file((metrics.model_dump_json(indent=2) + "\n").encode(), "runs", metrics.run_id, "metrics.json")
+
+
+def write_report(
+    workspace: Workspace,
+    metrics: Metrics,
+    sample_runs: Mapping[str, str],
+    recipe: ReportRecipe,
+    photos: CorpusVersion | None = None,
+    art: CorpusVersion | None = None,
+) -> str:
+    """Write `runs/<run_id>/report.html`; returns its URI. See `build_report_data` for the arguments."""
+    page = render_report(build_report_data(workspace, metrics, sample_runs, recipe, photos, art))
+    return workspace.write_file(page.encode(), "runs", metrics.run_id, "report.html")
+
+
+def _numbers_place(
+    selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet, images: str
+) -> tuple[str, str, str, str]:
+    """Numbers are keyed by the images on both sides and by everything that turns features into numbers."""
+    statistics = {"seed": recipe.seed, "resamples": recipe.resamples, "level": recipe.confidence_level}
+    name = recipe_id("numbers", {"version": NUMBERS_VERSION, "reference": selection, "statistics": statistics, "images": images})
+    return "evaluation", recipe.features_id(extractors), "numbers", f"{name}.json"

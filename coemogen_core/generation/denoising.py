@@ -1,0 +1,60 @@
+"""What all diffusion generators share: the base pipeline, per-image noise, and batches."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from diffusers import StableDiffusionPipeline
+from torch import Tensor
+
+from coemogen_core.generation.recipes import GenerationRecipe, make_scheduler
+from coemogen_core.model.base_models import BaseModels, choose_device
+
+
+def load_base_pipeline(models: BaseModels, device: str = "auto", dtype: torch.dtype | None = None) -> StableDiffusionPipeline:
+    """The Stable Diffusion pipeline without safety checker and progress bar, on its device (half precision on a GPU unless told)."""
+    place = choose_device(device)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        models.diffusion,
+        revision=models.diffusion_revision or "main",
+        safety_checker=None,
+        requires_safety_checker=False,
+        dtype=dtype or (torch.float16 if place.type == "cuda" else torch.float32),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline.to(place)
+
+
+def initial_latents(pipeline: StableDiffusionPipeline, seeds: Sequence[int]) -> Tensor:
+    """Starting noise [n, 4, h, w], one generator per image on the CPU: an image's noise depends on its seed alone."""
+    size = pipeline.unet.config.sample_size
+    height, width = (size, size) if isinstance(size, int) else size
+    shape = (1, pipeline.unet.config.in_channels, height, width)
+    noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.cat(noise).to(pipeline.device, pipeline.unet.dtype)
+
+
+def denoising_arguments(pipeline: StableDiffusionPipeline, recipe: GenerationRecipe, seeds: Sequence[int]) -> dict[str, object]:
+    """Arguments of the base pipeline's call that the recipe and the seeds decide."""
+    return {
+        "latents": initial_latents(pipeline, seeds),
+        "generator": [torch.Generator().manual_seed(seed) for seed in seeds],  # for samplers that add noise on their way
+        "num_inference_steps": recipe.num_inference_steps,
+        "guidance_scale": recipe.guidance_scale,
+        "output_type": "pil",
+    }
+
+
+def use_scheduler(pipeline: StableDiffusionPipeline, base_scheduler: object, recipe: GenerationRecipe) -> None:
+    """Give the pipeline a fresh sampler of the recipe (samplers keep state between calls)."""
+    pipeline.scheduler = make_scheduler(base_scheduler, recipe)
+
+
+def batches(seeds: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """The seeds in slices of at most `size`."""
+    for start in range(0, len(seeds), size):
+        yield seeds[start : start + size]
+
+
+def image_seeds(seed: int, count: int) -> list[int]:
+    """Seeds of the images of one request: image k has seed + k, so any single one can be made again alone."""
+    return [seed + index for index in range(count)]

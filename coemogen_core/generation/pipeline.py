@@ -1,0 +1,126 @@
+"""EmotionPipeline: from an emotion, or a mixture of emotions, to pictures."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+from torch import Tensor
+
+from coemogen_core.generation.denoising import batches, denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
+from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.conditioner import Conditioner
+from coemogen_core.model.gates import EmotionQuery, emotion_weights, fuse, restrict, scale
+from coemogen_core.model.hilora import inject
+from coemogen_core.model.saved_model import SavedModel
+from coemogen_core.model.text_encoder import FrozenTextEncoder
+
+VISUAL_STREAM = 0x76_69_73_75_61_6C  # keeps the draw of v apart from the draw of the latents of the same seed
+
+
+class EmotionPipeline:
+    """A Stable Diffusion pipeline with trained HiLoRA and conditioner on top.
+
+        pipe = EmotionPipeline.from_run(models, "workspace/runs/train-0123456789ab/model")
+        pipe("awe", num_images=4, seed=0)
+        pipe({"awe": 0.6, "fear": 0.4})
+
+    The visual embedding v of each picture is drawn from the emotion's cluster (paper, section on generation). A picture is a function of
+    model, emotion, seed and recipe, not of the batch it is made in. The unconditional branch sees the empty prompt.
+    """
+
+    def __init__(self, base: StableDiffusionPipeline, model: SavedModel) -> None:
+        """Put a trained model on a base pipeline, which is changed in place and belongs to this pipeline from then on.
+
+        Raises:
+            ValueError: the model's weights do not fit the base model.
+        """
+        self.base = base
+        self.config = model.config
+        self.clusters = model.clusters
+        self._base_scheduler = base.scheduler
+        self.hilora = inject(base.unet, model.config.rank, model.config.alpha, model.config.targets)
+        self.hilora.load_state_dict(model.hilora)
+        self._text_encoder = FrozenTextEncoder(base.text_encoder, base.tokenizer)
+        self.conditioner = Conditioner(model.config.conditioner, self._text_encoder, model.config.visual_width)
+        self.conditioner.load_state_dict(model.conditioner)
+        self.conditioner.to(base.device).eval().requires_grad_(False)
+        self._empty_prompt = self._text_encoder.encode_prompts([""]).sequence
+        self._merged_gate: Tensor | None = None
+
+    @classmethod
+    def from_run(cls, models: BaseModels, folder: str, device: str = "auto", dtype: torch.dtype | None = None) -> "EmotionPipeline":
+        """Load base models and a trained model (the folder `runs/<run_id>/model`, any fsspec URI).
+
+        Raises:
+            FileNotFoundError: no finished model in the folder.
+        """
+        model = SavedModel.load(folder)
+        if models.identity["diffusion"] != model.config.base_models["diffusion"]:
+            warnings.warn(f"{folder} was trained on another diffusion model than {models.diffusion}: expect other pictures", stacklevel=2)
+        return cls(load_base_pipeline(models, device, dtype), model)
+
+    def __call__(
+        self, emotion: EmotionQuery, num_images: int = 1, seed: int = 0, recipe: GenerationRecipe | None = None, **settings: Any
+    ) -> list[Image.Image]:
+        """Generate pictures.
+
+        Args:
+            emotion: one of the eight, or a fusion such as `{"awe": 0.6, "fear": 0.4}`.
+            num_images: how many; image k has seed `seed + k`.
+            seed: of the first image.
+            recipe: denoising settings; None takes the defaults.
+            settings: single fields of the recipe, e.g. `guidance_scale=5, num_inference_steps=30, intensity=1.5`.
+
+        Returns:
+            RGB pictures.
+
+        Raises:
+            ValueError: an unknown emotion, one that the training corpus lacked, or a setting out of range.
+        """
+        fields = {**(recipe or GenerationRecipe()).model_dump(), **settings}
+        return self.generate(emotion, image_seeds(seed, num_images), GenerationRecipe.model_validate(fields))
+
+    @torch.inference_mode()
+    def generate(self, emotion: EmotionQuery, seeds: Sequence[int], recipe: GenerationRecipe) -> list[Image.Image]:
+        """One picture per seed."""
+        weights = emotion_weights(emotion)
+        gate = self._gate(emotion, recipe)
+        pictures: list[Image.Image] = []
+        for chunk in batches(seeds, recipe.batch_size):
+            self._open_gate(gate, len(chunk), recipe)
+            visual = torch.stack([self.clusters.sample(emotion, self.visual_seed(seed)) for seed in chunk])
+            emotions = weights.expand(len(chunk), -1)
+            sequence = self.conditioner(emotions.to(self.base.device), visual.to(self.base.device)).sequence
+            use_scheduler(self.base, self._base_scheduler, recipe)
+            result = self.base(
+                prompt_embeds=sequence.to(self.base.unet.dtype),
+                negative_prompt_embeds=self._empty_prompt.expand_as(sequence).to(self.base.unet.dtype),
+                **denoising_arguments(self.base, recipe, chunk),
+            )
+            pictures.extend(result.images)
+        return pictures
+
+    @staticmethod
+    def visual_seed(seed: int) -> int:
+        """Seed of an image's visual embedding: another stream than that of its starting noise."""
+        return seed ^ VISUAL_STREAM
+
+    def _gate(self, emotion: EmotionQuery, recipe: GenerationRecipe) -> Tensor:
+        gate = fuse({emotion: 1.0} if isinstance(emotion, str) else emotion)
+        known = restrict(gate, emotions=self.config.use_emotion_pairs, polarities=self.config.use_polarity_pairs)
+        return scale(known, recipe.intensity)
+
+    def _open_gate(self, gate: Tensor, count: int, recipe: GenerationRecipe) -> None:
+        """Merge the gate when both guidance branches share it, else set it for the conditional half of the batch only."""
+        if recipe.unconditional_gates == "same" or recipe.guidance_scale <= 1:
+            if self._merged_gate is None or not torch.equal(self._merged_gate, gate):
+                self.hilora.merge(gate)
+                self._merged_gate = gate
+            return
+        self.hilora.unmerge()
+        self._merged_gate = None
+        self.hilora.set_gates(torch.cat([torch.zeros(count, len(gate)), gate.expand(count, -1)]))

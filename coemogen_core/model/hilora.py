@@ -1,0 +1,158 @@
+"""HiLoRA over a whole U-Net: injection, gates, merging, saving, and export of one gate as an ordinary LoRA (paper, HiLoRA)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from coemogen_core.model.gates import PAIRS
+from coemogen_core.model.hilora_linear import GateInput, HiLoRALinear
+
+ATTENTION_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+ACTIVE_PAIRS = 2  # an emotion's gate opens two pairs, so its export has twice the rank
+
+
+class HiLoRA:
+    """The ten low-rank pairs of every adapted linear of one U-Net, steered together. Made by `inject`."""
+
+    def __init__(self, layers: Mapping[str, HiLoRALinear], gate_input: GateInput, alpha: float) -> None:
+        self.layers = dict(layers)
+        self.alpha = alpha
+        self._gate_input = gate_input
+        self._unmerged: dict[str, Tensor] = {}
+
+    @property
+    def rank(self) -> int:
+        """Rank of one pair."""
+        return self._gate_input.rank
+
+    @property
+    def merged(self) -> bool:
+        """Whether a gate is folded into the weights at the moment."""
+        return bool(self._unmerged)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """The trainable stacks: per layer A [10, rank, in] and B [10, rank, out]; dimension 0 is the pair."""
+        return [parameter for layer in self.layers.values() for parameter in (layer.lora_A, layer.lora_B)]
+
+    def set_gates(self, gates: Tensor | None) -> None:
+        """Set the gates of the following forward passes.
+
+        Args:
+            gates: [n, 10], one row per sample, or [10] for all; None or zeros give the base model. A batch of m * n samples gets the
+                rows repeated m times, as classifier-free guidance stacks its batch.
+
+        Raises:
+            RuntimeError: a gate is merged; call `unmerge` first.
+            ValueError: another shape.
+        """
+        if self.merged:
+            raise RuntimeError("a gate is merged into the weights: call unmerge() before setting gates")
+        parameter = self.parameters()[0]
+        self._gate_input.set(None if gates is None else gates.to(parameter.device, torch.float32))
+
+    @torch.no_grad()
+    def merge(self, gate: Tensor) -> None:
+        """Fold one gate [10] into the frozen weights: no further cost per step. Keeps a copy of the adapted weights for `unmerge`."""
+        self.unmerge()
+        self._gate_input.set(None)
+        for name, layer in self.layers.items():
+            weight = layer.base.weight
+            self._unmerged[name] = weight.detach().clone()
+            weight.copy_(weight.float() + layer.weight_delta(gate).to(weight.device))
+
+    @torch.no_grad()
+    def unmerge(self) -> None:
+        """Restore the frozen weights bit by bit; nothing happens when no gate is merged."""
+        for name, weight in self._unmerged.items():
+            self.layers[name].base.weight.copy_(weight)
+        self._unmerged.clear()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Tensors by readable names: `<layer>.lora_A.<pair>` [rank, in] and `<layer>.lora_B.<pair>` [out, rank]."""
+        state = {}
+        for name, layer in self.layers.items():
+            for index, pair in enumerate(PAIRS):
+                state[f"{name}.lora_A.{pair}"] = layer.lora_A[index].detach().cpu().contiguous()
+                state[f"{name}.lora_B.{pair}"] = layer.lora_B[index].detach().t().cpu().contiguous()
+        return state
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Load what `state_dict` returned.
+
+        Raises:
+            ValueError: a name is missing, superfluous or of another shape; the message names the first.
+        """
+        expected = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        if wrong := sorted(expected.keys() ^ state.keys()):
+            raise ValueError(f"HiLoRA weights do not fit this U-Net and its targets: {len(wrong)} names differ, the first is {wrong[0]}")
+        for name, shape in expected.items():
+            if state[name].shape != shape:
+                raise ValueError(
+                    f"HiLoRA weight {name} has shape {list(state[name].shape)}, this model needs {list(shape)}: check the rank"
+                )
+        for name, layer in self.layers.items():
+            for index, pair in enumerate(PAIRS):
+                layer.lora_A[index].copy_(state[f"{name}.lora_A.{pair}"])
+                layer.lora_B[index].copy_(state[f"{name}.lora_B.{pair}"].t())
+
+    @torch.no_grad()
+    def export(self, gate: Tensor) -> dict[str, Tensor]:
+        """One fixed gate as an ordinary LoRA in PEFT's names, for diffusers: `<layer>.lora_A.weight`, `<layer>.lora_B.weight`.
+
+        The open pairs are stacked along the rank (one emotion: two pairs, rank 8 for a HiLoRA of rank 4), the gate and alpha / rank are
+        folded into B, so that the exported LoRA has alpha = rank, the default of diffusers. Pass the result to
+        `unet.load_lora_adapter(..., prefix=None)`, or save it as `pytorch_lora_weights.safetensors`.
+
+        Raises:
+            ValueError: all gates are zero.
+        """
+        opened = [index for index, weight in enumerate(gate.tolist()) if weight]
+        if not opened:
+            raise ValueError("a gate of zeros is the base model: there is no LoRA to export")
+        state = {}
+        for name, layer in self.layers.items():
+            weights = gate[opened].to(layer.lora_B)[:, None, None] * self._gate_input.scaling
+            state[f"{name}.lora_A.weight"] = layer.lora_A[opened].flatten(0, 1).cpu().contiguous()
+            state[f"{name}.lora_B.weight"] = (layer.lora_B[opened] * weights).flatten(0, 1).t().cpu().contiguous()
+        return state
+
+
+def inject(unet: nn.Module, rank: int = 4, alpha: float | None = None, targets: Sequence[str] = ATTENTION_TARGETS, seed: int = 0) -> HiLoRA:
+    """Freeze a U-Net and put a HiLoRALinear in the place of every target linear.
+
+    Args:
+        unet: any diffusers U-Net; changed in place, its own parameters frozen.
+        rank: rank of each of the ten pairs (paper: 4).
+        alpha: LoRA alpha; None takes alpha = rank (scale 1).
+        targets: ends of the module names to adapt (paper leaves them open; default: all attention projections).
+        seed: of the initial A.
+
+    Returns:
+        The controller. No gates are set: the U-Net computes what it did before.
+
+    Raises:
+        ValueError: no linear matches the targets, or the U-Net has HiLoRA layers already.
+    """
+    if any(isinstance(module, HiLoRALinear) for module in unet.modules()):
+        raise ValueError("this U-Net has HiLoRA layers already: load the base model again")
+    found = [
+        (name, module)
+        for name, module in unet.named_modules()
+        if isinstance(module, nn.Linear) and any(name == target or name.endswith(f".{target}") for target in targets)
+    ]
+    if not found:
+        raise ValueError(f"no linear of the U-Net is named like {', '.join(targets)}: check the targets")
+    unet.requires_grad_(False)
+    alpha = float(rank if alpha is None else alpha)
+    gate_input = GateInput(rank, alpha)
+    generator = torch.Generator().manual_seed(seed)
+    layers = {}
+    for name, linear in found:
+        layer = HiLoRALinear(linear, rank, gate_input)
+        layer.reset_parameters(generator)
+        parent, _, child = name.rpartition(".")
+        setattr(unet.get_submodule(parent), child, layer)
+        layers[name] = layer
+    return HiLoRA(layers, gate_input, alpha)

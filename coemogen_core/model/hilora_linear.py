@@ -1,0 +1,86 @@
+"""One HiLoRA layer: ten low-rank pairs beside a frozen linear, mixed by the gates of each sample."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from coemogen_core.model.gates import PAIRS
+
+
+class GateInput(nn.Module):
+    """The gates of the current forward pass, one object shared by all layers of a U-Net.
+
+    Until the next `set`, every layer reads the same gates, so that gradient checkpointing recomputes with them as well.
+    """
+
+    value: Tensor | None  # [n, 1, 10 * rank], already multiplied by alpha / rank; None leaves the base model alone
+
+    def __init__(self, rank: int, alpha: float) -> None:
+        super().__init__()
+        self.rank = rank
+        self.scaling = alpha / rank
+        self.register_buffer("value", None, persistent=False)
+
+    def set(self, gates: Tensor | None) -> None:
+        """Set gates [n, 10] (or [10] for all samples alike); None switches every pair off."""
+        if gates is None:
+            self.value = None
+            return
+        if gates.shape[-1] != len(PAIRS) or gates.dim() > 2:
+            raise ValueError(f"gates of shape {tuple(gates.shape)}: expected [n, {len(PAIRS)}] in the order {', '.join(PAIRS)}")
+        self.value = (gates.reshape(-1, 1, len(PAIRS)) * self.scaling).repeat_interleave(self.rank, dim=-1)
+
+
+class HiLoRALinear(nn.Module):
+    """`y = W x + sum_k g_k (alpha / rank) B_k A_k x`, W frozen (paper, HiLoRA).
+
+    All ten pairs are computed as two dense products with the gates between them: cheaper than gathering each sample's pairs, and one
+    batch may mix gates. `lora_A` is [10, rank, in]; `lora_B` is [10, rank, out], each B_k transposed so that the ten lie in memory as one
+    matrix. Parameter `base` is the frozen linear.
+    """
+
+    def __init__(self, base: nn.Linear, rank: int, gate_input: GateInput) -> None:
+        super().__init__()
+        self.base = base
+        self.rank = rank
+        self.gate_input = gate_input
+        self.lora_A = nn.Parameter(torch.empty(len(PAIRS), rank, base.in_features, device=base.weight.device))
+        self.lora_B = nn.Parameter(torch.zeros(len(PAIRS), rank, base.out_features, device=base.weight.device))
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """A Kaiming-uniform (as an nn.Linear), B zero: training starts at the base model exactly."""
+        bound = 1 / math.sqrt(self.base.in_features)
+        with torch.no_grad():
+            drawn = torch.rand(self.lora_A.shape, generator=generator)
+            self.lora_A.copy_((drawn * 2 - 1) * bound)
+            self.lora_B.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x [batch, ..., in] to [batch, ..., out].
+
+        Raises:
+            ValueError: the batch is no multiple of the number of gates set.
+        """
+        y = self.base(x)
+        gates = self.gate_input.value
+        if gates is None:
+            return y
+        hidden = F.linear(x, self.lora_A.flatten(0, 1).to(x.dtype))  # the pairs stay in float32 beside a half-precision base
+        gated = hidden * self._expand(gates, hidden).to(hidden.dtype)
+        return y + F.linear(gated, self.lora_B.flatten(0, 1).t().to(gated.dtype))
+
+    def weight_delta(self, gate: Tensor) -> Tensor:
+        """What one fixed gate [10] adds to the weight: float32 [out, in]."""
+        weights = gate.to(self.lora_A) * self.gate_input.scaling
+        return torch.einsum("k,kro,kri->oi", weights, self.lora_B, self.lora_A).detach()
+
+    def _expand(self, gates: Tensor, hidden: Tensor) -> Tensor:
+        """Repeat the gates for a classifier-free-guidance batch ([unconditional, conditional]) and match the dimensions of `hidden`."""
+        batch = hidden.shape[0]
+        if gates.shape[0] not in (1, batch):
+            if batch % gates.shape[0]:
+                raise ValueError(f"a batch of {batch} samples, but gates for {gates.shape[0]}: set one gate, or one per sample")
+            gates = gates.repeat(batch // gates.shape[0], 1, 1)
+        return gates.reshape(gates.shape[0], *[1] * (hidden.dim() - 2), gates.shape[-1])

@@ -1,0 +1,100 @@
+"""A trained model on disk: `conditioner.safetensors`, `hilora.safetensors`, `clusters.safetensors`, `config.json`, a model card.
+
+`config.json` is written last: its existence means that the model is complete.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load, save
+from torch import Tensor
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.model.clusters import EmotionClusters
+from coemogen_core.model.conditioner import ConditionerConfig
+
+FORMAT = 1
+
+
+class SavedModelConfig(BaseModel):
+    """What is needed to put a trained model on top of its base models again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = Field(default=FORMAT, description="version of this layout")
+    emotions: tuple[str, ...] = Field(default=EMOTIONS, description="order of the emotions in every gate and one-hot vector")
+    base_models: dict[str, str] = Field(description="fingerprints of the base models that it was trained on")
+    conditioner: ConditionerConfig = Field(description="shape of the conditioner")
+    visual_width: int = Field(ge=1, description="width of the CLIP image embedding")
+    rank: int = Field(ge=1, description="rank of each low-rank pair")
+    alpha: float = Field(gt=0, description="LoRA alpha")
+    targets: tuple[str, ...] = Field(description="ends of the names of the adapted linears")
+    use_emotion_pairs: bool = Field(description="whether emotion pairs were trained")
+    use_polarity_pairs: bool = Field(description="whether polarity pairs were trained")
+    training: dict[str, Any] = Field(description="the training recipe's identity, the features and the counts of images per emotion")
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """Everything that training made."""
+
+    config: SavedModelConfig
+    conditioner: dict[str, Tensor]
+    hilora: dict[str, Tensor]
+    clusters: EmotionClusters
+
+    def save(self, folder: str) -> None:
+        """Write the model into a folder (any fsspec URI)."""
+        place = Workspace(folder)
+        place.write_file(save(_contiguous(self.conditioner)), "conditioner.safetensors")
+        place.write_file(save(_contiguous(self.hilora)), "hilora.safetensors")
+        place.write_file(self.clusters.to_bytes(), "clusters.safetensors")
+        place.write_file(_card(self.config).encode(), "README.md")
+        place.write_json(self.config.model_dump(mode="json"), "config.json")
+
+    @classmethod
+    def load(cls, folder: str) -> "SavedModel":
+        """Read a model from a folder (any fsspec URI).
+
+        Raises:
+            FileNotFoundError: there is no finished model; the message names the folder.
+            ValueError: it was written by a later version of this package.
+        """
+        place = Workspace(folder)
+        if not place.exists("config.json"):
+            raise FileNotFoundError(f"no trained model in {folder} (config.json is missing): train first, or give another folder")
+        fields = place.read_json("config.json")
+        if fields.get("format") != FORMAT:
+            raise ValueError(f"{folder}/config.json has format {fields.get('format')}, this version reads {FORMAT}: update coemogen")
+        clusters = EmotionClusters.from_bytes(place.read_file("clusters.safetensors"))
+        conditioner, hilora = (load(place.read_file(f"{name}.safetensors")) for name in ("conditioner", "hilora"))
+        return cls(SavedModelConfig.model_validate(fields), conditioner, hilora, clusters)
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", torch.float32).contiguous() for name, tensor in tensors.items()}
+
+
+def _card(config: SavedModelConfig) -> str:
+    images = config.training.get("images_per_emotion", {})
+    rows = "\n".join(f"| {emotion} | {count} |" for emotion, count in images.items())
+    pairs = [name for name, used in (("emotion", config.use_emotion_pairs), ("polarity", config.use_polarity_pairs)) if used]
+    return f"""# CoEmoGen model
+
+Generates images that evoke one of eight emotions: {", ".join(config.emotions)}.
+
+- Base models: {", ".join(f"{name} `{identity}`" for name, identity in config.base_models.items())}
+- HiLoRA: rank {config.rank}, alpha {config.alpha:g}, pairs trained: {" and ".join(pairs) or "none"}
+- Adapted linears: {", ".join(config.targets)}
+- Conditioner: {config.conditioner.num_emotion_tokens} pseudo-words, {config.conditioner.num_visual_tokens} visual tokens
+- Training recipe and data: `config.json`, key `training`
+
+| emotion | training images |
+|---|---|
+{rows}
+
+Load it with `coemogen_core.generation.pipeline.EmotionPipeline.from_run`.
+"""

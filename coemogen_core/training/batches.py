@@ -1,0 +1,82 @@
+"""Training batches: cached features plus all the randomness of a step, a pure function of (seed, step)."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from coemogen_core.training.feature_set import FeatureSet
+from coemogen_core.training.recipes import TrainingRecipe
+from coemogen_core.training.sampler import EvenSampler
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """What one step sees."""
+
+    latents: Tensor  # [b, 4, h, w] drawn from the posterior, scaled
+    noise: Tensor  # [b, 4, h, w]
+    timesteps: Tensor  # int64 [b]
+    visual: Tensor  # [b, d]
+    caption: Tensor  # [b, p]
+    label: Tensor  # int64 [b]
+    unconditional: Tensor  # bool [b]: these see the empty prompt
+
+    def to(self, device: torch.device) -> "TrainingBatch":
+        """The same on another device."""
+        return TrainingBatch(**{field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)})
+
+
+class BatchSource:
+    """Makes the batch of any step, for any process.
+
+    Every step has its own generator, on the CPU, that draws for the batch of all processes together: resuming needs no random state, a
+    batch is the same on every device, and two processes see together what one process with the whole batch sees.
+    """
+
+    def __init__(self, features: FeatureSet, recipe: TrainingRecipe, num_timesteps: int) -> None:
+        self._features = features
+        self._recipe = recipe
+        self._num_timesteps = num_timesteps
+        self._sampler = EvenSampler(features.labels, recipe.seed)
+
+    def at(self, step: int, process: int = 0, num_processes: int = 1) -> TrainingBatch:
+        """The batch of a step (counted from 0), or a process's share of it.
+
+        Raises:
+            ValueError: the batch does not divide by the number of processes.
+        """
+        recipe = self._recipe
+        if recipe.batch_size % num_processes:
+            raise ValueError(f"batch_size {recipe.batch_size} does not divide by {num_processes} processes: choose a multiple")
+        share = recipe.batch_size // num_processes
+        mine = slice(process * share, (process + 1) * share)
+        draws = self._draw(step)
+        rows = self._sampler.rows(step * recipe.batch_size, recipe.batch_size)[mine]
+        features = self._features.batch(rows, draws["variant"][mine].tolist())
+        noise = draws["noise"][mine] + recipe.offset_noise * draws["offset"][mine]
+        return TrainingBatch(
+            latents=features.latent_mean + features.latent_std * draws["posterior"][mine],
+            noise=noise,
+            timesteps=draws["timestep"][mine],
+            visual=features.visual,
+            caption=features.caption,
+            label=features.label,
+            unconditional=draws["dropout"][mine] < recipe.condition_dropout,
+        )
+
+    def _draw(self, step: int) -> dict[str, Tensor]:
+        recipe, shape = self._recipe, self._features.latent_shape
+        entropy = int(np.random.SeedSequence([recipe.seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        generator = torch.Generator().manual_seed(entropy)
+        variants = self._features.num_variants if recipe.mirror else 1
+        size = recipe.batch_size
+        return {
+            "posterior": torch.randn(size, *shape, generator=generator),
+            "noise": torch.randn(size, *shape, generator=generator),
+            "offset": torch.randn(size, shape[0], 1, 1, generator=generator),
+            "timestep": torch.randint(self._num_timesteps, (size,), generator=generator),
+            "variant": torch.randint(variants, (size,), generator=generator),
+            "dropout": torch.rand(size, generator=generator),
+        }

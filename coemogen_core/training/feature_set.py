@@ -1,0 +1,130 @@
+"""All cached feature parts of a dataset as one memory-mapped, randomly accessible set."""
+
+import bisect
+import json
+from dataclasses import dataclass
+
+import fsspec
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from coemogen_core.data.workspace import Workspace
+
+PER_ROW = ("latent_mean", "latent_std", "visual", "caption")
+
+
+@dataclass(frozen=True)
+class FeatureBatch:
+    """Features of some rows, float32."""
+
+    latent_mean: Tensor  # [b, 4, h, w], scaled as the U-Net takes latents
+    latent_std: Tensor  # [b, 4, h, w], scaled
+    visual: Tensor  # [b, d]
+    caption: Tensor  # [b, p]
+    label: Tensor  # int64 [b]
+
+
+class FeatureSet:
+    """Feature parts as one sequence of rows, in part order. Only the pages that are read take memory; labels are held."""
+
+    def __init__(self, parts: list[dict[str, Tensor]], facts: list[dict[str, float]]) -> None:
+        self._parts = parts
+        self._facts = facts
+        self._ends: list[int] = []
+        for part in parts:
+            self._ends.append((self._ends[-1] if self._ends else 0) + len(part["label"]))
+        self.labels = torch.cat([part["label"].long() for part in parts])
+        self.image_ids = torch.cat([part["image_id"] for part in parts])  # uint8 [n, 32]
+
+    @classmethod
+    def open(cls, workspace: Workspace, dataset: str, feature_id: str, parts: list[str] | None = None) -> "FeatureSet":
+        """Map cached parts; those of a remote workspace are fetched into fsspec's local cache first.
+
+        Args:
+            workspace: where they lie.
+            dataset: e.g. emoset.
+            feature_id: `FeatureRecipe.feature_id(version)`.
+            parts: names; None takes all that exist.
+
+        Raises:
+            FileNotFoundError: no part there, or a named one is missing.
+            ValueError: the parts hold no rows, or do not belong together.
+        """
+        names = list_parts(workspace, dataset, feature_id) if parts is None else sorted(parts)
+        if not names:
+            raise FileNotFoundError(
+                f"no features in {workspace.path('features', dataset, feature_id)}: cache the features of {dataset} first"
+            )
+        tensors, facts = [], []
+        for name in names:
+            with safe_open(_local_path(workspace.path("features", dataset, feature_id, f"{name}.safetensors")), framework="pt") as file:
+                tensors.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (a safe_open is no dict)
+                facts.append(json.loads(file.metadata()["coemogen"]))
+        if len({tuple(part["latent_mean"].shape[1:]) for part in tensors}) > 1:
+            raise ValueError(f"features/{dataset}/{feature_id} mixes shapes of latents: remove the folder and cache the features again")
+        features = cls(tensors, facts)
+        if len(features) == 0:
+            raise ValueError(f"features/{dataset}/{feature_id} holds no rows: the curation of {dataset} kept no pictures")
+        return features
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def num_variants(self) -> int:
+        """1, or 2 with mirror images."""
+        return self._parts[0]["latent_mean"].shape[1]
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """(channels, height, width) of a latent."""
+        return tuple(self._parts[0]["latent_mean"].shape[2:])
+
+    @property
+    def visual_width(self) -> int:
+        """Width of the CLIP image embedding."""
+        return self._parts[0]["visual"].shape[-1]
+
+    def visual_embeddings(self) -> Tensor:
+        """CLIP image embeddings of all pictures as they are (not mirrored): float32 [n, d]."""
+        return torch.cat([part["visual"][:, 0].float() for part in self._parts])
+
+    def batch(self, rows: list[int], variants: list[int]) -> FeatureBatch:
+        """Features of rows, each in the named variant (0 as it is, 1 mirrored)."""
+        places = [self._place(row) for row in rows]
+        columns = {
+            name: torch.stack([self._parts[p][name][i, v] for (p, i), v in zip(places, variants, strict=True)]).float()
+            for name in ("latent_mean", "latent_std", "visual")
+        }
+        scaling = torch.tensor([self._facts[p]["scaling_factor"] for p, _ in places])[:, None, None, None]
+        shift = torch.tensor([self._facts[p]["shift_factor"] for p, _ in places])[:, None, None, None]
+        return FeatureBatch(
+            latent_mean=(columns["latent_mean"] - shift) * scaling,
+            latent_std=columns["latent_std"] * scaling,
+            visual=columns["visual"],
+            caption=torch.stack([self._parts[p]["caption"][i] for p, i in places]).float(),
+            label=self.labels[rows],
+        )
+
+    def _place(self, row: int) -> tuple[int, int]:
+        part = bisect.bisect_right(self._ends, row)
+        return part, row - (self._ends[part - 1] if part else 0)
+
+
+def list_parts(workspace: Workspace, dataset: str, feature_id: str) -> list[str]:
+    """Names of the cached parts, sorted; empty when there are none."""
+    filesystem, folder = fsspec.core.url_to_fs(workspace.path("features", dataset, feature_id))
+    filesystem.invalidate_cache(folder)
+    names = [path.rsplit("/", 1)[-1] for path in filesystem.glob(f"{folder}/*.safetensors")]
+    return sorted(name.removesuffix(".safetensors") for name in names if not name.startswith("."))
+
+
+def _local_path(uri: str) -> str:
+    """A local file with the content of a URI: itself, or a copy in fsspec's cache."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    if not filesystem.exists(path):
+        raise FileNotFoundError(f"features {uri} do not exist: cache this part first")
+    if "file" in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)):
+        return str(path)
+    return str(fsspec.open_local(f"simplecache::{uri}"))

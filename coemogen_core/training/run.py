@@ -1,0 +1,105 @@
+"""One training run in a workspace: its identity, its result, and nothing to do when it is there already."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.clusters import EmotionClusters
+from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
+from coemogen_core.recipe import recipe_id
+from coemogen_core.training.feature_set import FeatureSet, list_parts
+from coemogen_core.training.recipes import TrainingRecipe
+from coemogen_core.training.trainer import Progress, Trainer
+
+
+class TrainingOutcome(BaseModel):
+    """What became of a training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str = Field(description="folder below runs/")
+    steps: int = Field(ge=0, description="optimizer steps that the model has seen")
+    images: int = Field(ge=0, description="pictures in the training set")
+    reused: bool = Field(description="the trained model was there already and nothing was computed")
+    seconds: float = Field(ge=0, description="wall-clock time of this call")
+    diffusion_loss: float | None = Field(default=None, description="mean L_LDM of the last log interval; null when reused")
+    semantic_loss: float | None = Field(default=None, description="mean L_SEM of the last log interval; null when reused")
+
+
+def training_run_id(workspace: Workspace, dataset: str, feature_id: str, models: BaseModels, recipe: TrainingRecipe) -> str:
+    """Recipe id of a training: base models, cached features and parts (which hash the curated corpus), and the recipe.
+
+    Raises:
+        FileNotFoundError: no features are cached under this id.
+    """
+    parts = list_parts(workspace, dataset, feature_id)
+    if not parts:
+        raise FileNotFoundError(f"no features in {workspace.path('features', dataset, feature_id)}: cache the features of {dataset} first")
+    fields = {"models": models.identity, "dataset": dataset, "features": feature_id, "parts": parts, "recipe": recipe.identity}
+    return recipe_id("train", fields)
+
+
+def train(
+    workspace: Workspace,
+    dataset: str,
+    feature_id: str,
+    models: BaseModels,
+    recipe: TrainingRecipe,
+    *,
+    run_id: str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainingOutcome:
+    """Train on cached features into `runs/<run_id>/model/`; resumes after an interruption, returns at once when the model exists.
+
+    Args:
+        workspace: holds the features and takes the run.
+        dataset: e.g. emoset.
+        feature_id: of the cached features (`FeatureRecipe.feature_id`).
+        models: the base models.
+        recipe: e.g. `RECIPES["lab"]`.
+        run_id: folder below runs/; None takes `training_run_id`. An id of your own must change with everything that is hashed there.
+        on_progress: called after every log interval.
+
+    Raises:
+        FileNotFoundError: no features are cached under this id.
+        TrainingDivergedError: a loss became NaN or infinite.
+    """
+    started = time.perf_counter()
+    run_id = run_id or training_run_id(workspace, dataset, feature_id, models, recipe)
+    features = FeatureSet.open(workspace, dataset, feature_id)
+    facts = {"run_id": run_id, "steps": recipe.steps, "images": len(features)}
+    if workspace.exists("runs", run_id, "model", "config.json"):
+        return TrainingOutcome(**facts, reused=True, seconds=time.perf_counter() - started)
+    trainer = Trainer(workspace, run_id, models, features, recipe)
+    last = trainer.train(on_progress)
+    collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run_id, "model"))
+    losses = {} if last is None else {"diffusion_loss": last.diffusion_loss, "semantic_loss": last.semantic_loss}
+    return TrainingOutcome(**facts, **losses, reused=False, seconds=time.perf_counter() - started)
+
+
+def collect(trainer: Trainer, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModel:
+    """The trained model with the emotion clusters of its training set."""
+    recipe = trainer.recipe
+    counts = Counter(features.labels.tolist())
+    config = SavedModelConfig(
+        base_models=models.identity,
+        conditioner=recipe.conditioner,
+        visual_width=features.visual_width,
+        rank=recipe.rank,
+        alpha=trainer.hilora.alpha,
+        targets=recipe.targets,
+        use_emotion_pairs=recipe.use_emotion_pairs,
+        use_polarity_pairs=recipe.use_polarity_pairs,
+        training={
+            "recipe": recipe.identity,
+            **data,
+            "images_per_emotion": {emotion: counts[index] for index, emotion in enumerate(EMOTIONS)},
+        },
+    )
+    clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, recipe.covariance)
+    return SavedModel(config, trainer.conditioner.state_dict(), trainer.hilora.state_dict(), clusters)

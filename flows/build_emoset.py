@@ -1,0 +1,36 @@
+"""build-emoset: labelled photos -> captioned, filtered training corpus.
+
+Wraps ingestion, embedding, captioning, alignment and curation of `coemogen_core` (paper, section on the training corpus). Without
+Prefect: call the `*_part` functions of the core for every part in this order.
+"""
+
+from prefect import flow
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from coemogen_core.curation.decisions import CurationRecipe
+from coemogen_core.curation.selection import Selection
+from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source
+from flows.params import BuildEmosetParams
+from flows.stages import Stages
+from schemas.outcomes import CorpusOutcome
+from tasks.embed import embed_part_task
+
+
+@flow(name="build-emoset", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
+def build_emoset(params: BuildEmosetParams) -> CorpusOutcome:
+    """Build the training corpus; what stands already in the workspace is not computed again."""
+    stages = Stages("build-emoset", params.workspace)
+    name = params.source.name
+    parts = ingest_source(stages, params.workspace, params.source, params.part_size)
+    stages.each_part("embed", embed_part_task, parts, workspace_uri=params.workspace, source=name, recipe=params.encoder)
+    selection = Selection.by_label()
+    caption_recipe_id = caption_and_align(stages, params, name, parts, selection)
+    recipe = CurationRecipe(
+        dataset=params.dataset,
+        selection=selection,
+        caption_recipe_id=caption_recipe_id,
+        encoder_id=params.encoder.encoder_id,
+        drop_fraction=params.drop_fraction,
+    )
+    curation = decide_corpus(stages, params.workspace, name, parts, recipe)
+    return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

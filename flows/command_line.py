@@ -1,0 +1,147 @@
+"""The `coemogen` command: the flows without a Prefect server, and the demo. Every command is a thin front of one flow."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.console import Console
+
+from flows.environment import prepare_environment
+
+app = App(name="coemogen", help="Emotional image generators, end to end: corpora, EmoArt, HiLoRA, generation, evaluation.")
+errors = Console(stderr=True, highlight=False)
+
+Root = Annotated[str, Parameter(help="Folder or URI of the pictures.")]
+WorkspaceUri = Annotated[str, Parameter(help="Folder or URI that takes all tables.")]
+ProfileName = Annotated[str, Parameter(help="Parameters to start from: lab, or sd15 (the paper's models).")]
+Settings = Annotated[
+    list[str], Parameter(name="--set", help="Replace a parameter: key=value, nested keys with dots, e.g. training.steps=300.", negative="")
+]
+
+
+@app.command
+def demo(
+    *,
+    folder: Annotated[Path, Parameter(help="Takes the drawn corpora, the workspace and the report.")] = Path("demo"),
+    short: Annotated[bool, Parameter(help="A fraction of everything, to see that it runs.", negative="")] = False,
+) -> None:
+    """Run the whole chain on the lab's world and print where the report is."""
+    prepare_environment(prefect_home=folder / "prefect")
+    from flows.demo import run_demo
+
+    run_demo(folder, short=short)
+
+
+@app.command(name="build-emoset")
+def build_emoset_command(
+    root: Root,
+    *,
+    workspace: WorkspaceUri,
+    profile: ProfileName = "lab",
+    layout: str = "emoset",
+    name: str = "emoset",
+    licence: str | None = None,
+    settings: Settings = [],  # noqa: B006  cyclopts reads the default, nobody changes it
+) -> None:
+    """Labelled photos to a captioned, filtered training corpus."""
+    prepare_environment()
+    from flows.build_emoset import build_emoset
+    from flows.params import BuildEmosetParams
+    from flows.profiles import load_params, merge
+
+    source = {"name": name, "layout": layout, "root": root, "licence": licence}
+    overrides = merge({"workspace": workspace, "source": source}, nested(settings))
+    _say(build_emoset(load_params(profile, "build-emoset", BuildEmosetParams, overrides)))  # type: ignore[arg-type]
+
+
+@app.command(name="build-emoart")
+def build_emoart_command(
+    root: Root,
+    *,
+    workspace: WorkspaceUri,
+    labelled: Annotated[str, Parameter(help="Name of the labelled set in the workspace.")] = "emoset",
+    profile: ProfileName = "lab",
+    layout: str = "wikiart",
+    name: str = "wikiart",
+    licence: str | None = None,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Unlabelled paintings to a scored, captioned, filtered and published EmoArt."""
+    prepare_environment()
+    from flows.build_emoart import build_emoart
+    from flows.params import BuildEmoartParams
+    from flows.profiles import load_params, merge
+
+    source = {"name": name, "layout": layout, "root": root, "licence": licence}
+    overrides = merge({"workspace": workspace, "source": source, "labelled_source": labelled}, nested(settings))
+    _say(build_emoart(load_params(profile, "build-emoart", BuildEmoartParams, overrides)))  # type: ignore[arg-type]
+
+
+@app.command(name="train-and-eval")
+def train_and_eval_command(
+    *,
+    workspace: WorkspaceUri,
+    dataset: Annotated[str, Parameter(help="Corpus to train on.")] = "emoset",
+    emoart: Annotated[str | None, Parameter(help="Curated art to show in the report.")] = None,
+    profile: ProfileName = "lab",
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """A curated corpus to a trained model, pictures, metrics and a report."""
+    prepare_environment()
+    from flows.params import TrainAndEvalParams
+    from flows.profiles import load_params, merge
+    from flows.train_and_eval import train_and_eval
+
+    overrides = merge({"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}, nested(settings))
+    outcome = train_and_eval(load_params(profile, "train-and-eval", TrainAndEvalParams, overrides))  # type: ignore[arg-type]
+    _say(outcome)
+    print(outcome.report)
+
+
+def nested(settings: list[str]) -> dict[str, Any]:
+    """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are read as TOML where they can be, else as text.
+
+    Raises:
+        ValueError: an item has no `=`.
+    """
+    import tomllib
+
+    from flows.profiles import merge
+
+    values: dict[str, Any] = {}
+    for setting in settings:
+        key, found, text = setting.partition("=")
+        if not found or not key.strip():
+            raise ValueError(f"--set {setting!r} is not of the form key=value")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        values = merge(values, value)
+    return values
+
+
+def _say(outcome: Any) -> None:
+    if all(stage.recomputed_nothing for stage in outcome.stages):
+        errors.print("Nothing was recomputed: everything stood in the workspace already.")
+
+
+def main() -> None:
+    """Entry point: what is wrong with the input is said in a line, without a traceback."""
+    from pydantic import ValidationError
+
+    try:
+        app()
+    except ValidationError as error:
+        for problem in error.errors():
+            errors.print(f"[red]error:[/red] {'.'.join(map(str, problem['loc']))}: {problem['msg']} (given: {problem['input']!r})", soft_wrap=True)
+        sys.exit(2)
+    except (ValueError, OSError) as error:
+        errors.print(f"[red]error:[/red] {error}", soft_wrap=True, markup=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command goes on where it stopped")
+        sys.exit(130)

@@ -1,0 +1,44 @@
+"""Stages that both corpus flows share: ingest a source, caption and align it, decide what stays."""
+
+import time
+
+from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, mark_current
+from coemogen_core.curation.funnel import funnel_markdown
+from coemogen_core.curation.selection import Selection
+from coemogen_core.data.workspace import Workspace
+from flows.artifacts import publish_markdown
+from flows.params import BuildEmoartParams, BuildEmosetParams, Source
+from flows.stages import Stages
+from tasks.caption import caption_part_task
+from tasks.curate import align_captions_task, decide_task
+from tasks.ingest import ingest_part_task, plan_source_task
+
+
+def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size: int) -> list[str]:
+    """Plan and ingest a picture set; returns the names of its parts."""
+    parts = plan_source_task(workspace_uri, source.name, source.layout, source.root, source.licence, part_size)
+    stages.each_part("ingest", ingest_part_task, parts, workspace_uri=workspace_uri, source=source.name)
+    return parts
+
+
+def caption_and_align(
+    stages: Stages, params: BuildEmosetParams | BuildEmoartParams, source: str, parts: list[str], selection: Selection
+) -> str:
+    """Caption the selected pictures of every part and score the captions; returns the recipe id of the captions."""
+    shared = {"workspace_uri": params.workspace, "source": source}
+    caption = {"selection": selection, "recipe": params.caption, "settings": params.captioner}
+    stages.each_part("caption", caption_part_task, parts, **shared, **caption)
+    caption_recipe_id = params.caption.recipe_id(params.captioner.backend)
+    stages.each_part("align", align_captions_task, parts, **shared, caption_recipe_id=caption_recipe_id, recipe=params.encoder)
+    return caption_recipe_id
+
+
+def decide_corpus(stages: Stages, workspace_uri: str, source: str, parts: list[str], recipe: CurationRecipe) -> CurationOutcome:
+    """Decide every picture, make this version the current one, and show the funnel."""
+    started = time.monotonic()
+    curation = decide_task(workspace_uri, source, parts, recipe)
+    stages.record("curate", curation.parts, time.monotonic() - started)
+    workspace = Workspace(workspace_uri)
+    mark_current(workspace, recipe.dataset, curation.version)
+    publish_markdown(f"funnel-{recipe.dataset}", funnel_markdown(workspace, recipe.dataset, curation.version))
+    return curation

@@ -1,0 +1,69 @@
+"""The evaluating stages of train-and-eval: real images, every method, and all numbers in one file."""
+
+import time
+
+from coemogen_core.curation.decisions import read_decisions, read_record
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.evaluation.emoart import emoart_metrics
+from coemogen_core.evaluation.machine import library_versions, peak_memory_mib
+from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.evaluation.report.build import CorpusVersion
+from coemogen_core.lab.paintings_truth import true_emotions
+from flows.params import TrainAndEvalParams
+from flows.stages import Stages, read_timings
+from schemas.metrics import METRIC_NAMES, EmoArtMetrics, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
+from tasks.evaluate import evaluate_method_task, evaluate_real_images_task, reference_part_task, select_reference_task
+
+
+def evaluate_methods(
+    stages: Stages, workspace_uri: str, source: str, sample_runs: dict[str, str], recipe: EvaluationRecipe
+) -> tuple[dict[str, MethodMetrics], ReferenceMetrics]:
+    """Measure the samples of every method against the real images of a source."""
+    selection = select_reference_task(workspace_uri, source, recipe)
+    shared = {"workspace_uri": workspace_uri, "selection": selection, "recipe": recipe}
+    stages.each_part("reference", reference_part_task, selection.parts, **shared)
+    started = time.monotonic()
+    reference = evaluate_real_images_task(**shared)
+    evaluations = [evaluate_method_task(run_id=run_id, method=method, **shared) for method, run_id in sample_runs.items()]
+    stages.record("evaluate", [part for evaluation in evaluations for part in evaluation.parts], time.monotonic() - started)
+    return {evaluation.method: evaluation.metrics for evaluation in evaluations}, reference
+
+
+def assemble_metrics(
+    workspace: Workspace,
+    params: TrainAndEvalParams,
+    run_id: str,
+    methods: dict[str, MethodMetrics],
+    reference: ReferenceMetrics,
+    art: CorpusVersion | None,
+) -> Metrics:
+    """Everything that metrics.json holds."""
+    return Metrics(
+        run_id=run_id,
+        protocol=params.evaluation.protocol,
+        seed=params.evaluation.seed,
+        confidence_level=params.evaluation.confidence_level,
+        methods=methods,
+        reference=reference,
+        emoart=None if art is None else _measure_art(workspace, params, art),
+        stages={stage: StageTiming(seconds=seconds) for stage, seconds in read_timings(workspace).items()},
+        peak_memory_mib=peak_memory_mib(),
+        versions=library_versions(),
+        configuration=params.model_dump(mode="json"),
+    )
+
+
+def metrics_markdown(metrics: Metrics) -> str:
+    """The table of methods and metrics for Prefect's UI."""
+    lines = [f"| method | {' | '.join(METRIC_NAMES)} |", f"|---|{'---:|' * len(METRIC_NAMES)}"]
+    for method, measured in metrics.in_order().items():
+        values = [measured.estimate(name).value for name in METRIC_NAMES]
+        lines.append(f"| {method} | {' | '.join('n/a' if value is None else f'{value:.4g}' for value in values)} |")
+    return "\n".join(lines)
+
+
+def _measure_art(workspace: Workspace, params: TrainAndEvalParams, art: CorpusVersion) -> EmoArtMetrics:
+    truth = None
+    if params.emoart_truth is not None:
+        truth = true_emotions(workspace, read_record(workspace, art.dataset, art.version).source, params.emoart_truth)
+    return emoart_metrics(read_decisions(workspace, art.dataset, art.version), truth)

@@ -1,0 +1,78 @@
+"""Parameters of the flows: what Prefect's form shows, and what is refused before any work starts.
+
+They are put together from the recipes of the core, so a setting is described and bounded in one place only.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe, LocalSettings
+from coemogen_core.curation.clip_encoder import EncoderRecipe
+from coemogen_core.curation.emoart import MIN_CONFIDENCE
+from coemogen_core.curation.emotion_probe import ProbeRecipe
+from coemogen_core.data.plan import DEFAULT_PART_SIZE
+from coemogen_core.data.readers.registry import Layout
+from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
+from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.model.base_models import BaseModels
+from coemogen_core.training.recipes import TrainingRecipe
+
+NAME = r"^[a-z][a-z0-9_-]*$"
+
+
+class _Params(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Params):
+    """A picture set on disk or in a bucket."""
+
+    name: str = Field(pattern=NAME, description="name of the set in the workspace, e.g. emoset or wikiart")
+    layout: Layout = Field(description="how its folders are arranged")
+    root: str = Field(min_length=1, description="folder or URI of the set")
+    licence: str | None = Field(default=None, description="licence of the pictures, written to every row")
+
+
+class _Captioned(_Params):
+    workspace: str = Field(min_length=1, description="folder or URI that takes all tables")
+    part_size: int = Field(default=DEFAULT_PART_SIZE, ge=1, le=100_000, description="pictures per part: the unit of work and of retry")
+    encoder: EncoderRecipe = Field(description="CLIP of the caption filter and the classifier")
+    caption: CaptionRecipe = Field(description="what decides a caption")
+    captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
+    drop_fraction: float = Field(default=0.2, ge=0.0, lt=1.0, description="share of worst aligned captions to drop within each emotion")
+
+
+class BuildEmosetParams(_Captioned):
+    """Labelled photos to a captioned, filtered training corpus."""
+
+    source: Source = Field(description="the labelled photos")
+    dataset: str = Field(default="emoset", pattern=r"^[a-z][a-z0-9_]*$", description="name of the corpus that comes out")
+
+
+class BuildEmoartParams(_Captioned):
+    """Unlabelled paintings to a scored, captioned, filtered and published dataset."""
+
+    source: Source = Field(description="the unlabelled paintings")
+    labelled_source: str = Field(pattern=NAME, description="ingested labelled set that the emotion classifier learns from")
+    dataset: str = Field(default="emoart", pattern=r"^[a-z][a-z0-9_]*$", description="name of the dataset that comes out")
+    probe: ProbeRecipe = Field(default=ProbeRecipe(), description="how the emotion classifier is trained")
+    emotions: tuple[Emotion, ...] = Field(default=EMOART_EMOTIONS, min_length=1, description="emotions to collect")
+    min_confidence: float = Field(default=MIN_CONFIDENCE, ge=0.0, lt=1.0, description="a painting's confidence must be greater than this")
+
+
+class TrainAndEvalParams(_Params):
+    """A curated corpus to features, a trained model, pictures, metrics and a report."""
+
+    workspace: str = Field(min_length=1, description="folder or URI of the tables")
+    dataset: str = Field(default="emoset", description="corpus to train on")
+    version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
+    emoart_dataset: str | None = Field(default=None, description="curated art to show in the report; none = leave that section out")
+    emoart_truth: str | None = Field(default=None, description="where the lab wrote down what its paintings truly show; none = nobody knows")
+    models: BaseModels = Field(description="diffusion model and CLIP to build on")
+    resolution: int = Field(default=512, ge=8, le=4096, description="training pictures are scaled and cropped to this many pixels square")
+    train_splits: tuple[str, ...] | None = Field(default=("train",), description="splits to train on; null = all pictures")
+    training: TrainingRecipe = Field(description="how HiLoRA and the conditioner are trained")
+    generation: GenerationRecipe = Field(default=GenerationRecipe(), description="how pictures are denoised")
+    images_per_emotion: int = Field(default=1000, ge=2, le=100_000, description="pictures to generate per emotion and method")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="of the first generated picture; the same noise for every method")
+    evaluation: EvaluationRecipe = Field(default=EvaluationRecipe(), description="how pictures are measured")

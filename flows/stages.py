@@ -1,0 +1,80 @@
+"""The stages of a flow: one task a part, a progress bar, one line when a stage is done, and its time on record."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from prefect import Task, get_run_logger
+from prefect.futures import as_completed
+from rich.markup import escape
+
+from coemogen_core.data.workspace import Workspace
+from schemas.outcomes import PartOutcome, StageOutcome
+from tasks.progress import console, progress_bar
+
+FLOWS = ("build-emoset", "build-emoart", "train-and-eval")
+
+
+class Stages:
+    """Runs and records the stages of one flow run."""
+
+    def __init__(self, flow: str, workspace_uri: str) -> None:
+        self._flow, self._workspace = flow, Workspace(workspace_uri)
+        self.outcomes: list[StageOutcome] = []
+
+    def each_part(self, stage: str, task: Task[..., PartOutcome], parts: Sequence[str], **arguments: Any) -> list[PartOutcome]:
+        """Run a task for every part (its parameter `part`), all other arguments being the same, and wait for all.
+
+        Every part gets its turn even when another one fails; then the first failure is raised.
+        """
+        return self.each(stage, task, [{"part": part} for part in parts], **arguments)
+
+    def each(self, stage: str, task: Task[..., PartOutcome], varying: Sequence[dict[str, Any]], **arguments: Any) -> list[PartOutcome]:
+        """Like `each_part`, for tasks that differ in more than the part."""
+        started = time.monotonic()
+        futures = [task.submit(**arguments, **each) for each in varying]
+        with progress_bar(f"{self._flow}: {stage}", len(futures)) as bar:
+            for future in as_completed(futures):
+                future.wait()
+                bar.advance()
+        outcomes = [future.result() for future in futures]
+        self.record(stage, outcomes, time.monotonic() - started)
+        return outcomes
+
+    def record(self, stage: str, parts: Iterable[PartOutcome], seconds: float) -> None:
+        """Add up a stage, say it in one line, and keep its time unless nothing was computed."""
+        outcome = StageOutcome.of(f"{self._flow}/{stage}", parts, seconds)
+        self.outcomes.append(outcome)
+        line = describe(outcome)
+        get_run_logger().info(line)
+        console.print(f"[green]✓[/green] {escape(line)}", highlight=False)
+        if not outcome.recomputed_nothing:
+            record = {"outcome": outcome.model_dump(mode="json"), "order": [FLOWS.index(self._flow), len(self.outcomes)]}
+            self._workspace.write_json(record, "timings", self._flow, f"{stage}.json")
+
+    @property
+    def recomputed_nothing(self) -> bool:
+        """Whether every part of every stage was there already."""
+        return all(outcome.recomputed_nothing for outcome in self.outcomes)
+
+
+def describe(outcome: StageOutcome) -> str:
+    """One line: stage, parts, rows, what was dropped or reused, time."""
+    facts = [f"{outcome.rows:,} rows in {outcome.parts} part{'s' if outcome.parts != 1 else ''}"]
+    if outcome.dropped:
+        facts.append(f"{outcome.dropped:,} dropped")
+    if outcome.recomputed_nothing:
+        facts.append("nothing to do")
+    elif outcome.reused_parts:
+        facts.append(f"{outcome.reused_parts} reused")
+    return f"{outcome.stage:<24} {', '.join(facts)} ({outcome.seconds:.1f} s)"
+
+
+def read_timings(workspace: Workspace) -> dict[str, float]:
+    """Seconds that each stage took when it last computed something, by `<flow>/<stage>`, in running order."""
+    outcomes = {}
+    for flow in FLOWS:
+        for name in workspace.list_files("timings", flow):
+            record = workspace.read_json("timings", flow, name)
+            outcomes[record["outcome"]["stage"]] = (record["order"], record["outcome"]["seconds"])
+    return {stage: seconds for stage, (_, seconds) in sorted(outcomes.items(), key=lambda item: item[1][0])}

@@ -1,0 +1,164 @@
+"""What `metrics.json` of a run looks like: every number with its interval, the count of images and who measured it.
+
+No number is ever NaN: where a metric could not be computed, `value` is null and `reason` says why.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+MetricName = Literal["fid", "lpips", "emo_a", "sem_c", "sem_d"]
+METRIC_NAMES: tuple[MetricName, ...] = ("fid", "lpips", "emo_a", "sem_c", "sem_d")
+
+Share = FiniteFloat | None
+
+
+class Interval(BaseModel):
+    """A confidence interval."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: FiniteFloat = Field(description="lower end")
+    high: FiniteFloat = Field(description="upper end")
+
+
+class Estimate(BaseModel):
+    """One metric: its value, its bootstrap interval, and what it rests on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: FiniteFloat | None = Field(description="the number; null when it could not be computed")
+    low: FiniteFloat | None = Field(default=None, description="lower end of the confidence interval")
+    high: FiniteFloat | None = Field(default=None, description="upper end of the confidence interval")
+    images: int = Field(ge=0, description="images that the number rests on")
+    resamples: int = Field(default=0, ge=0, description="bootstrap resamples behind the interval; 0 without an interval")
+    extractor: str = Field(description="identity of the feature extractor")
+    reason: str | None = Field(default=None, description="why the value or the interval is missing")
+
+    @model_validator(mode="after")
+    def _missing_has_a_reason(self) -> Self:
+        if (self.low is None) != (self.high is None):
+            raise ValueError("an interval has two ends or none")
+        if (self.value is None or self.low is None) and self.reason is None:
+            raise ValueError("a missing value or interval needs a reason")
+        return self
+
+
+class EmotionMetrics(BaseModel):
+    """The metrics of one emotion as plain numbers, and their intervals beside them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int = Field(ge=0, description="images of this emotion")
+    emo_a: Share = Field(description="share that the emotion probe recognises, 0 to 1")
+    lpips: FiniteFloat | None = Field(description="mean perceptual distance between two images of this emotion")
+    sem_c: Share = Field(description="mean of the larger top-1 probability, object or scene, 0 to 1")
+    sem_d: FiniteFloat | None = Field(description="mean squared difference of the embeddings of two images of this emotion")
+    brightness: Share = Field(description="mean luma, 0 to 1")
+    colourfulness: FiniteFloat | None = Field(description="mean Hasler-Suesstrunk colourfulness, 0 is grey")
+    intervals: dict[str, Interval] = Field(default_factory=dict, description="confidence intervals by metric name")
+
+
+class ProbeMetrics(BaseModel):
+    """What one emotion probe (a classifier with eight outputs) says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accuracy: Share = Field(description="share of images whose most probable emotion is the wanted one")
+    confusion: list[list[int]] = Field(description="8 x 8 counts: row = wanted emotion, column = recognised emotion")
+    majority_share: Share = Field(description="share of the commonest answer; near 1 the probe has collapsed to one class")
+    majority_emotion: str | None = Field(description="the commonest answer")
+    majority_baseline: Share = Field(description="accuracy of always naming the commonest wanted emotion")
+
+
+class ColourMetrics(BaseModel):
+    """Brightness and colourfulness of the images of one polarity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int = Field(ge=0, description="images of this polarity")
+    brightness: Share = Field(description="mean luma, 0 to 1")
+    colourfulness: FiniteFloat | None = Field(description="mean Hasler-Suesstrunk colourfulness")
+
+
+class MethodMetrics(BaseModel):
+    """Everything measured on the images of one method."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int = Field(ge=0, description="images evaluated")
+    rejected: int = Field(default=0, ge=0, description="images that could not be decoded, left out of every number")
+    fid: Estimate = Field(description="Frechet distance to the reference images; lower is better")
+    lpips: Estimate = Field(description="mean perceptual distance within an emotion; higher is more diverse")
+    emo_a: Estimate = Field(description="accuracy of the emotion probe; higher is better")
+    sem_c: Estimate = Field(description="semantic clarity; higher is better")
+    sem_d: Estimate = Field(description="semantic diversity; near that of real images is best")
+    per_emotion: dict[str, EmotionMetrics] = Field(description="the same by emotion")
+    probes: dict[str, ProbeMetrics] = Field(description="by identity of the emotion probe; the first one gives emo_a")
+    polarity: dict[str, ColourMetrics] = Field(description="brightness and colourfulness by polarity")
+
+    def estimate(self, metric: MetricName) -> Estimate:
+        """The overall estimate of a metric."""
+        estimate = getattr(self, metric)
+        assert isinstance(estimate, Estimate)
+        return estimate
+
+
+class ReferenceMetrics(MethodMetrics):
+    """The same numbers for the real images: what a perfect generator would score. Its FID is null: it is the reference."""
+
+    source: str = Field(description="name of the image source")
+    split: str | None = Field(description="the split that was taken, null for all images")
+
+
+class EmoArtMetrics(BaseModel):
+    """How the art corpus came out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    candidates: int = Field(ge=0, description="paintings that were scored")
+    kept: int = Field(ge=0, description="paintings kept")
+    precision: Share = Field(description="share of the kept paintings that carry their true emotion; null when the truth is unknown")
+    recall: Share = Field(description="share of the paintings with a collected true emotion that were kept under it; null likewise")
+    reasons: dict[str, int] = Field(description="paintings by decision, 'kept' included")
+    per_emotion: dict[str, int] = Field(description="kept paintings by emotion")
+
+
+class StageTiming(BaseModel):
+    """Wall-clock time of one stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float = Field(ge=0, description="wall-clock time")
+    rows: int | None = Field(default=None, ge=0, description="rows it made or found")
+    reused: bool = Field(default=False, description="every part was there already")
+
+
+class Metrics(BaseModel):
+    """The file metrics.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = Field(default=1, description="version of this layout")
+    run_id: str = Field(description="the run that these numbers belong to")
+    protocol: Literal["corrected", "emogen"] = Field(description="how images are preprocessed and paired (docs/metrics.md)")
+    seed: int = Field(description="seed of pairs and resamples")
+    confidence_level: float = Field(gt=0, lt=1, description="level of every interval")
+    methods: dict[str, MethodMetrics] = Field(description="by name of the method, e.g. 'coemogen' and 'sd'")
+    reference: ReferenceMetrics | None = Field(description="real images")
+    emoart: EmoArtMetrics | None = Field(default=None, description="the art corpus, where the run built one")
+    stages: dict[str, StageTiming] = Field(default_factory=dict, description="by name of the stage, in running order")
+    peak_memory_mib: FiniteFloat | None = Field(default=None, description="largest resident memory of the process and its children")
+    versions: dict[str, str] = Field(default_factory=dict, description="versions of the libraries")
+    configuration: dict[str, Any] = Field(default_factory=dict, description="parameters of the flows")
+
+    def in_order(self, first: str = "coemogen") -> Mapping[str, MethodMetrics]:
+        """The methods with `first` in front, the others by name."""
+        names = sorted(self.methods, key=lambda name: (name != first, name))
+        return {name: self.methods[name] for name in names}
+
+
+def metrics_json_schema() -> dict[str, Any]:
+    """JSON Schema of metrics.json."""
+    return Metrics.model_json_schema()

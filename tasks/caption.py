@@ -1,0 +1,43 @@
+"""Prefect task of captioning: one image part. Without Prefect: `coemogen_core.captioning.caption_part`."""
+
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from coemogen_core.captioning.caption_part import caption_part
+from coemogen_core.captioning.failure import EndpointUnreachableError
+from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
+from coemogen_core.curation.selection import Selection
+from coemogen_core.data.workspace import Workspace
+from schemas.outcomes import PartOutcome
+
+
+def endpoint_may_come_back(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001  Prefect's signature
+    """Whether the run failed because nothing answered at the endpoint: the one failure of captioning that time mends."""
+    try:
+        state.result()
+    except EndpointUnreachableError:
+        return True
+    except Exception:
+        return False
+    return False
+
+
+@task(
+    name="caption part",
+    task_run_name="caption {source}/{part}",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[10, 60, 300],
+    retry_condition_fn=endpoint_may_come_back,
+)
+def caption_part_task(
+    workspace_uri: str, source: str, part: str, selection: Selection, recipe: CaptionRecipe, settings: BackendSettings
+) -> PartOutcome:
+    """Caption the selected pictures of one part, with the emotion of the selection as prior. See `caption_part`.
+
+    A part whose server has gone away is tried again; what was captioned before is kept.
+    """
+    workspace = Workspace(workspace_uri)
+    return caption_part(workspace, source, part, selection.wanted(workspace, source, part), recipe, settings)

@@ -1,0 +1,42 @@
+"""Prefect tasks of the curation: align captions, train the emotion classifier, score pictures, decide.
+
+Without Prefect: the functions of the same name in `coemogen_core.curation`.
+"""
+
+from collections.abc import Sequence
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from coemogen_core.curation.alignment import align_part
+from coemogen_core.curation.clip_encoder import EncoderRecipe
+from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
+from coemogen_core.curation.emotion_probe import ProbeRecipe
+from coemogen_core.curation.probe_training import TrainedClassifier, train_classifier
+from coemogen_core.curation.scoring import score_part
+from coemogen_core.data.workspace import Workspace
+from schemas.outcomes import PartOutcome
+
+
+@task(name="align part", task_run_name="align {source}/{captions_part}", cache_policy=NO_CACHE)
+def align_part_task(workspace_uri: str, source: str, captions_part: str, recipe: EncoderRecipe) -> PartOutcome:
+    """Score the captions of one chunk against their pictures. See `align_part`."""
+    return align_part(Workspace(workspace_uri), source, captions_part, recipe)
+
+
+@task(name="train classifier", task_run_name="train classifier on {source}", cache_policy=NO_CACHE)
+def train_classifier_task(workspace_uri: str, source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe) -> TrainedClassifier:
+    """Train, calibrate and measure the emotion classifier on a labelled source. See `train_classifier`."""
+    return train_classifier(Workspace(workspace_uri), source, parts, encoder_id, recipe)
+
+
+@task(name="score part", task_run_name="score {source}/{part}", cache_policy=NO_CACHE)
+def score_part_task(workspace_uri: str, source: str, part: str, encoder_id: str, classifier_id: str) -> PartOutcome:
+    """Give every picture of a part its emotion probabilities. See `score_part`."""
+    return score_part(Workspace(workspace_uri), source, part, encoder_id, classifier_id)
+
+
+@task(name="decide", task_run_name="decide {source}", cache_policy=NO_CACHE)
+def decide_task(workspace_uri: str, source: str, parts: Sequence[str], recipe: CurationRecipe) -> CurationOutcome:
+    """Keep or drop every picture of a source, with the reason. See `decide`."""
+    return decide(Workspace(workspace_uri), source, parts, recipe)

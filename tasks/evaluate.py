@@ -1,0 +1,60 @@
+"""Prefect tasks of the evaluation: features of real images, numbers of a method, metrics.json and report.html.
+
+Without Prefect: the functions of the same name in `coemogen_core.evaluation`.
+"""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
+from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.report.build import CorpusVersion, ReportRecipe
+from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_real_images, evaluate_samples, write_metrics, write_report
+from schemas.metrics import Metrics, ReferenceMetrics
+from schemas.outcomes import PartOutcome
+
+
+@task(name="select reference", task_run_name="select reference {source}", cache_policy=NO_CACHE)
+def select_reference_task(workspace_uri: str, source: str, recipe: EvaluationRecipe) -> ReferenceSelection:
+    """Choose the real images that generated ones are compared with. See `select_reference`."""
+    return select_reference(Workspace(workspace_uri), source, recipe.minimum_reference)
+
+
+@task(name="reference part", task_run_name="reference {part}", cache_policy=NO_CACHE)
+def reference_part_task(workspace_uri: str, selection: ReferenceSelection, part: str, recipe: EvaluationRecipe) -> PartOutcome:
+    """Compute the features of one part of the real images. See `reference_part`."""
+    return reference_part(Workspace(workspace_uri), selection, part, recipe, load_extractors(recipe))
+
+
+@task(name="evaluate real images", task_run_name="evaluate real images", cache_policy=NO_CACHE)
+def evaluate_real_images_task(workspace_uri: str, selection: ReferenceSelection, recipe: EvaluationRecipe) -> ReferenceMetrics:
+    """Measure the real images themselves. See `evaluate_real_images`."""
+    return evaluate_real_images(Workspace(workspace_uri), selection, recipe, load_extractors(recipe))
+
+
+@task(name="evaluate method", task_run_name="evaluate {method}", cache_policy=NO_CACHE)
+def evaluate_method_task(
+    workspace_uri: str, run_id: str, method: str, selection: ReferenceSelection, recipe: EvaluationRecipe
+) -> MethodEvaluation:
+    """Measure the samples of one method against the real images. See `evaluate_samples`."""
+    return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe))
+
+
+@task(name="write metrics", task_run_name="write metrics {metrics.run_id}", cache_policy=NO_CACHE)
+def write_metrics_task(workspace_uri: str, metrics: Metrics) -> str:
+    """Write metrics.json of a run; returns its URI. See `write_metrics`."""
+    return write_metrics(Workspace(workspace_uri), metrics)
+
+
+@task(name="write report", task_run_name="write report {metrics.run_id}", cache_policy=NO_CACHE)
+def write_report_task(
+    workspace_uri: str,
+    metrics: Metrics,
+    sample_runs: dict[str, str],
+    recipe: ReportRecipe,
+    photos: CorpusVersion | None = None,
+    art: CorpusVersion | None = None,
+) -> str:
+    """Write report.html of a run; returns its URI. See `write_report`."""
+    return write_report(Workspace(workspace_uri), metrics, sample_runs, recipe, photos, art)

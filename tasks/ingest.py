@@ -1,0 +1,24 @@
+"""Prefect tasks of ingestion: one plans a source, one ingests a planned part. Without Prefect: `coemogen_core.data.plan` and `.ingest`."""
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from coemogen_core.data.ingest import ingest_part
+from coemogen_core.data.plan import DEFAULT_PART_SIZE, plan_source
+from coemogen_core.data.readers.registry import Layout
+from coemogen_core.data.workspace import Workspace
+from schemas.outcomes import PartOutcome
+
+
+@task(name="plan source", task_run_name="plan {source}", cache_policy=NO_CACHE)
+def plan_source_task(
+    workspace_uri: str, source: str, layout: Layout, root: str, licence: str | None = None, part_size: int = DEFAULT_PART_SIZE
+) -> list[str]:
+    """List a source and cut it into parts; returns their names. See `plan_source`."""
+    return plan_source(Workspace(workspace_uri), source, layout, root, licence, part_size)
+
+
+@task(name="ingest part", task_run_name="ingest {source}/{part}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 20])
+def ingest_part_task(workspace_uri: str, source: str, part: str) -> PartOutcome:
+    """Ingest one planned part; tried again because a remote store may fail for a while. See `ingest_part`."""
+    return ingest_part(Workspace(workspace_uri), source, part)

@@ -1,0 +1,171 @@
+import uuid
+from collections import Counter
+
+import polars as pl
+import pytest
+
+from coemogen_core.curation.decisions import CurationRecipe, decide, read_decisions, read_record
+from coemogen_core.curation.funnel import funnel
+from coemogen_core.curation.selection import Selection
+from coemogen_core.data.workspace import Workspace
+from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
+from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, write_images
+
+
+@pytest.fixture(params=["local", "memory"])
+def workspace(request, tmp_path):
+    return Workspace(str(tmp_path / "workspace") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def pictures(workspace):
+    return build_art(workspace)
+
+
+def test_every_picture_has_one_decision_with_its_reason(workspace, pictures):
+    outcome = decide(workspace, SOURCE, PARTS, RECIPE)
+    decisions = read_decisions(workspace, "emoart", outcome.version)
+    assert sorted(decisions["image_id"]) == sorted(pictures)
+    assert Counter(decisions["reason"]) == {
+        "kept": 8 + 4,
+        "low alignment": 2 + 1,
+        "low confidence": 3,
+        "emotion not collected": 1,
+        "not scored": 1,
+        "no caption": 1,
+    }
+    dropped = {pictures[row][1:3] for row in decisions.filter(pl.col("reason") == "low alignment")["image_id"]}
+    lowest = {emotion: sorted((similarity_of(n), n) for _, colour, n, *_ in PICTURES if colour == emotion) for emotion in ("awe", "fear")}
+    assert dropped == {*(("awe", n) for _, n in lowest["awe"][:2]), ("fear", lowest["fear"][0][1])}
+    assert [part.rows for part in outcome.parts] == [len([p for p in PICTURES if p[0] == part]) for part in PARTS]
+    assert sum(part.dropped for part in outcome.parts) == len(PICTURES) - 12
+
+
+def test_parts_mirror_the_image_parts_and_captions_stand_where_they_count(workspace, pictures):
+    outcome = decide(workspace, SOURCE, PARTS, RECIPE)
+    table = workspace.table("decisions", "emoart", outcome.version)
+    assert table.parts() == PARTS
+    for part in PARTS:
+        assert set(table.read_part(part)["image_id"]) == {image_id for image_id, picture in pictures.items() if picture[0] == part}
+    decisions = table.read()
+    assert (
+        decisions.filter("kept")
+        .select(pl.all_horizontal(pl.col("label", "confidence", "caption", "similarity").is_not_null().all()))
+        .item()
+    )
+    assert decisions.filter(pl.col("reason") == "low confidence")["caption"].null_count() == 3  # captioned for another threshold
+
+
+def test_deciding_again_reuses_and_another_threshold_is_another_version(workspace, pictures):
+    first = decide(workspace, SOURCE, PARTS, RECIPE)
+    again = decide(workspace, SOURCE, PARTS[::-1], RECIPE)
+    assert again.reused
+    assert again.version == first.version
+    stricter = decide(workspace, SOURCE, PARTS, RECIPE.model_copy(update={"drop_fraction": 0.5}))
+    assert stricter.version != first.version
+    assert not stricter.reused
+    assert read_decisions(workspace, "emoart", stricter.version)["kept"].sum() == 5 + 3
+    assert read_decisions(workspace, "emoart", first.version)["kept"].sum() == 12
+    record = read_record(workspace, "emoart", stricter.version)
+    assert record.recipe.drop_fraction == 0.5
+    assert record.parts == tuple(PARTS)
+
+
+def test_a_lower_confidence_takes_captions_that_lie_there_already(workspace, pictures):
+    lower = RECIPE.model_copy(update={"selection": Selection.by_confidence(RECIPE.selection.classifier_id, min_confidence=0.5)})
+    reasons = Counter(read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, lower).version)["reason"])
+    assert reasons["low confidence"] == 0
+    assert reasons["kept"] == 8 + 4 + 3
+
+
+def test_the_latest_successful_attempt_counts_and_makes_a_new_version(workspace, pictures):
+    before = decide(workspace, SOURCE, PARTS, RECIPE)
+    best = next(i for i, p in pictures.items() if p[1] == "awe" and similarity_of(p[2]) == pytest.approx(0.19))
+    failed = next(i for i, p in pictures.items() if p[1] == "amusement")
+    rows = [caption_row(best, "worse now", attempt=2, prior="awe"), caption_row(best, None, attempt=3, prior="awe")]
+    add_captions(workspace, pictures[best][0], 1000, rows, [-0.5, 0.0])
+    add_captions(workspace, PARTS[1], 2, [caption_row(failed, "a fair", attempt=2, prior="amusement")], [0.3])
+    after = decide(workspace, SOURCE, PARTS, RECIPE)
+    assert after.version != before.version
+    rows = {row["image_id"]: row for row in read_decisions(workspace, "emoart", after.version).iter_rows(named=True)}
+    assert (rows[best]["caption"], rows[best]["reason"]) == ("worse now", "low alignment")
+    assert (rows[failed]["caption"], rows[failed]["reason"]) == ("a fair", "kept")
+
+
+def test_more_failed_attempts_change_nothing(workspace, pictures):
+    before = decide(workspace, SOURCE, PARTS, RECIPE)
+    failed = next(i for i, p in pictures.items() if p[1] == "amusement")
+    add_captions(workspace, PARTS[1], 2, [caption_row(failed, None, attempt=2)], [0.0])
+    assert decide(workspace, SOURCE, PARTS, RECIPE).version == before.version
+
+
+def test_caption_for_another_emotion_is_not_used(workspace, pictures):
+    image_id = next(i for i, p in pictures.items() if p[1] == "fear")
+    add_captions(workspace, pictures[image_id][0], 2, [caption_row(image_id, "how awesome", attempt=2, prior="awe")], [0.9])
+    decisions = read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, RECIPE).version)
+    assert decisions.filter(pl.col("image_id") == image_id)["reason"].to_list() == ["caption for another emotion"]
+
+
+def test_captions_of_other_recipes_are_not_looked_at(workspace, pictures):
+    other = RECIPE.model_copy(update={"caption_recipe_id": "caption-ffffffffffff"})
+    reasons = Counter(read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, other).version)["reason"])
+    assert reasons["no caption"] == 16
+    assert reasons["kept"] == 0
+
+
+def test_a_picture_in_two_parts_counts_once(workspace, pictures):
+    twin = "part-00002-cccccccc"
+    rows = [image_row("awe", 0), image_row("sadness", 7)]
+    write_images(workspace, SOURCE, twin, rows)
+    scores = workspace.table("emotion_scores", SOURCE, RECIPE.selection.classifier_id)
+    scores_row = scores.read().filter(pl.col("image_id") == rows[0]["image_id"])
+    from schemas.tables import EmotionScores
+
+    scores.write_part(twin, scores_row, EmotionScores)
+    outcome = decide(workspace, SOURCE, [*PARTS, twin], RECIPE)
+    decided = workspace.table("decisions", "emoart", outcome.version).read_part(twin)
+    assert dict(decided.select("image_id", "reason").rows()) == {
+        rows[0]["image_id"]: "duplicate of an earlier part",
+        rows[1]["image_id"]: "not scored",
+    }
+
+
+def test_missing_stages_are_named(workspace, pictures):
+    with pytest.raises(FileNotFoundError, match="align the captions"):
+        decide(workspace, SOURCE, PARTS, RECIPE.model_copy(update={"encoder_id": "clip-ffffffffffff"}))
+    with pytest.raises(FileNotFoundError, match="score source"):
+        decide(workspace, SOURCE, PARTS, RECIPE.model_copy(update={"selection": Selection.by_confidence("probe-ffffffffffff")}))
+    with pytest.raises(FileNotFoundError, match="no image parts"):
+        decide(workspace, SOURCE, [], RECIPE)
+    with pytest.raises(FileNotFoundError, match="no decisions emoart-1"):
+        read_record(workspace, "emoart", "emoart-1")
+
+
+def test_labelled_corpus(workspace):
+    rows = [*(image_row("awe", n, label="awe") for n in range(4)), image_row("fear", 1), image_row("anger", 1, label="anger")]
+    ids = [row["image_id"] for row in rows]
+    write_images(workspace, SOURCE, "part-0", rows)
+    add_captions(workspace, "part-0", 0, [caption_row(image_id, "x", prior="awe") for image_id in ids[:4]], [0.4, 0.3, 0.2, 0.1])
+    recipe = CurationRecipe(
+        dataset="emoset", selection=Selection.by_label(), caption_recipe_id=CAPTION_RECIPE, encoder_id=ENCODER, drop_fraction=0.25
+    )
+    decisions = read_decisions(workspace, "emoset", decide(workspace, SOURCE, ["part-0"], recipe).version)
+    reasons = dict(decisions.select("image_id", "reason").rows())
+    assert [reasons[image_id] for image_id in ids] == ["kept", "kept", "kept", "low alignment", "no label", "no caption"]
+    assert decisions["confidence"].null_count() == 6
+
+
+def test_funnel_adds_up(workspace, pictures):
+    decisions = read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, RECIPE).version)
+    images = workspace.table("images", SOURCE).read(["image_id", "style"])
+    counts = funnel(decisions, images)
+    assert (counts["candidates"], counts["kept"]) == (len(PICTURES), 12)
+    remaining = counts["candidates"]
+    for step in counts["steps"]:
+        remaining -= step["dropped"]
+        assert step["remaining"] == remaining
+    assert remaining == counts["kept"]
+    assert counts["per_emotion"]["awe"] == {"candidates": 10, "kept": 8}
+    assert counts["per_emotion"]["excitement"] == {"candidates": 0, "kept": 0}
+    assert sum(sum(row.values()) for row in counts["per_style"].values()) == 12
+    assert funnel(decisions)["per_style"] == {}

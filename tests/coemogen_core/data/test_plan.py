@@ -1,0 +1,180 @@
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coemogen_core.data import plan as plan_module
+from coemogen_core.data.ingest import ingest_part
+from coemogen_core.data.part_plan import part_name, planned_parts, read_plan
+from coemogen_core.data.plan import _cut, plan_source
+from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
+from coemogen_core.data.workspace import Workspace
+from tests.coemogen_core.data.pictures import encode, jpeg, scene
+from tests.coemogen_core.data.sources import make_emoset, make_wikiart, put
+
+EIGHT = {"train": [("awe", number) for number in range(5)], "val": [("fear", number) for number in range(3)]}
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(str(tmp_path / "workspace"))
+
+
+@pytest.fixture
+def emoset(tmp_path):
+    return make_emoset(str(tmp_path / "emoset"), EIGHT)
+
+
+def ingest_all(workspace, parts, source="photos"):
+    return [ingest_part(workspace, source, part) for part in parts]
+
+
+def test_parts_are_named_by_position_and_listing(workspace, emoset):
+    parts = plan_source(workspace, "photos", "emoset", emoset, "CC0", part_size=3)
+    assert [part[:11] for part in parts] == ["part-00000-", "part-00001-", "part-00002-"]
+    assert all(len(part) == 19 for part in parts)
+    plans = [read_plan(workspace, "photos", part) for part in parts]
+    assert [len(plan.items) for plan in plans] == [3, 3, 2]
+    assert [plan.listed for plan in plans] == [3, 3, 2]
+    assert plans[2].items[-1].split == "val"
+    assert plans[0].licence == plans[0].items[0].licence == "CC0"
+    assert workspace.table("images", "photos").parts() == []
+
+
+def test_planning_again_changes_nothing(workspace, emoset):
+    first = plan_source(workspace, "photos", "emoset", emoset, part_size=3)
+    ingest_all(workspace, first)
+    assert plan_source(workspace, "photos", "emoset", emoset, part_size=3) == first
+    assert workspace.table("images", "photos").parts() == first
+
+
+def test_a_copy_elsewhere_has_the_same_parts(workspace, emoset, tmp_path):
+    first = plan_source(workspace, "photos", "emoset", emoset)
+    copy = shutil.copytree(emoset, tmp_path / "copy", copy_function=shutil.copyfile)  # copyfile: with new modification times
+    assert plan_source(Workspace(f"memory://{uuid.uuid4().hex}"), "photos", "emoset", str(copy)) == first
+
+
+def test_a_relative_root_is_found_from_anywhere(workspace, emoset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (part,) = plan_source(workspace, "photos", "emoset", "emoset")
+    monkeypatch.chdir("/")
+    assert ingest_part(workspace, "photos", part).rows == 8
+
+
+def test_another_label_licence_or_file_gives_another_part(workspace, emoset, tmp_path):
+    first = plan_source(workspace, "photos", "emoset", emoset, "CC0", part_size=3)
+    licensed = plan_source(workspace, "photos", "emoset", emoset, "CC BY 4.0", part_size=3)
+    assert not set(first) & set(licensed)
+    put(emoset, "image/fear/fear_00002.jpg", jpeg(77) + b"longer")
+    changed = plan_source(workspace, "photos", "emoset", emoset, "CC0", part_size=3)
+    assert changed[:2] == first[:2]
+    assert changed[2] != first[2]
+    put(emoset, "annotation/awe/awe_00000.json", '{"emotion": "awe"}')
+    assert plan_source(workspace, "photos", "emoset", emoset, "CC0", part_size=3)[0] != first[0]
+
+
+def test_stale_parts_are_removed_from_the_tables(workspace, emoset):
+    first = plan_source(workspace, "photos", "emoset", emoset, part_size=3)
+    ingest_all(workspace, first)
+    second = plan_source(workspace, "photos", "emoset", emoset, part_size=8)
+    assert workspace.table("images", "photos").parts() == []
+    ingest_all(workspace, second)
+    assert workspace.table("images", "photos").parts() == workspace.table("rejected", "photos").parts() == second
+    assert planned_parts(workspace, "photos") == second
+
+
+def test_a_failed_plan_removes_nothing(workspace, emoset):
+    parts = plan_source(workspace, "photos", "emoset", emoset)
+    ingest_all(workspace, parts)
+    with pytest.raises(FileNotFoundError):
+        plan_source(workspace, "photos", "emoset", emoset + "-moved")
+    assert workspace.table("images", "photos").parts() == parts
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Other bytes of the same number, a minute later."""
+    before = path.stat()
+    assert len(data) == before.st_size
+    path.write_bytes(data)
+    os.utime(path, (before.st_mtime + 60, before.st_mtime + 60))
+
+
+def test_a_rewritten_file_of_the_same_size_is_noticed(workspace, tmp_path):
+    root = str(tmp_path / "pictures")
+    put(root, "awe/a.bmp", encode(scene(seed=1), "BMP"))
+    put(root, "awe/b.bmp", encode(scene(seed=2), "BMP"))
+    first = plan_source(workspace, "photos", "image_folder", root)
+    ingest_all(workspace, first)
+    rewrite(Path(root, "awe/a.bmp"), encode(scene(seed=3), "BMP"))
+    second = plan_source(workspace, "photos", "image_folder", root)
+    assert second != first
+    ingest_all(workspace, second)
+    assert workspace.table("images", "photos").read(["image"])["image"].struct.field("bytes")[0] == encode(scene(seed=3), "BMP")
+    assert plan_source(workspace, "photos", "image_folder", root) == second
+
+
+def test_a_rewritten_annotation_of_the_same_size_is_noticed(workspace, emoset):
+    first = plan_source(workspace, "photos", "emoset", emoset)
+    ingest_all(workspace, first)
+    path = Path(emoset, "annotation/awe/awe_00001.json")
+    rewrite(path, path.read_bytes().replace(b"0.4", b"0.9"))
+    second = plan_source(workspace, "photos", "emoset", emoset)
+    assert second != first
+    ingest_all(workspace, second)
+    assert workspace.table("images", "photos").read(["attributes"])["attributes"].str.contains("0.9").sum() == 1
+
+
+def test_touched_files_are_no_change(workspace, emoset):
+    put(emoset, "image/awe/awe_00000.jpg", b"broken")
+    put(emoset, "image/awe/awe_00001.jpg", jpeg(9))
+    put(emoset, "image/awe/awe_00002.jpg", jpeg(9))
+    first = plan_source(workspace, "photos", "emoset", emoset)
+    ingest_all(workspace, first)
+    for name in ("awe_00000", "awe_00001", "awe_00002"):
+        os.utime(f"{emoset}/image/awe/{name}.jpg", (1, 1))
+    assert plan_source(workspace, "photos", "emoset", emoset) == first
+    assert all(outcome.reused for outcome in ingest_all(workspace, first))
+
+
+@pytest.mark.parametrize("source", ["", "../up", "a/b", ".hidden", "_plan"])
+def test_source_names_stay_in_the_workspace(workspace, emoset, source):
+    with pytest.raises(ValueError, match="cannot name a folder"):
+        plan_source(workspace, source, "emoset", emoset)
+
+
+def test_part_size_is_bounded(workspace, emoset):
+    with pytest.raises(ValueError, match="part_size is 0"):
+        plan_source(workspace, "photos", "emoset", emoset, part_size=0)
+
+
+def test_parts_are_bounded_in_bytes_too(workspace, tmp_path, monkeypatch):
+    root = make_wikiart(str(tmp_path / "art"), 6)
+    size = Path(root, "Cubism/juan-gris_still-life-0.jpg").stat().st_size
+    monkeypatch.setattr(plan_module, "MAX_PART_BYTES", int(size * 2.5))
+    parts = plan_source(workspace, "art", "wikiart", root)
+    assert [read_plan(workspace, "art", part).listed for part in parts] == [2, 2, 2]
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 2**30)), max_size=60), st.integers(1, 9))
+def test_cutting_loses_nothing(sizes, part_size):
+    listed = [
+        RejectedFile(str(index), "x", "y") if size is None else SourceItem(str(index), FileStamp(size=size))
+        for index, size in enumerate(sizes)
+    ]
+    parts = _cut(listed, part_size)
+    assert [entry for part in parts for entry in part] == listed
+    assert all(0 < len(part) <= part_size for part in parts)
+    for part in parts:
+        total = sum(entry.stamp.size for entry in part if isinstance(entry, SourceItem))
+        assert (
+            total <= plan_module.MAX_PART_BYTES or len([entry for entry in part if isinstance(entry, SourceItem) and entry.stamp.size]) == 1
+        )
+
+
+def test_part_name():
+    assert part_name(7, "listing-0123456789ab") == "part-00007-01234567"
+    assert part_name(7, "listing-0123456789ab", "content-1") != part_name(7, "listing-0123456789ab", "content-2")

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from coemogen_core.generation.denoising import load_base_pipeline
+from coemogen_core.generation.pipeline import EmotionPipeline
+from coemogen_core.generation.recipes import GenerationRecipe, make_scheduler
+from coemogen_core.model.gates import gate_for
+
+FAST = {"num_inference_steps": 3, "guidance_scale": 3.0}
+
+
+@pytest.fixture(scope="module")
+def pipe(models, workspace) -> EmotionPipeline:
+    return EmotionPipeline.from_run(models, workspace.path("runs", "run-1", "model"), device="cpu")
+
+
+def pixels(pictures) -> np.ndarray:
+    return np.stack([np.asarray(picture) for picture in pictures]).astype(int)
+
+
+def distance(a, b) -> int:
+    return int(np.abs(pixels(a) - pixels(b)).max())
+
+
+def test_pictures_are_rgb_of_the_base_models_size(pipe):
+    pictures = pipe("awe", num_images=2, seed=0, **FAST)
+    assert [(picture.mode, picture.size) for picture in pictures] == [("RGB", (64, 64))] * 2
+
+
+def test_a_picture_depends_on_its_seed_alone_not_on_its_batch(pipe):
+    together = pipe("awe", num_images=4, seed=10, batch_size=4, **FAST)
+    for batch_size in (1, 3):
+        assert distance(together, pipe("awe", num_images=4, seed=10, batch_size=batch_size, **FAST)) <= 1
+    assert distance(together[2:3], pipe("awe", num_images=1, seed=12, **FAST)) <= 1
+    assert distance(together[:1], together[1:2]) > 5
+
+
+def test_the_same_call_gives_the_same_bytes(pipe):
+    first = pipe("anger", num_images=2, seed=3, **FAST)
+    pipe("awe", num_images=1, seed=0, **FAST)
+    assert distance(first, pipe("anger", num_images=2, seed=3, **FAST)) == 0
+
+
+def test_merged_and_gated_pictures_agree(pipe):
+    """`same` merges the gate; setting the same gates for both branches by hand must give the same picture."""
+    recipe = GenerationRecipe(**FAST)
+    merged = pipe.generate("awe", [5, 6], recipe)
+    pipe._open_gate = lambda gate, count, recipe: (pipe.hilora.unmerge(), pipe.hilora.set_gates(gate.expand(count, -1)))
+    try:
+        gated = pipe.generate("awe", [5, 6], recipe)
+    finally:
+        del pipe._open_gate
+        pipe._merged_gate = None
+    assert distance(merged, gated) <= 1
+
+
+def test_the_unconditional_branch_may_be_the_base_models(pipe):
+    same = pipe("awe", seed=1, **FAST)
+    base = pipe("awe", seed=1, unconditional_gates="base", **FAST)
+    assert distance(same, base) > 0
+    assert not pipe.hilora.merged
+    no_guidance = {**FAST, "guidance_scale": 1.0}
+    assert distance(pipe("awe", seed=1, **no_guidance), pipe("awe", seed=1, unconditional_gates="base", **no_guidance)) <= 1
+
+
+def test_intensity_zero_is_the_base_models_way_of_drawing(pipe):
+    zero = pipe("awe", seed=2, intensity=0.0, **FAST)
+    pipe.hilora.unmerge()
+    pipe.hilora.set_gates(None)
+    pipe._open_gate = lambda *_: None
+    try:
+        base = pipe.generate("awe", [2], GenerationRecipe(**FAST))
+    finally:
+        del pipe._open_gate
+        pipe._merged_gate = None
+    assert distance(zero, base) == 0
+    assert distance(zero, pipe("awe", seed=2, **FAST)) > 0
+
+
+def test_fusion_goes_from_one_emotion_to_the_other(pipe):
+    assert distance(pipe({"awe": 2.0}, seed=4, **FAST), pipe("awe", seed=4, **FAST)) == 0
+    half = pipe({"awe": 0.5, "anger": 0.5}, seed=4, **FAST)
+    assert distance(half, pipe("awe", seed=4, **FAST)) > 0
+    assert distance(half, pipe("anger", seed=4, **FAST)) > 0
+
+
+def test_an_exported_lora_in_plain_diffusers_gives_the_same_picture(pipe, models, tmp_path):
+    recipe = GenerationRecipe(**FAST)
+    ours = pipe.generate("awe", [8], recipe)
+    save_file(pipe.hilora.export(gate_for("awe")), tmp_path / "pytorch_lora_weights.safetensors")
+    plain = load_base_pipeline(models, "cpu")
+    plain.unet.load_lora_adapter(str(tmp_path), prefix=None, weight_name="pytorch_lora_weights.safetensors")
+    with torch.inference_mode():
+        visual = pipe.clusters.sample("awe", pipe.visual_seed(8))[None]
+        sequence = pipe.conditioner(torch.eye(8)[[1]], visual).sequence
+        theirs = plain(
+            prompt_embeds=sequence,
+            negative_prompt_embeds=plain.encode_prompt("", "cpu", 1, False)[0],
+            latents=torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(8)),
+            num_inference_steps=3,
+            guidance_scale=3.0,
+        ).images
+    assert distance(ours, theirs) <= 1
+
+
+def test_unusable_requests_say_why(pipe, models, workspace):
+    with pytest.raises(ValueError, match="no cluster for sadness"):
+        pipe("sadness", **FAST)
+    with pytest.raises(ValueError, match="unknown emotion"):
+        pipe("joy", **FAST)
+    with pytest.raises(ValueError, match="num_inference_steps"):
+        pipe("awe", num_inference_steps=0)
+    with pytest.raises(FileNotFoundError, match="train first"):
+        EmotionPipeline.from_run(models, workspace.path("runs", "none", "model"))
+
+
+def test_another_base_model_is_pointed_out(models, workspace, tiny_diffusion, tmp_path):
+    import shutil
+
+    other = tmp_path / "other"
+    shutil.copytree(tiny_diffusion, other)
+    (other / "note.txt").write_text("changed")
+    with pytest.warns(UserWarning, match="another diffusion model"):
+        EmotionPipeline.from_run(
+            models.model_copy(update={"diffusion": str(other)}), workspace.path("runs", "run-1", "model"), device="cpu"
+        )
+
+
+@pytest.mark.parametrize("name", ["base", "ddim", "dpmsolver++", "euler"])
+def test_samplers_share_the_base_models_noise_schedule(pipe, name):
+    recipe = GenerationRecipe(scheduler=name, timestep_spacing="trailing", **FAST)
+    scheduler = make_scheduler(pipe._base_scheduler, recipe)
+    assert torch.equal(scheduler.betas, pipe._base_scheduler.betas)
+    assert scheduler.config.timestep_spacing == "trailing"
+    assert len(pipe("awe", scheduler=name, timestep_spacing="trailing", **FAST)) == 1

@@ -1,0 +1,62 @@
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from coemogen_core.recipe import recipe_id
+
+
+class Prompt(BaseModel):
+    text: str
+    tokens: int = 77
+
+
+fields = st.dictionaries(
+    st.text(max_size=8).filter(lambda key: key != "kind"),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.floats(allow_nan=False),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=5,
+)
+
+
+@given(fields, st.randoms())
+def test_the_order_of_fields_does_not_matter(values, random):
+    shuffled = list(values.items())
+    random.shuffle(shuffled)
+    assert recipe_id("embed", values) == recipe_id("embed", dict(shuffled))
+
+
+@given(fields, fields)
+def test_ids_are_equal_exactly_when_the_written_fields_are(first, second):
+    same = json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
+    assert (recipe_id("embed", first) == recipe_id("embed", second)) == same
+
+
+def test_shape_and_kind():
+    assert re.fullmatch(r"clip-[0-9a-f]{12}", recipe_id("clip", {"model": "x"}))
+    assert recipe_id("clip", {"model": "x"}).split("-")[1] != recipe_id("probe", {"model": "x"}).split("-")[1]
+
+
+def test_models_count_by_their_values():
+    assert recipe_id("caption", {"prompt": Prompt(text="a")}) == recipe_id("caption", {"prompt": {"text": "a", "tokens": 77}})
+    assert recipe_id("caption", {"prompt": Prompt(text="a")}) != recipe_id("caption", {"prompt": Prompt(text="a", tokens=76)})
+
+
+def test_another_process_gives_the_same_id():
+    code = "from coemogen_core.recipe import recipe_id; print(recipe_id('clip', {'b': 1.5, 'a': ['x', None]}))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert other == recipe_id("clip", {"a": ["x", None], "b": 1.5})
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes"])
+def test_what_cannot_be_written_is_refused(value):
+    with pytest.raises(TypeError, match="a recipe cannot hold a"):
+        recipe_id("clip", {"model": value})

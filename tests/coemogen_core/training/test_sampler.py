@@ -1,0 +1,39 @@
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coemogen_core.training.sampler import EvenSampler
+
+labels = st.lists(st.integers(0, 7), min_size=1, max_size=60).map(torch.tensor)
+
+
+@given(labels, st.integers(0, 2**31), st.integers(1, 200))
+def test_classes_and_rows_come_evenly_at_any_length(labels, seed, length):
+    rows = EvenSampler(labels, seed).rows(0, length)
+    classes = Counter(labels[rows].tolist())
+    present = sorted(set(labels.tolist()))
+    counts = [classes[label] for label in present]
+    assert max(counts) - min(counts) <= 1
+    drawn = Counter(rows)
+    for label in present:
+        own = [drawn[index] for index, value in enumerate(labels.tolist()) if value == label]
+        assert max(own) - min(own) <= 1
+
+
+@given(labels, st.integers(0, 100), st.integers(0, 100), st.integers(0, 50))
+def test_any_stretch_is_the_same_however_it_is_reached(labels, seed, start, count):
+    whole = EvenSampler(labels, seed).rows(0, start + count)
+    assert EvenSampler(labels, seed).rows(start, count) == whole[start:]
+
+
+def test_seeds_give_different_orders():
+    labels = torch.arange(80) % 8
+    assert EvenSampler(labels, 0).rows(0, 80) != EvenSampler(labels, 1).rows(0, 80)
+
+
+def test_an_empty_corpus_is_refused():
+    with pytest.raises(ValueError, match="no rows"):
+        EvenSampler(torch.zeros(0, dtype=torch.long), 0)

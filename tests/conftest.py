@@ -1,0 +1,72 @@
+"""Shared fixtures: one Prefect test server a session, tiny models with random weights, the real photos where there are any."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+torch.set_num_threads(1)  # tests run side by side: one thread each
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder with small real photo and painting sets, which lies beside some checkouts."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real photos here: {SHARED_DATA} does not exist")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A temporary Prefect server and database for the tests that run flows or tasks."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a CLIP of the lab's architecture with random weights."""
+    from coemogen_core.lab.architectures import new_clip, new_clip_tokenizer, new_image_processor
+    from coemogen_core.lab.build.corpus_text import caption_corpus
+
+    folder = tmp_path_factory.mktemp("tiny_clip")
+    torch.manual_seed(0)
+    tokenizer = new_clip_tokenizer(caption_corpus(), 700)
+    for part in (tokenizer, new_image_processor(), new_clip(tokenizer)):
+        part.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_diffusion(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a Stable Diffusion pipeline of the lab's architecture with random weights."""
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    from coemogen_core.lab.architectures import new_unet, new_vae
+    from coemogen_core.lab.build.install import diffusion_pipeline
+
+    folder = tmp_path_factory.mktemp("tiny_diffusion")
+    torch.manual_seed(0)
+    pipeline = diffusion_pipeline(new_vae(), new_unet(), CLIPTextModel.from_pretrained(tiny_clip), CLIPTokenizer.from_pretrained(tiny_clip))
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_captioner(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a LLaVA of the lab's architecture with random weights."""
+    from transformers import CLIPModel
+
+    from coemogen_core.lab.architectures import new_captioner, new_captioner_processor
+    from coemogen_core.lab.build.corpus_text import request_corpus
+
+    folder = tmp_path_factory.mktemp("tiny_captioner")
+    torch.manual_seed(0)
+    processor = new_captioner_processor(request_corpus(), 700)
+    processor.save_pretrained(folder)
+    new_captioner(CLIPModel.from_pretrained(tiny_clip), processor).save_pretrained(folder)
+    return folder

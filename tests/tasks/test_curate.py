@@ -1,0 +1,65 @@
+import inspect
+
+import pytest
+from prefect import flow
+
+from coemogen_core.curation import alignment, decisions, embedding, probe_training, publication, scoring
+from coemogen_core.curation.clip_encoder import EncoderRecipe
+from coemogen_core.curation.decisions import CurationRecipe
+from coemogen_core.curation.emotion_probe import ProbeRecipe
+from coemogen_core.curation.selection import Selection
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
+from tasks.curate import align_part_task, decide_task, score_part_task, train_classifier_task
+from tasks.embed import embed_part_task
+from tasks.publish import publish_task
+from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, labelled_photos, write_captions, write_images
+
+PAIRS = [
+    (embed_part_task, embedding.embed_part),
+    (align_part_task, alignment.align_part),
+    (train_classifier_task, probe_training.train_classifier),
+    (score_part_task, scoring.score_part),
+    (decide_task, decisions.decide),
+    (publish_task, publication.publish),
+]
+
+
+@pytest.mark.parametrize(("task", "core"), PAIRS)
+def test_tasks_take_what_the_core_takes(task, core):
+    assert list(inspect.signature(task.fn).parameters)[1:] == list(inspect.signature(core).parameters)[1:]
+    assert task.retries == 0  # nothing here that a second try would mend
+
+
+@flow
+def curate_art(uri: str, encoder: EncoderRecipe, photos: str, art: str) -> tuple[str, int, bool]:
+    """Photos teach, paintings are scored, captioned (by the test), decided and published."""
+    embedded = [embed_part_task(uri, "photos", photos, encoder), embed_part_task(uri, "art", art, encoder)]
+    recipe = ProbeRecipe(strengths=(0.001, 0.1), min_held_out_rows=8)
+    classifier = train_classifier_task(uri, "photos", [photos], encoder.encoder_id, recipe).card.classifier_id
+    score_part_task(uri, "art", art, encoder.encoder_id, classifier)
+    selection = Selection.by_confidence(classifier, min_confidence=0.2)
+    wanted = selection.wanted(Workspace(uri), "art", art)
+    chunk = write_captions(Workspace(uri), "art", art, 0, [caption_row(i, f"a scene of {e}", prior=e) for i, e in wanted.iter_rows()])
+    aligned = align_part_task(uri, "art", chunk, encoder)
+    curation = CurationRecipe(
+        dataset="emoart", selection=selection, caption_recipe_id=CAPTION_RECIPE, encoder_id=encoder.encoder_id, drop_fraction=0.2
+    )
+    decided = decide_task(uri, "art", [art], curation)
+    published = publish_task(uri, "emoart", decided.version, "art")
+    return (
+        decided.version,
+        published.manifest.rows,
+        all(outcome.reused for outcome in (*embedded, aligned, *decided.parts, *published.parts)),
+    )
+
+
+def test_the_whole_curation_runs_as_a_flow_and_then_reuses(tmp_path, tiny_clip, prefect_server):
+    uri = str(tmp_path / "workspace")
+    write_images(Workspace(uri), "photos", "part-0", labelled_photos(10))
+    write_images(Workspace(uri), "art", "part-1", [image_row(emotion, 50 + n) for emotion in EMOTIONS for n in range(5)])
+    encoder = EncoderRecipe(model=str(tiny_clip), device="cpu")
+    version, rows, reused = curate_art(uri, encoder, "part-0", "part-1")
+    assert not reused
+    assert rows == 6 * 4  # six collected emotions of five paintings, one in five dropped
+    assert curate_art(uri, encoder, "part-0", "part-1") == (version, rows, True)

@@ -1,0 +1,66 @@
+import hashlib
+import io
+
+import polars as pl
+import pytest
+from PIL import Image
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.model.base_models import BaseModels
+from coemogen_core.training.features import FeatureRecipe
+from coemogen_core.training.recipes import TrainingRecipe
+from schemas.tables import Decisions, Images
+from tasks.generate import generate_part_task
+from tasks.train import cache_features_part_task, train_task
+
+PART = "part-00000-cccccccc"
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    workspace = Workspace(str(tmp_path))
+    images, decisions = [], []
+    for index, emotion in enumerate(EMOTIONS):
+        buffer = io.BytesIO()
+        Image.new("RGB", (64, 64), (index * 30, 100, 50)).save(buffer, "PNG")
+        image = {"bytes": buffer.getvalue(), "path": "x.png"}
+        key = hashlib.sha256(buffer.getvalue()).hexdigest()
+        empty = dict.fromkeys(("artist", "style", "genre", "licence", "attributes"))
+        images.append({"image_id": key, "image": image, "width": 64, "height": 64, "label": emotion, "split": "train", **empty})
+        scores = {"confidence": None, "similarity": 0.3}
+        decisions.append({"image_id": key, "kept": True, "reason": "kept", "label": emotion, "caption": f"{emotion} colour", **scores})
+    workspace.table("images", "photos").write_part(PART, pl.DataFrame(images, infer_schema_length=None), Images)
+    workspace.table("decisions", "emoset", "v1").write_part(PART, pl.DataFrame(decisions, infer_schema_length=None), Decisions)
+    return workspace
+
+
+def test_the_chain_of_tasks_from_decisions_to_samples(prefect_server, workspace, tiny_clip, tiny_diffusion):
+    models = BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip))
+    features = FeatureRecipe(models=models, resolution=64, device="cpu")
+    training = TrainingRecipe(steps=2, batch_size=8, log_every=1, device="cpu")
+    generation = GenerationRecipe(num_inference_steps=1, device="cpu")
+
+    @flow
+    def chain():
+        cached = cache_features_part_task(workspace.uri, "emoset", "v1", "photos", PART, features)
+        trained = train_task(workspace.uri, "emoset", features.feature_id("v1"), models, training)
+        samples = [
+            generate_part_task(workspace.uri, trained.run_id, method, "awe", 2, 0, generation, models) for method in ("coemogen", "sd")
+        ]
+        return cached, trained, samples
+
+    cached, trained, samples = chain()
+    assert (cached.rows, trained.steps, [sample.rows for sample in samples]) == (8, 2, [2, 2])
+    assert workspace.table("runs", trained.run_id, "samples", "coemogen").parts() == ["awe"]
+    again_cached, again_trained, again_samples = chain()
+    assert again_cached.reused
+    assert again_trained.reused
+    assert all(sample.reused for sample in again_samples)
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["training"])))
+    assert max(artifact.data for artifact in found) == 100
