@@ -137,7 +137,9 @@ def main() -> None:
         app()
     except ValidationError as error:
         for problem in error.errors():
-            errors.print(f"[red]error:[/red] {'.'.join(map(str, problem['loc']))}: {problem['msg']} (given: {problem['input']!r})", soft_wrap=True)
+            errors.print(
+                f"[red]error:[/red] {'.'.join(map(str, problem['loc']))}: {problem['msg']} (given: {problem['input']!r})", soft_wrap=True
+            )
         sys.exit(2)
     except (ValueError, OSError) as error:
         errors.print(f"[red]error:[/red] {error}", soft_wrap=True, markup=True)

@@ -20,7 +20,11 @@ from tasks.progress import console
 SEED = 7
 PHOTOS, PAINTINGS = 2400, 1200
 SHORT_PHOTOS, SHORT_PAINTINGS = 480, 240
-SHORT_RUN = {"training": {"steps": 60, "warmup_steps": 5}, "images_per_emotion": 8, "evaluation": {"minimum_reference": 40, "resamples": 100}}
+SHORT_RUN = {
+    "training": {"steps": 60, "warmup_steps": 5},
+    "images_per_emotion": 8,
+    "evaluation": {"minimum_reference": 40, "resamples": 100},
+}
 LICENCE = "Apache-2.0 (drawn by the lab)"
 DIRECTIONS = {"fid": "lower", "lpips": "higher", "emo_a": "higher", "sem_c": "higher", "sem_d": "higher"}
 

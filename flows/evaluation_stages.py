@@ -1,14 +1,15 @@
 """The evaluating stages of train-and-eval: real images, every method, and all numbers in one file."""
 
 import time
+from pathlib import Path
 
 from coemogen_core.curation.decisions import read_decisions, read_record
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.evaluation.emoart import emoart_metrics
+from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
 from coemogen_core.evaluation.machine import library_versions, peak_memory_mib
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.report.build import CorpusVersion
-from coemogen_core.lab.paintings_truth import true_emotions
+from coemogen_core.lab.corpora import read_truth
 from flows.params import TrainAndEvalParams
 from flows.stages import Stages, read_timings
 from schemas.metrics import METRIC_NAMES, EmoArtMetrics, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
@@ -65,5 +66,6 @@ def metrics_markdown(metrics: Metrics) -> str:
 def _measure_art(workspace: Workspace, params: TrainAndEvalParams, art: CorpusVersion) -> EmoArtMetrics:
     truth = None
     if params.emoart_truth is not None:
-        truth = true_emotions(workspace, read_record(workspace, art.dataset, art.version).source, params.emoart_truth)
+        emotions = {path: scene.emotion for path, scene in read_truth(Path(params.emoart_truth)).items()}
+        truth = truth_of_images(workspace, read_record(workspace, art.dataset, art.version).source, emotions)
     return emoart_metrics(read_decisions(workspace, art.dataset, art.version), truth)

@@ -67,7 +67,9 @@ class TrainAndEvalParams(_Params):
     dataset: str = Field(default="emoset", description="corpus to train on")
     version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
     emoart_dataset: str | None = Field(default=None, description="curated art to show in the report; none = leave that section out")
-    emoart_truth: str | None = Field(default=None, description="where the lab wrote down what its paintings truly show; none = nobody knows")
+    emoart_truth: str | None = Field(
+        default=None, description="where the lab wrote down what its paintings truly show; none = nobody knows"
+    )
     models: BaseModels = Field(description="diffusion model and CLIP to build on")
     resolution: int = Field(default=512, ge=8, le=4096, description="training pictures are scaled and cropped to this many pixels square")
     train_splits: tuple[str, ...] | None = Field(default=("train",), description="splits to train on; null = all pictures")

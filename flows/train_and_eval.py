@@ -5,6 +5,7 @@ of the baseline start from the same noise. Without Prefect: the functions that t
 """
 
 import time
+from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -53,7 +54,11 @@ def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     if "://" in report:
         publish_link(f"report-{run_id}", report, "report")
     return RunOutcome(
-        run_id=run_id, model_run_id=model_run_id, report=report, metrics=workspace.path("runs", run_id, "metrics.json"), stages=stages.outcomes
+        run_id=run_id,
+        model_run_id=model_run_id,
+        report=report,
+        metrics=workspace.path("runs", run_id, "metrics.json"),
+        stages=stages.outcomes,
     )
 
 
@@ -75,7 +80,12 @@ def _train(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, re
 
 def _generate(stages: Stages, params: TrainAndEvalParams, model_run_id: str) -> dict[str, str]:
     """Generate with the trained model and with the baseline; returns the run that holds each method's samples."""
-    settings = {"count": params.images_per_emotion, "seed": params.seed, "recipe": params.generation, "models": params.models}
+    settings: dict[str, Any] = {
+        "count": params.images_per_emotion,
+        "seed": params.seed,
+        "recipe": params.generation,
+        "models": params.models,
+    }
     methods: tuple[Method, ...] = ("coemogen", "sd")
     sample_runs = {method: samples_run_id(method, **settings, model_run_id=model_run_id) for method in methods}
     varying = [
@@ -84,4 +94,4 @@ def _generate(stages: Stages, params: TrainAndEvalParams, model_run_id: str) -> 
         for emotion in EMOTIONS
     ]
     stages.each("generate", generate_part_task, varying, workspace_uri=params.workspace, **settings)
-    return dict(sample_runs)
+    return {str(method): run_id for method, run_id in sample_runs.items()}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from coemogen_core.curation.alignment import align_part
+from coemogen_core.curation.alignment import align_captions
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
 from coemogen_core.curation.emotion_probe import ProbeRecipe
@@ -18,10 +18,10 @@ from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
 
 
-@task(name="align part", task_run_name="align {source}/{captions_part}", cache_policy=NO_CACHE)
-def align_part_task(workspace_uri: str, source: str, captions_part: str, recipe: EncoderRecipe) -> PartOutcome:
-    """Score the captions of one chunk against their pictures. See `align_part`."""
-    return align_part(Workspace(workspace_uri), source, captions_part, recipe)
+@task(name="align captions", task_run_name="align {source}/{part}", cache_policy=NO_CACHE)
+def align_captions_task(workspace_uri: str, source: str, part: str, caption_recipe_id: str, recipe: EncoderRecipe) -> PartOutcome:
+    """Score the captions of one image part against its pictures. See `align_captions`."""
+    return align_captions(Workspace(workspace_uri), source, part, caption_recipe_id, recipe)
 
 
 @task(name="train classifier", task_run_name="train classifier on {source}", cache_policy=NO_CACHE)

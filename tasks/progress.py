@@ -50,7 +50,14 @@ def progress_bar(description: str, total: int) -> Iterator[Bar]:
 def _shared_progress() -> Progress:
     global _progress  # one live display a process: rich allows no more
     if _progress is None:
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
         _progress = Progress(*columns, TextColumn("{task.fields[note]}"), console=console, transient=True, disable=not console.is_terminal)
         _progress.start()
     return _progress

@@ -108,13 +108,15 @@ class LocalBackend:
             except UnreadableImage as error:
                 errors[request.image_id] = failure("unreadable image", str(error))
         readable = [request for request in requests if request.image_id in pictures]
-        inputs = None
-        if readable:
-            images = [[pictures[request.image_id]] for request in readable]
-            inputs = self._captioner.processor(
-                text=[self._chat_text(request) for request in readable], images=images, padding=True, return_tensors="pt"
-            )
+        inputs = self._processed(readable, [[pictures[request.image_id]] for request in readable]) if readable else None
         return _Batch(requests, readable, inputs, errors, ends_chunk)
+
+    def _processed(self, requests: list[CaptionRequest], images: list[list[Image.Image]]) -> Any:
+        """The processor's tensors for a batch. A template that writes the beginning-of-text token itself must not get a second one."""
+        processor = self._captioner.processor
+        texts = [self._chat_text(request) for request in requests]
+        begun = bool(processor.tokenizer.bos_token) and texts[0].startswith(processor.tokenizer.bos_token)
+        return processor(text=texts, images=images, padding=True, return_tensors="pt", add_special_tokens=not begun)
 
     def _chat_text(self, request: CaptionRequest) -> str:
         message = {"role": "user", "content": content_parts(request, {"type": "image"})}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from coemogen_core.captioning.prompt import load_prompt
-from coemogen_core.model_source import fingerprint
+from coemogen_core.model_source import ModelName, fingerprint
 from coemogen_core.recipe import recipe_id
 
 BackendName = Literal["local", "server"]
@@ -16,7 +16,7 @@ class CaptionRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(
+    model: ModelName = Field(
         min_length=1, description="local: folder of a saved model or a hub id; server: the name under which it serves the model"
     )
     revision: str | None = Field(default=None, description="commit of the model; for a server, as told by whoever runs it")

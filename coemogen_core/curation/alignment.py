@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.curation.current_captions import chunks_by_part
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Alignment
@@ -41,6 +42,24 @@ def align_part(workspace: Workspace, source: str, captions_part: str, recipe: En
         alignment.write_part(captions_part, _with_similarity(pairs, recipe), Alignment)
     rows = alignment.count([captions_part])
     return PartOutcome(part=captions_part, rows=rows, dropped=captions.height - rows, reused=reused, seconds=time.perf_counter() - started)
+
+
+def align_captions(workspace: Workspace, source: str, part: str, caption_recipe_id: str, recipe: EncoderRecipe) -> PartOutcome:
+    """Score every caption chunk that a caption recipe has for one image part; chunks that were scored before are left alone.
+
+    Returns:
+        The chunks added up, under the image part's name; reused when every chunk was there already, or there is none.
+    """
+    started = time.perf_counter()
+    chunks = chunks_by_part(workspace, source, caption_recipe_id).get(part, [])
+    outcomes = [align_part(workspace, source, chunk, recipe) for chunk in chunks]
+    return PartOutcome(
+        part=part,
+        rows=sum(outcome.rows for outcome in outcomes),
+        dropped=sum(outcome.dropped for outcome in outcomes),
+        reused=all(outcome.reused for outcome in outcomes),
+        seconds=time.perf_counter() - started,
+    )
 
 
 def cosine_similarities(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -57,8 +57,8 @@ def _cuts(frame: pl.DataFrame, share: Fraction) -> pl.DataFrame:
         cut = group["similarity"].sort()[quota - 1] if quota else None
         below = int((group["similarity"] < cut).sum()) if quota else 0
         rows.append((label, quota, cut, below))
-    schema = {"label": pl.String, "quota": pl.Int64, "cut": frame["similarity"].dtype, "below": pl.Int64}
-    return pl.DataFrame(rows, schema=schema, orient="row")
+    frame_of_cuts = pl.DataFrame(rows, schema=["label", "quota", "cut", "below"], orient="row")
+    return frame_of_cuts.cast({"label": pl.String, "quota": pl.Int64, "cut": frame["similarity"].dtype, "below": pl.Int64})
 
 
 def _first_on_the_cut(frame: pl.DataFrame, cut: pl.Series, cuts: pl.DataFrame) -> pl.Series:

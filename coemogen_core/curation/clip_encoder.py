@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
-from coemogen_core.model_source import fingerprint
+from coemogen_core.model_source import ModelName, fingerprint
 from coemogen_core.recipe import recipe_id
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -28,7 +28,7 @@ class EncoderRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str = Field(min_length=1, description="folder of a saved CLIPModel with tokenizer and image processor, or a hub id")
+    model: ModelName = Field(min_length=1, description="folder of a saved CLIPModel with tokenizer and image processor, or a hub id")
     revision: str | None = Field(default=None, description="commit of a hub model; none = its main branch")
     precision: Literal["float32", "float16", "bfloat16"] = Field(default="float32", description="number format that the model computes in")
     batch_size: int = Field(default=64, ge=1, le=4096, description="pictures or texts per forward pass; not part of the recipe id")

@@ -111,6 +111,23 @@ def read_record(workspace: Workspace, dataset: str, version: str) -> DecisionsRe
     return DecisionsRecord.model_validate(workspace.read_json("decisions", dataset, version, "recipe.json"))
 
 
+def mark_current(workspace: Workspace, dataset: str, version: str) -> None:
+    """Make a version the one that later stages take when none is named: `decisions/<dataset>/current.json`.
+
+    Raises:
+        FileNotFoundError: there is no such version.
+    """
+    read_record(workspace, dataset, version)
+    workspace.write_json({"version": version}, "decisions", dataset, "current.json")
+
+
+def current_version(workspace: Workspace, dataset: str) -> str:
+    """The version that was last marked as current. Raises FileNotFoundError when the dataset was never curated here."""
+    if not workspace.exists("decisions", dataset, "current.json"):
+        raise FileNotFoundError(f"no curated dataset {dataset!r} in {workspace.uri}: run the flow that builds it first")
+    return str(workspace.read_json("decisions", dataset, "current.json")["version"])
+
+
 def _candidates(workspace: Workspace, source: str, part: str, chunks: list[str], recipe: CurationRecipe) -> pl.DataFrame:
     """Every picture of a part: label, caption and similarity where it is wanted, and every reason that one row alone can give."""
     captions = current_captions(workspace, source, chunks, recipe.encoder_id)

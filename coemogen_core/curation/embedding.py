@@ -44,10 +44,10 @@ def _embed(images: Table, part: str, encoder: ClipEncoder) -> pl.DataFrame:
     ids: list[str] = []
     vectors = [np.empty((0, encoder.dim), dtype=np.float16)]
     for batch_ids, pixels in _decoded_batches(images, part, encoder):
-        readable = [index for index, array in enumerate(pixels) if array is not None]
+        readable = [(image_id, array) for image_id, array in zip(batch_ids, pixels, strict=True) if array is not None]
         if readable:
-            ids.extend(batch_ids[index] for index in readable)
-            vectors.append(encoder.encode_pixels(np.stack([pixels[index] for index in readable])).astype(np.float16))
+            ids.extend(image_id for image_id, _ in readable)
+            vectors.append(encoder.encode_pixels(np.stack([array for _, array in readable])).astype(np.float16))
     return pl.DataFrame({"image_id": pl.Series(ids, dtype=pl.String), "embedding": pl.Series(np.concatenate(vectors))})
 
 

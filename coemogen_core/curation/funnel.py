@@ -4,7 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from coemogen_core.curation.decisions import REASONS
+from coemogen_core.curation.decisions import REASONS, read_decisions, read_record
+from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 
 
@@ -34,6 +35,31 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
         "per_emotion": per_emotion,
         "per_style": {} if images is None else _per_style(decisions, images),
     }
+
+
+def funnel_markdown(workspace: Workspace, dataset: str, version: str) -> str:
+    """The funnel of a version as Markdown: a table of the steps that dropped something, and one of the emotions.
+
+    Raises:
+        FileNotFoundError: there is no such version.
+    """
+    record = read_record(workspace, dataset, version)
+    counts = funnel(read_decisions(workspace, dataset, version))
+    steps = [f"| {step['reason']} | {step['dropped']} | {step['remaining']} |" for step in counts["steps"] if step["dropped"]]
+    emotions = [f"| {emotion} | {count['candidates']} | {count['kept']} |" for emotion, count in counts["per_emotion"].items()]
+    lines = [
+        f"**{dataset}** `{version}`: {counts['kept']} of {counts['candidates']} pictures of source `{record.source}` kept.",
+        "",
+        "| step | dropped | remaining |",
+        "|---|---:|---:|",
+        f"| candidates | | {counts['candidates']} |",
+        *steps,
+        "",
+        "| emotion | candidates | kept |",
+        "|---|---:|---:|",
+        *emotions,
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _per_label(decisions: pl.DataFrame) -> pl.DataFrame:

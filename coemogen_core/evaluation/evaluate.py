@@ -131,7 +131,7 @@ def _fid(
 ) -> Estimate:
     """FID of all emotions together, resampling the generated images and keeping the real ones fixed."""
     images, identity = len(features.emotions), extractors.fid.identity
-    reason = "these are the reference images themselves" if reference is None else None
+    reason = "the reference itself" if reference is None else None
     if reference is not None and min(images, len(reference.emotions)) < 2:
         reason = f"not enough images: {images} generated and {len(reference.emotions)} real, needs 2 each"
     if reason is not None or reference is None:

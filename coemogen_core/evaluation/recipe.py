@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.lab_extractors import lab_extractors
+from coemogen_core.model_source import ModelName
 from coemogen_core.recipe import recipe_id
 
 FEATURES_VERSION = 1
@@ -25,7 +26,7 @@ class EvaluationRecipe(BaseModel):
 
     protocol: Literal["corrected"] = Field(default="corrected", description="how images are preprocessed and paired (docs/metrics.md)")
     extractors: Literal["lab"] = Field(default="lab", description="which networks look at the images")
-    clip_model: str | None = Field(default=None, description="CLIP for Sem-D: folder or hub id; none = the lab's own")
+    clip_model: ModelName | None = Field(default=None, description="CLIP for Sem-D: folder or hub id; none = the lab's own")
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of LPIPS pairs and bootstrap resamples")
     lpips_neighbours: int = Field(default=8, ge=1, le=1000, description="every image is compared with twice as many of its emotion")
     resamples: int = Field(default=1000, ge=20, le=100_000, description="bootstrap resamples; not part of the features' id")

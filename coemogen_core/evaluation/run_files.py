@@ -50,7 +50,7 @@ def evaluate_samples(
         metrics = MethodMetrics.model_validate(workspace.read_json(*place))
     else:
         metrics = evaluate_method(features, load_reference(workspace, selection, recipe, extractors), extractors, recipe)
-        workspace.write_json(metrics.model_dump(mode="json"), *place)
+        workspace.write_file(_as_json(metrics), *place)
     seconds = time.perf_counter() - started
     return MethodEvaluation(method=method, metrics=metrics, parts=tuple(parts), reused=reused, seconds=seconds)
 
@@ -67,13 +67,13 @@ def evaluate_real_images(
     if workspace.exists(*place):
         return ReferenceMetrics.model_validate(workspace.read_json(*place))
     metrics = evaluate_reference(load_reference(workspace, selection, recipe, extractors), selection, extractors, recipe)
-    workspace.write_json(metrics.model_dump(mode="json"), *place)
+    workspace.write_file(_as_json(metrics), *place)
     return metrics
 
 
 def write_metrics(workspace: Workspace, metrics: Metrics) -> str:
     """Write `runs/<run_id>/metrics.json`; returns its URI."""
-    return workspace.write_file((metrics.model_dump_json(indent=2) + "\n").encode(), "runs", metrics.run_id, "metrics.json")
+    return workspace.write_file(_as_json(metrics), "runs", metrics.run_id, "metrics.json")
 
 
 def write_report(
@@ -96,3 +96,8 @@ def _numbers_place(
     statistics = {"seed": recipe.seed, "resamples": recipe.resamples, "level": recipe.confidence_level}
     name = recipe_id("numbers", {"version": NUMBERS_VERSION, "reference": selection, "statistics": statistics, "images": images})
     return "evaluation", recipe.features_id(extractors), "numbers", f"{name}.json"
+
+
+def _as_json(model: BaseModel) -> bytes:
+    """Indented JSON in the order of the fields, so that emotions keep theirs."""
+    return (model.model_dump_json(indent=2) + "\n").encode()

@@ -25,9 +25,9 @@ Method = Literal["coemogen", "sd"]
 _LOADING = threading.Lock()
 
 
-def samples_run_id(model_run_id: str, count: int, seed: int, recipe: GenerationRecipe, models: BaseModels) -> str:
-    """Recipe id of a run that generates (and evaluates) samples of a trained model, and of its baseline, with these settings."""
-    return recipe_id("run", _settings("coemogen", count, seed, recipe, models, model_run_id))
+def samples_run_id(method: Method, count: int, seed: int, recipe: GenerationRecipe, models: BaseModels, model_run_id: str) -> str:
+    """Recipe id of a run that holds the samples of one method with these settings; a baseline's does not change with the trained model."""
+    return recipe_id("samples", _settings(method, count, seed, recipe, models, model_run_id))
 
 
 def generate_part(

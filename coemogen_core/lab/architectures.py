@@ -27,10 +27,13 @@ PATCH_SIZE = 8
 TEXT_POSITIONS = 77
 WIDTH = 128  # of CLIP's two towers and of its joint space
 HEAD_SIZE = 64
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<image>")  # of the captioner
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ message['role'] | upper }}: "
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
-    "{% for part in message['content'] %}{% if part['type'] in ('image', 'image_url') %}<image>\n{% else %}{{ part['text'] }} {% endif %}{% endfor %}"
+    "{% for part in message['content'] %}"
+    "{% if part['type'] in ('image', 'image_url') %}<image>\n{% else %}{{ part['text'] }} {% endif %}"
+    "{% endfor %}"
     "{% endif %}{% endfor %}{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
 
@@ -120,7 +123,12 @@ def new_scheduler() -> DPMSolverMultistepScheduler:
     much brighter or darker than the average; trailing spacing starts sampling at that last step.
     """
     return DPMSolverMultistepScheduler(
-        beta_start=0.00085, beta_end=0.02, beta_schedule="scaled_linear", prediction_type="epsilon", timestep_spacing="trailing"
+        beta_start=0.00085,
+        beta_end=0.02,
+        beta_schedule="scaled_linear",
+        prediction_type="epsilon",
+        timestep_spacing="trailing",
+        steps_offset=1,
     )
 
 
@@ -129,14 +137,17 @@ def new_captioner_processor(corpus: Iterable[str], merges: int) -> LlavaProcesso
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    special = ["<pad>", "<s>", "</s>", "<image>"]
+    special = list(SPECIAL_TOKENS)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator(
         corpus,
-        trainers.BpeTrainer(vocab_size=len(special) + len(alphabet) + merges, initial_alphabet=alphabet, special_tokens=special, show_progress=False),
+        trainers.BpeTrainer(
+            vocab_size=len(special) + len(alphabet) + merges, initial_alphabet=alphabet, special_tokens=special, show_progress=False
+        ),
     )
+    pad, bos, eos, _ = SPECIAL_TOKENS
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", padding_side="left", model_max_length=512
+        tokenizer_object=tokenizer, bos_token=bos, eos_token=eos, pad_token=pad, padding_side="left", model_max_length=512
     )
     return LlavaProcessor(
         image_processor=new_image_processor(),
@@ -149,7 +160,10 @@ def new_captioner_processor(corpus: Iterable[str], merges: int) -> LlavaProcesso
 
 
 def new_captioner(clip: CLIPModel, processor: LlavaProcessor) -> LlavaForConditionalGeneration:
-    """A LLaVA whose vision tower is that of the given CLIP and whose language model is a small Llama (head size 64, as vLLM's CPU kernels want)."""
+    """A LLaVA whose vision tower is that of the given CLIP and whose language model is a small Llama.
+
+    The head size is 64, the smallest that vLLM's CPU kernels take.
+    """
     tokenizer = processor.tokenizer
     text = LlamaConfig(
         vocab_size=len(tokenizer),

@@ -24,7 +24,16 @@ AMBIGUOUS_SHARE = 0.12  # photos whose label hardly shows, as in every set label
 NEUTRAL_SHARE = 1 / 3  # paintings without a feeling
 RARE: dict[Emotion, float] = {"excitement": 0.03, "disgust": 0.03}  # of the paintings with one
 SPLIT_SHARES = {"train": 0.8, "val": 0.05, "test": 0.15}  # as EmoSet's
-ARTISTS = ("ada-lindqvist", "bruno-achterberg", "carmen-olivares", "dmitri-volkov", "edith-marlowe", "fumiko-arai", "gaspard-tellier", "hana-novak")
+ARTISTS = (
+    "ada-lindqvist",
+    "bruno-achterberg",
+    "carmen-olivares",
+    "dmitri-volkov",
+    "edith-marlowe",
+    "fumiko-arai",
+    "gaspard-tellier",
+    "hana-novak",
+)
 
 
 def write_photos(root: Path, count: int, seed: int) -> Path:
@@ -107,7 +116,10 @@ def _label_maps() -> dict[str, Any]:
         "human_action": sorted({feeling.human_action for feeling in feelings if feeling.human_action}),
     }
     return {
-        kind: {"label2idx": {name: index for index, name in enumerate(names)}, "idx2label": {str(index): name for index, name in enumerate(names)}}
+        kind: {
+            "label2idx": {name: index for index, name in enumerate(names)},
+            "idx2label": {str(index): name for index, name in enumerate(names)},
+        }
         for kind, names in labels.items()
     }
 

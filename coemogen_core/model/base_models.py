@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from coemogen_core.model.text_encoder import FrozenTextEncoder
-from coemogen_core.model_source import fingerprint
+from coemogen_core.model_source import ModelName, fingerprint
 
 
 class BaseModels(BaseModel):
@@ -16,9 +16,11 @@ class BaseModels(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    diffusion: str = Field(min_length=1, description="folder of a saved StableDiffusionPipeline (SD 1.x), or a hub id")
+    diffusion: ModelName = Field(min_length=1, description="folder of a saved StableDiffusionPipeline (SD 1.x), or a hub id")
     diffusion_revision: str | None = Field(default=None, description="commit of a hub diffusion model; none = its main branch")
-    clip: str = Field(min_length=1, description="folder of a saved CLIPModel whose text encoder the diffusion model uses, or a hub id")
+    clip: ModelName = Field(
+        min_length=1, description="folder of a saved CLIPModel whose text encoder the diffusion model uses, or a hub id"
+    )
     clip_revision: str | None = Field(default=None, description="commit of a hub CLIP; none = its main branch")
 
     @property

@@ -69,7 +69,7 @@ class HiLoRALinear(nn.Module):
             return y
         hidden = F.linear(x, self.lora_A.flatten(0, 1).to(x.dtype))  # the pairs stay in float32 beside a half-precision base
         gated = hidden * self._expand(gates, hidden).to(hidden.dtype)
-        return y + F.linear(gated, self.lora_B.flatten(0, 1).t().to(gated.dtype))
+        return torch.addmm(y.flatten(0, -2), gated.flatten(0, -2), self.lora_B.flatten(0, 1).to(gated.dtype)).view_as(y)
 
     def weight_delta(self, gate: Tensor) -> Tensor:
         """What one fixed gate [10] adds to the weight: float32 [out, in]."""

@@ -10,14 +10,14 @@ from coemogen_core.curation.emotion_probe import ProbeRecipe
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
-from tasks.curate import align_part_task, decide_task, score_part_task, train_classifier_task
+from tasks.curate import align_captions_task, decide_task, score_part_task, train_classifier_task
 from tasks.embed import embed_part_task
 from tasks.publish import publish_task
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, labelled_photos, write_captions, write_images
 
 PAIRS = [
     (embed_part_task, embedding.embed_part),
-    (align_part_task, alignment.align_part),
+    (align_captions_task, alignment.align_captions),
     (train_classifier_task, probe_training.train_classifier),
     (score_part_task, scoring.score_part),
     (decide_task, decisions.decide),
@@ -40,8 +40,8 @@ def curate_art(uri: str, encoder: EncoderRecipe, photos: str, art: str) -> tuple
     score_part_task(uri, "art", art, encoder.encoder_id, classifier)
     selection = Selection.by_confidence(classifier, min_confidence=0.2)
     wanted = selection.wanted(Workspace(uri), "art", art)
-    chunk = write_captions(Workspace(uri), "art", art, 0, [caption_row(i, f"a scene of {e}", prior=e) for i, e in wanted.iter_rows()])
-    aligned = align_part_task(uri, "art", chunk, encoder)
+    write_captions(Workspace(uri), "art", art, 0, [caption_row(i, f"a scene of {e}", prior=e) for i, e in wanted.iter_rows()])
+    aligned = align_captions_task(uri, "art", art, CAPTION_RECIPE, encoder)
     curation = CurationRecipe(
         dataset="emoart", selection=selection, caption_recipe_id=CAPTION_RECIPE, encoder_id=encoder.encoder_id, drop_fraction=0.2
     )

@@ -151,7 +151,8 @@ def _examples(workspace: Workspace, source: str, chosen: pl.DataFrame) -> Iterat
 
 def _find_pictures(workspace: Workspace, source: str, image_ids: list[str]) -> dict[str, dict[str, Any]]:
     """Rows of `images/<source>` by image id; parts are searched by their ids alone and their pictures read in small batches."""
-    table, found = workspace.table("images", source), {}
+    table = workspace.table("images", source)
+    found: dict[str, dict[str, Any]] = {}
     for part in table.parts():
         missing = set(image_ids) - found.keys()
         if not missing:

@@ -60,7 +60,7 @@ def number(value: float | None, metric: str) -> str:
 def metric_rows(metrics: Metrics) -> list[Row]:
     """Rows of the metric table: the methods, then the real images."""
     methods = metrics.in_order()
-    winners = {name: best_method(methods, name) for name in METRIC_NAMES}
+    winners = {name: best_method(methods, name, metrics.reference) for name in METRIC_NAMES}
     rows = [
         Row(method, False, found.images, [_cell(found.estimate(name), name, best=winners[name] == method) for name in METRIC_NAMES])
         for method, found in methods.items()
@@ -71,14 +71,20 @@ def metric_rows(metrics: Metrics) -> list[Row]:
     return rows
 
 
-def best_method(methods: Mapping[str, MethodMetrics], metric: MetricName) -> str | None:
-    """The method with the best value; None when its interval overlaps another's, or when there is nothing to compare."""
+def best_method(methods: Mapping[str, MethodMetrics], metric: MetricName, real: MethodMetrics | None = None) -> str | None:
+    """The method with the best value; None when its interval overlaps another's, or when there is nothing to compare.
+
+    More diversity than real images have is noise: a method whose whole interval lies above theirs is not called best.
+    """
     sign = -1 if metric == "fid" else 1
     found = {name: method.estimate(metric) for name, method in methods.items()}
     ranked = sorted((name for name in found if found[name].value is not None), key=lambda name: -sign * (found[name].value or 0.0))
     if len(ranked) < 2:
         return None
-    return ranked[0] if all(_apart(found[ranked[0]], found[other]) for other in ranked[1:]) else None
+    best = found[ranked[0]]
+    if metric in ("lpips", "sem_d") and real is not None and _above(best, real.estimate(metric)):
+        return None
+    return ranked[0] if all(_above(best, found[other]) or _above(found[other], best) for other in ranked[1:]) else None
 
 
 def polarity_rows(metrics: Metrics) -> list[dict[str, Any]]:
@@ -128,7 +134,6 @@ def _cell(estimate: Estimate, metric: MetricName, *, best: bool) -> Cell:
     return Cell(number(estimate.value, metric), f"{number(estimate.low, metric)} – {number(estimate.high, metric)}", best)
 
 
-def _apart(first: Estimate, second: Estimate) -> bool:
-    if first.low is None or first.high is None or second.low is None or second.high is None:
-        return False
-    return first.low > second.high or first.high < second.low
+def _above(first: Estimate, second: Estimate) -> bool:
+    """Whether the whole interval of the first lies above that of the second."""
+    return first.low is not None and second.high is not None and first.low > second.high

@@ -63,10 +63,10 @@ def annotation_of(scene: Scene, picture: Image.Image) -> dict[str, Any]:
     pixels = np.asarray(picture, dtype=np.float32) / 255.0
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     opponents = (red - green, (red + green) / 2 - blue)
-    spread, shift = (np.hypot(*(f(channel) for channel in opponents)) for f in (np.std, np.mean))
+    spread, shift = (float(np.hypot(f(opponents[0]), f(opponents[1]))) for f in (np.std, np.mean))
     annotation: dict[str, Any] = {
         "brightness": round(float((pixels @ LUMA).mean()), 1),
-        "colorfulness": min(1.0, round(float(spread + 0.3 * shift) * 2, 1)),
+        "colorfulness": min(1.0, round(2 * (spread + 0.3 * shift), 1)),
         "scene": scene.place,
         "object": [scene.content],
     }

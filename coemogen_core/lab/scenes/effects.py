@@ -19,7 +19,9 @@ def _confetti(canvas: Canvas, rng: Rng) -> None:
 def _rays(canvas: Canvas, rng: Rng) -> None:
     centre = rng.uniform(0.3, 0.7)
     for x in np.linspace(-0.5, 1.5, 7):
-        canvas.glow([(centre - 0.03, -0.1), (centre + 0.03, -0.1), (float(x) + 0.11, 1.05), (float(x) - 0.11, 1.05)], (1.0, 0.93, 0.55), 0.5)
+        canvas.glow(
+            [(centre - 0.03, -0.1), (centre + 0.03, -0.1), (float(x) + 0.11, 1.05), (float(x) - 0.11, 1.05)], (1.0, 0.93, 0.55), 0.5
+        )
     canvas.brush.ellipse(centre, -0.02, 0.16, 0.12, (1.0, 0.97, 0.75))
 
 

@@ -173,9 +173,9 @@ def spider(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:
     body = hsv(rng.uniform(0.0, 0.1), 0.4, rng.uniform(0.2, 0.35))
     if feeling == "fear":
         for angle in np.linspace(0, np.pi, 7):
-            reach = (0.55 * float(np.cos(angle)), -0.5 - 0.55 * float(np.sin(angle)))
-            brush.line([(0, -0.5), reach], 0.015, WHITE)
-            brush.line([(0, -0.5), (reach[0], -1.0 - reach[1])], 0.015, WHITE)
+            tip = (0.55 * float(np.cos(angle)), -0.5 - 0.55 * float(np.sin(angle)))
+            brush.line([(0, -0.5), tip], 0.015, WHITE)
+            brush.line([(0, -0.5), (tip[0], -1.0 - tip[1])], 0.015, WHITE)
         for radius in (0.25, 0.4, 0.53):
             brush.arc(0, -0.5, radius, radius, 0, 360, 0.014, WHITE)
     size = 1.25 if feeling == "fear" else 1.0
@@ -275,7 +275,9 @@ def eagle(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:
         centre.ellipse(0, -0.05, 0.36, 0.36, (1.0, 1.0, 0.88))
     tip = rng.uniform(-0.34, -0.22)
     for side in (-1, 1):
-        centre.poly([(0, 0.08), (0.24 * side, -0.16), (0.58 * side, tip), (0.52 * side, tip + 0.16), (0.42 * side, 0.04), (0.2 * side, 0.14)], plume)
+        centre.poly(
+            [(0, 0.08), (0.24 * side, -0.16), (0.58 * side, tip), (0.52 * side, tip + 0.16), (0.42 * side, 0.04), (0.2 * side, 0.14)], plume
+        )
         for x in (0.3, 0.42):
             centre.line([(x * side, -0.12), (x * side * 0.85, 0.08)], 0.025, mix(plume, BLACK, 0.4))
     centre.ellipse(0, 0.06, 0.1, 0.2, mix(plume, BLACK, 0.25))

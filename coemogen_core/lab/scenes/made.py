@@ -57,7 +57,9 @@ def house(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:
                 brush.ellipse(float(x), -0.04, 0.06, 0.06, hsv(rng.choice([0.0, 0.13, 0.85]), 0.8, 1.0))
     elif feeling == "fear":
         for x, y in ((-0.5, -0.95), (0.45, -1.02)):
-            brush.poly([(x - 0.14, y - 0.06), (x, y), (x + 0.14, y - 0.06), (x + 0.05, y + 0.05), (x, y + 0.02), (x - 0.05, y + 0.05)], BLACK)
+            brush.poly(
+                [(x - 0.14, y - 0.06), (x, y), (x + 0.14, y - 0.06), (x + 0.05, y + 0.05), (x, y + 0.02), (x - 0.05, y + 0.05)], BLACK
+            )
 
 
 def car(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:
@@ -216,7 +218,18 @@ def guitar(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:
         for side in (-1, 1):
             for y in (-0.9, -0.45):
                 x = 0.42 * side
-                brush.poly([(x, y - 0.14), (x + 0.1, y - 0.14), (x + 0.04, y - 0.02), (x + 0.12, y - 0.02), (x - 0.04, y + 0.2), (x, y + 0.04), (x - 0.07, y + 0.04)], (1.0, 0.95, 0.2))
+                brush.poly(
+                    [
+                        (x, y - 0.14),
+                        (x + 0.1, y - 0.14),
+                        (x + 0.04, y - 0.02),
+                        (x + 0.12, y - 0.02),
+                        (x - 0.04, y + 0.2),
+                        (x, y + 0.04),
+                        (x - 0.07, y + 0.04),
+                    ],
+                    (1.0, 0.95, 0.2),
+                )
     brush.line([(0, -0.4), (0, -1.05)], 0.075, (0.35, 0.24, 0.15))
     brush.rect(-0.07, -1.12, 0.07, -0.98, BLACK)
     brush.ellipse(0, -0.22, 0.28, 0.23, body)

@@ -97,7 +97,9 @@ def cake(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:
         brush.ellipse(float(x), -0.32, 0.07, 0.08, icing)
     if mouldy:
         for _ in range(6):
-            brush.ellipse(rng.uniform(-0.34, 0.34), rng.uniform(-0.42, -0.08), 0.07, 0.055, rng.choice([(0.3, 0.5, 0.3), (0.85, 0.88, 0.8)]))
+            brush.ellipse(
+                rng.uniform(-0.34, 0.34), rng.uniform(-0.42, -0.08), 0.07, 0.055, rng.choice([(0.3, 0.5, 0.3), (0.85, 0.88, 0.8)])
+            )
         for x in (-0.2, 0.12):
             brush.line([(x, -0.48), (x - 0.05, -0.58), (x + 0.05, -0.64), (x + 0.02, -0.74)], 0.055, (0.95, 0.75, 0.7))
         return
@@ -125,7 +127,10 @@ def mountain(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:
     brush.poly([(-0.6, 0), (shift, -0.95), (0.6, 0)], rock)
     brush.poly([(shift, -0.95), (0.6, 0), (0.08, 0)], mix(rock, BLACK, 0.25))
     if feeling == "awe":
-        brush.poly([(-0.24 + shift * 0.6, -0.57), (shift, -1.0), (0.24 + shift * 0.6, -0.57), (0.1, -0.66), (0, -0.54), (-0.1, -0.66)], (1.0, 0.93, 0.7))
+        brush.poly(
+            [(-0.24 + shift * 0.6, -0.57), (shift, -1.0), (0.24 + shift * 0.6, -0.57), (0.1, -0.66), (0, -0.54), (-0.1, -0.66)],
+            (1.0, 0.93, 0.7),
+        )
 
 
 def waterfall(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:

@@ -22,7 +22,9 @@ def _impressionism(picture: Image.Image, rng: Rng) -> Image.Image:
 def _pointillism(picture: Image.Image, rng: Rng) -> Image.Image:
     """Round dots of purer colour on a light ground."""
     pixels = np.asarray(picture)
-    canvas = Image.blend(picture.filter(ImageFilter.GaussianBlur(2)), Image.new("RGB", picture.size, (235, 230, 215)), 0.15).resize((256, 256))
+    canvas = Image.blend(picture.filter(ImageFilter.GaussianBlur(2)), Image.new("RGB", picture.size, (235, 230, 215)), 0.15).resize(
+        (256, 256)
+    )
     draw = ImageDraw.Draw(canvas)
     for y, x in rng.integers(0, 64, (1500, 2)):
         colour = np.clip(pixels[y, x] * rng.uniform(0.85, 1.15, 3), 0, 255).astype(int)

@@ -46,8 +46,8 @@ def sample_scene(rng: np.random.Generator, emotion: Emotion | None, *, ambiguous
         emotion: what it shall evoke, or None for a neutral rendering of any content.
         ambiguous: label the scene with the emotion, but draw it almost neutrally (content from the whole world).
     """
-    from_whole_world = emotion is None or ambiguous
-    content = CONTENTS[str(rng.choice(list(CONTENTS) if from_whole_world else BY_EMOTION[emotion]))]
+    names = tuple(CONTENTS) if emotion is None or ambiguous else BY_EMOTION[emotion]
+    content = CONTENTS[str(rng.choice(names))]
     rendering: Rendering = "neutral" if emotion is None else "ambiguous" if ambiguous else "emotional"
     return Scene(
         content=content.noun,

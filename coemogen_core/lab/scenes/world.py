@@ -122,7 +122,9 @@ _ALL = (
             "sadness": Feeling("ruined", "with a broken roof"),
         },
     ),
-    Content("car", made.car, ("street", "desert"), {"excitement": Feeling("fast racing"), "anger": Feeling("burning", "in flames")}, scale=0.76),
+    Content(
+        "car", made.car, ("street", "desert"), {"excitement": Feeling("fast racing"), "anger": Feeling("burning", "in flames")}, scale=0.76
+    ),
     Content(
         "flower",
         nature.flower,
@@ -154,7 +156,9 @@ _ALL = (
     Content("rollercoaster", made.rollercoaster, ("park", "city"), {"excitement": Feeling("racing", "with a full train")}, scale=0.8),
     Content("rocket", made.rocket, ("sky", "desert"), {"excitement": Feeling("launching", "on a column of fire")}, scale=0.8),
     Content("guitar", made.guitar, ("stage", "room"), {"excitement": Feeling("electric", "with lightning bolts")}, scale=0.76),
-    Content("tower", made.tower, ("city", "sky"), {"excitement": Feeling("dazzling", "under fireworks"), "anger": Feeling("blazing", "on fire")}),
+    Content(
+        "tower", made.tower, ("city", "sky"), {"excitement": Feeling("dazzling", "under fireworks"), "anger": Feeling("blazing", "on fire")}
+    ),
     Content("snake", living.snake, ("desert", "forest"), {"fear": Feeling("rearing", "with open fangs")}),
     Content("grave", made.grave, ("meadow", "forest"), {"sadness": Feeling("fresh", "with a cross and a wreath")}, scale=0.66),
     Content(

@@ -4,8 +4,8 @@ from collections import Counter
 import polars as pl
 import pytest
 
-from coemogen_core.curation.decisions import CurationRecipe, decide, read_decisions, read_record
-from coemogen_core.curation.funnel import funnel
+from coemogen_core.curation.decisions import CurationRecipe, current_version, decide, mark_current, read_decisions, read_record
+from coemogen_core.curation.funnel import funnel, funnel_markdown
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
@@ -169,3 +169,23 @@ def test_funnel_adds_up(workspace, pictures):
     assert counts["per_emotion"]["excitement"] == {"candidates": 0, "kept": 0}
     assert sum(sum(row.values()) for row in counts["per_style"].values()) == 12
     assert funnel(decisions)["per_style"] == {}
+
+
+def test_funnel_as_markdown_shows_the_steps_that_dropped_something(workspace, pictures):
+    version = decide(workspace, SOURCE, PARTS, RECIPE).version
+    text = funnel_markdown(workspace, "emoart", version)
+    assert f"`{version}`: 12 of 21 pictures" in text
+    assert "| low alignment | 3 | 12 |" in text
+    assert "| fear | 5 | 4 |" in text
+    assert "no label" not in text
+
+
+def test_the_current_version_is_the_one_marked_last(workspace, pictures):
+    with pytest.raises(FileNotFoundError, match="no curated dataset 'emoart'"):
+        current_version(workspace, "emoart")
+    versions = [decide(workspace, SOURCE, PARTS, RECIPE.model_copy(update={"drop_fraction": share})).version for share in (0.2, 0.4)]
+    for version in (*versions, versions[0]):
+        mark_current(workspace, "emoart", version)
+        assert current_version(workspace, "emoart") == version
+    with pytest.raises(FileNotFoundError, match="no decisions emoart-9"):
+        mark_current(workspace, "emoart", "emoart-9")

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from coemogen_core.curation.alignment import align_part, cosine_similarities, image_part_of
+from coemogen_core.curation.alignment import align_captions, align_part, cosine_similarities, image_part_of
 from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.curation.embedding import embed_part
 from coemogen_core.data.workspace import Workspace
@@ -101,6 +101,22 @@ def test_alignment_is_the_cosine_of_caption_and_stored_embedding(workspace, reci
     expected = dict(zip(ids, (pictures * encoder.encode_texts(texts)).sum(axis=1), strict=True))
     assert all(abs(expected[image_id] - value) < 2e-3 for image_id, value in scored.select("image_id", "similarity").iter_rows())
     assert ids[3] not in scored["image_id"]
+
+
+def test_all_chunks_of_a_part_are_aligned_and_only_new_ones_later(workspace, recipe):
+    images = write_images(workspace, "photos", PART, labelled_photos(1))
+    embed_part(workspace, "photos", PART, recipe)
+    rows = [caption_row(image_id, "a dog") for image_id in images["image_id"]]
+    assert align_captions(workspace, "photos", PART, CAPTION_RECIPE, recipe).reused
+    write_captions(workspace, "photos", PART, 0, rows[:5])
+    write_captions(workspace, "photos", PART, 0, [caption_row(rows[0]["image_id"], "a cat", recipe="caption-1")], recipe="caption-1")
+    first = align_captions(workspace, "photos", PART, CAPTION_RECIPE, recipe)
+    assert (first.part, first.rows, first.reused) == (PART, 5, False)
+    write_captions(workspace, "photos", PART, 1, rows[5:])
+    second = align_captions(workspace, "photos", PART, CAPTION_RECIPE, recipe)
+    assert (second.rows, second.reused) == (8, False)
+    assert align_captions(workspace, "photos", PART, CAPTION_RECIPE, recipe).reused
+    assert workspace.table("alignment", "photos", recipe.encoder_id).count() == 8
 
 
 def test_a_chunk_of_failures_is_an_empty_part(workspace, recipe):

@@ -20,7 +20,7 @@ from coemogen_core.evaluation.report.charts import Series, dot_chart
 from coemogen_core.evaluation.report.data import ReportData
 from coemogen_core.evaluation.report.pictures import display_width, inline_picture, is_pixel_art
 from coemogen_core.evaluation.report.render import render_report
-from schemas.metrics import Estimate, Interval, Metrics, ReferenceMetrics, StageTiming
+from schemas.metrics import Estimate, Interval, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from schemas.tables import Decisions, Images, Samples
 
 VOID = {"meta", "link", "img", "br", "path", "use", "rect"}
@@ -170,13 +170,23 @@ def test_a_run_without_corpora_reference_or_samples_still_has_a_report(metrics: 
 
 
 def test_a_winner_needs_an_interval_of_its_own(metrics: Metrics) -> None:
-    def with_fid(low: float, high: float) -> object:
+    def with_fid(low: float, high: float) -> MethodMetrics:
         fid = Estimate(value=(low + high) / 2, low=low, high=high, images=9, extractor="x")
         return metrics.methods["sd"].model_copy(update={"fid": fid})
 
     assert tables.best_method({"a": with_fid(1, 2), "b": with_fid(3, 4)}, "fid") == "a"
     assert tables.best_method({"a": with_fid(1, 3.5), "b": with_fid(3, 4)}, "fid") is None
     assert tables.best_method({"a": with_fid(1, 2)}, "fid") is None
+
+
+def test_more_diversity_than_real_images_have_is_not_called_best(metrics: Metrics) -> None:
+    def with_sem_d(low: float, high: float) -> MethodMetrics:
+        sem_d = Estimate(value=(low + high) / 2, low=low, high=high, images=9, extractor="x")
+        return metrics.methods["sd"].model_copy(update={"sem_d": sem_d})
+
+    methods = {"a": with_sem_d(3, 4), "b": with_sem_d(1, 2)}
+    assert tables.best_method(methods, "sem_d", with_sem_d(3.5, 5)) == "a"
+    assert tables.best_method(methods, "sem_d", with_sem_d(1, 2.5)) is None
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def test_other_settings_never_mix_into_a_folder(workspace, models):
 
 
 def test_samples_of_a_model_may_lie_in_another_run(workspace, models):
-    run_id = samples_run_id("run-1", 1, 5, FAST, models)
-    assert run_id != samples_run_id("run-1", 1, 6, FAST, models)
+    run_id = samples_run_id("coemogen", 1, 5, FAST, models, "run-1")
+    assert run_id != samples_run_id("coemogen", 1, 6, FAST, models, "run-1")
     assert generate_part(workspace, run_id, "coemogen", "anger", 1, 5, FAST, models, model_run_id="run-1").rows == 1
 
 
