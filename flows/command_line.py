@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 from rich.console import Console
+from rich.markup import escape
 
 from flows.environment import prepare_environment
 
@@ -137,12 +138,12 @@ def main() -> None:
         app()
     except ValidationError as error:
         for problem in error.errors():
-            errors.print(
-                f"[red]error:[/red] {'.'.join(map(str, problem['loc']))}: {problem['msg']} (given: {problem['input']!r})", soft_wrap=True
-            )
+            field = ".".join(map(str, problem["loc"]))
+            text = f"{field}: {problem['msg']} (given: {problem['input']!r})"
+            errors.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True)
         sys.exit(2)
     except (ValueError, OSError) as error:
-        errors.print(f"[red]error:[/red] {error}", soft_wrap=True, markup=True)
+        errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command goes on where it stopped")

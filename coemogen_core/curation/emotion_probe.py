@@ -1,26 +1,15 @@
-"""The emotion classifier: a linear probe on embeddings with a calibrated temperature.
+"""The emotion classifier: a linear or one-hidden-layer probe on embeddings with a calibrated temperature.
 
-This module knows vectors and labels only; `probe_training` reads them out of a workspace.
+This module knows vectors and labels only; `probe_fitting` fits the weights, `probe_training` reads the rows out of a workspace.
 """
 
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 
-from coemogen_core.curation.calibration import (
-    calibrated_probabilities,
-    expected_calibration_error,
-    fit_temperature,
-    negative_log_likelihood,
-)
+from coemogen_core.curation.calibration import calibrated_probabilities, expected_calibration_error, negative_log_likelihood
 from coemogen_core.emotions import EMOTIONS
-
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 class ProbeRecipe(BaseModel):
@@ -28,10 +17,15 @@ class ProbeRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    strengths: tuple[float, ...] = Field(
-        default=STRENGTHS, min_length=1, description="inverse regularisation strengths to choose from on the validation split"
+    hidden_width: int = Field(default=0, ge=0, le=8192, description="units of the hidden layer; 0 is a linear probe")
+    strengths: tuple[float, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="inverse regularisation strengths to choose from on the validation split; null takes those that suit the kind",
     )
-    max_iterations: int = Field(default=500, ge=1, description="limit of the optimiser")
+    max_iterations: int = Field(
+        default=500, ge=1, description="limit of the optimiser: iterations of a linear probe, epochs of one with a hidden layer"
+    )
     held_out_fraction: float = Field(
         default=0.15,
         gt=0.0,
@@ -47,22 +41,31 @@ class ProbeRecipe(BaseModel):
 
 @dataclass(frozen=True)
 class EmotionProbe:
-    """A trained probe: probabilities = softmax((embeddings @ weight.T + bias) / temperature)."""
+    """A trained probe: probabilities = softmax(logits / temperature), logits = affine layers with ReLU between them."""
 
-    weight: np.ndarray
-    """float32 [8, dim], rows in the order of EMOTIONS"""
-    bias: np.ndarray
-    """float32 [8]; minus infinity for an emotion that the training set did not have"""
-    temperature: float
+    weights: tuple[np.ndarray, ...]
+    """float32 [outputs, inputs] per layer; the last has 8 rows in the order of EMOTIONS"""
+    biases: tuple[np.ndarray, ...]
+    """float32 [outputs] per layer; in the last, minus infinity for an emotion that the training set did not have"""
+    temperature: float = 1.0
+
+    def with_temperature(self, temperature: float) -> "EmotionProbe":
+        """The same weights, calibrated."""
+        return replace(self, temperature=temperature)
 
     def logits(self, embeddings: np.ndarray) -> np.ndarray:
         """Uncalibrated logits, float64 [n, 8]. Raises ValueError when the embeddings have another length."""
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.weight.shape[1]:
+        width = self.weights[0].shape[1]
+        if embeddings.ndim != 2 or embeddings.shape[1] != width:
             raise ValueError(
-                f"this classifier wants embeddings of shape [n, {self.weight.shape[1]}], not {list(embeddings.shape)}: "
+                f"this classifier wants embeddings of shape [n, {width}], not {list(embeddings.shape)}: "
                 "use the encoder that it was trained with"
             )
-        return embeddings.astype(np.float64) @ self.weight.astype(np.float64).T + self.bias.astype(np.float64)
+        outputs = embeddings.astype(np.float64)
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            inputs = outputs if layer == 0 else np.maximum(outputs, 0.0)
+            outputs = inputs @ weight.astype(np.float64).T + bias.astype(np.float64)
+        return outputs
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, float32 [n, 8] in the order of EMOTIONS, of embeddings [n, dim]; softmax in float64."""
@@ -95,31 +98,6 @@ class LabelledVectors:
     """int [n], indices into EMOTIONS"""
 
 
-def fit_probe(train: LabelledVectors, val: LabelledVectors, recipe: ProbeRecipe) -> tuple[EmotionProbe, float]:
-    """Multinomial logistic regression (scikit-learn) on standardised vectors, calibrated on `val`.
-
-    Every strength of the recipe is fitted on `train`; the one whose temperature-scaled likelihood on `val` is best wins, the
-    stronger regularisation among equals. Standardisation is folded into the weights.
-
-    Returns:
-        The probe and the chosen inverse regularisation strength.
-    """
-    scaler = StandardScaler().fit(train.vectors.astype(np.float64))
-    inputs = scaler.transform(train.vectors.astype(np.float64))
-    best: tuple[float, float, EmotionProbe] | None = None
-    for strength in sorted(recipe.strengths):
-        model = LogisticRegression(C=strength, max_iter=recipe.max_iterations, tol=1e-5)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges the weights, converged or not
-            model.fit(inputs, train.labels)
-        probe = _calibrate(_folded(model, scaler), val)
-        loss = negative_log_likelihood(probe.logits(val.vectors), val.labels, probe.temperature)
-        if best is None or loss < best[0]:
-            best = (loss, strength, probe)
-    assert best is not None
-    return best[2], best[1]
-
-
 def measure_probe(probe: EmotionProbe, rows: LabelledVectors) -> ProbeMetrics:
     """Accuracy, calibration and confusion of a probe on labelled rows (at least one)."""
     logits = probe.logits(rows.vectors)
@@ -138,20 +116,3 @@ def measure_probe(probe: EmotionProbe, rows: LabelledVectors) -> ProbeMetrics:
         nll_after=negative_log_likelihood(logits, rows.labels, probe.temperature),
         confusion=confusion.tolist(),
     )
-
-
-def _folded(model: LogisticRegression, scaler: StandardScaler) -> EmotionProbe:
-    """Weights on raw vectors; scikit-learn keeps one row only for two classes, and none for an absent one."""
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:
-        coefficients, intercepts = np.vstack([-coefficients, coefficients]) / 2, np.concatenate([-intercepts, intercepts]) / 2
-    scaled = coefficients / scaler.scale_
-    weight = np.zeros((len(EMOTIONS), scaled.shape[1]), dtype=np.float32)
-    bias = np.full(len(EMOTIONS), -np.inf, dtype=np.float32)
-    weight[model.classes_] = scaled
-    bias[model.classes_] = intercepts - scaled @ scaler.mean_
-    return EmotionProbe(weight, bias, temperature=1.0)
-
-
-def _calibrate(probe: EmotionProbe, val: LabelledVectors) -> EmotionProbe:
-    return EmotionProbe(probe.weight, probe.bias, fit_temperature(probe.logits(val.vectors), val.labels))

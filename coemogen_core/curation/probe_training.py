@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from coemogen_core.curation.emotion_probe import EmotionProbe, LabelledVectors, ProbeMetrics, ProbeRecipe, fit_probe, measure_probe
+from coemogen_core.curation.emotion_probe import EmotionProbe, LabelledVectors, ProbeMetrics, ProbeRecipe, measure_probe
 from coemogen_core.curation.labelled_splits import assign_splits, check_classes
+from coemogen_core.curation.probe_fitting import fit_probe
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import recipe_id
@@ -100,11 +101,15 @@ def load_probe(workspace: Workspace, name: str) -> EmotionProbe:
     """A trained classifier. Raises FileNotFoundError when it was never trained in this workspace."""
     card = read_classifier_card(workspace, name)
     tensors = load_tensors(workspace.read_file("classifiers", name, WEIGHTS))
-    return EmotionProbe(weight=tensors["weight"], bias=tensors["bias"], temperature=card.temperature)
+    layers = range(len(tensors) // 2)
+    weights, biases = (tuple(tensors[f"layer{layer}.{kind}"] for layer in layers) for kind in ("weight", "bias"))
+    return EmotionProbe(weights, biases, card.temperature)
 
 
 def _save(workspace: Workspace, probe: EmotionProbe, card: ClassifierCard) -> None:
-    tensors = {"weight": np.ascontiguousarray(probe.weight), "bias": np.ascontiguousarray(probe.bias)}
+    tensors: dict[str, np.ndarray] = {}
+    for layer, (weight, bias) in enumerate(zip(probe.weights, probe.biases, strict=True)):
+        tensors |= {f"layer{layer}.weight": np.ascontiguousarray(weight), f"layer{layer}.bias": np.ascontiguousarray(bias)}
     workspace.write_file(save_tensors(tensors), "classifiers", card.classifier_id, WEIGHTS)
     workspace.write_json(card.model_dump(mode="json"), "classifiers", card.classifier_id, CARD)  # last: its existence means done
 

@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
+from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from coemogen_core.curation.emotion_probe import EmotionProbe, LabelledVectors, ProbeRecipe, fit_probe, measure_probe
+from coemogen_core.curation.emotion_probe import LabelledVectors, ProbeRecipe, measure_probe
+from coemogen_core.curation.probe_fitting import HIDDEN_EPOCHS, LINEAR_STRENGTHS, fit_probe
 
 
 def clusters(rows: int, seed: int, noise: float = 1.0, classes: int = 8, flipped: float = 0.0) -> LabelledVectors:
@@ -22,8 +24,31 @@ def test_folded_weights_are_scikit_learns_pipeline():
     probe, strength = fit_probe(train, val, ProbeRecipe(strengths=(0.01,)))
     scaler = StandardScaler().fit(train.vectors.astype(np.float64))
     model = LogisticRegression(C=strength, max_iter=500, tol=1e-5).fit(scaler.transform(train.vectors.astype(np.float64)), train.labels)
-    raw = EmotionProbe(probe.weight, probe.bias, temperature=1.0).predict(val.vectors)
+    raw = probe.with_temperature(1.0).predict(val.vectors)
     assert np.allclose(raw, model.predict_proba(scaler.transform(val.vectors.astype(np.float64))), atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 8])
+def test_a_hidden_layer_is_scikit_learns_too(classes):
+    train, val = clusters(400, 0, classes=classes), clusters(200, 1, classes=classes)
+    probe, _ = fit_probe(train, val, ProbeRecipe(hidden_width=16, strengths=(1.0,), seed=3))
+    scaler = StandardScaler().fit(train.vectors.astype(np.float64))
+    model = MLPClassifier((16,), alpha=1.0, max_iter=HIDDEN_EPOCHS, random_state=3)
+    model.fit(scaler.transform(train.vectors.astype(np.float64)), train.labels)
+    expected = model.predict_proba(scaler.transform(val.vectors.astype(np.float64)))
+    assert np.allclose(probe.with_temperature(1.0).predict(val.vectors)[:, :classes], expected, atol=1e-4)
+
+
+def test_a_hidden_layer_separates_what_no_plane_can():
+    def ring(seed: int) -> LabelledVectors:
+        generator = np.random.default_rng(seed)
+        vectors = generator.normal(0, 1, (1200, 2))
+        return LabelledVectors(vectors.astype(np.float32), (np.hypot(*vectors.T) > 1.2).astype(int))
+
+    linear, _ = fit_probe(ring(0), ring(1), ProbeRecipe())
+    hidden, _ = fit_probe(ring(0), ring(1), ProbeRecipe(hidden_width=32))
+    assert measure_probe(linear, ring(2)).accuracy < 0.7
+    assert measure_probe(hidden, ring(2)).accuracy > 0.9
 
 
 def test_metrics_are_scikit_learns():
@@ -52,9 +77,7 @@ def test_mislabelled_photos_lower_the_confidence_not_the_accuracy():
 def test_validation_chooses_the_strength():
     train, val = clusters(120, 0, noise=2.0), clusters(400, 1, noise=2.0)
     _, strength = fit_probe(train, val, ProbeRecipe())
-    losses = {
-        each: measure_probe(fit_probe(train, val, ProbeRecipe(strengths=(each,)))[0], val).nll_after for each in ProbeRecipe().strengths
-    }
+    losses = {each: measure_probe(fit_probe(train, val, ProbeRecipe(strengths=(each,)))[0], val).nll_after for each in LINEAR_STRENGTHS}
     assert losses[strength] == pytest.approx(min(losses.values()))
 
 
@@ -81,7 +104,7 @@ def test_two_classes_are_scikit_learns_too():
     scaler = StandardScaler().fit(train.vectors.astype(np.float64))
     model = LogisticRegression(C=0.01, max_iter=500, tol=1e-5).fit(scaler.transform(train.vectors.astype(np.float64)), train.labels)
     expected = model.predict_proba(scaler.transform(val.vectors.astype(np.float64)))
-    assert np.allclose(EmotionProbe(probe.weight, probe.bias, 1.0).predict(val.vectors)[:, :2], expected, atol=1e-5)
+    assert np.allclose(probe.with_temperature(1.0).predict(val.vectors)[:, :2], expected, atol=1e-5)
 
 
 def test_embeddings_of_another_encoder_are_refused():

@@ -1,0 +1,73 @@
+"""Fitting the emotion classifier with scikit-learn; standardisation is folded into the first layer: a probe reads raw embeddings."""
+
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import StandardScaler
+
+from coemogen_core.curation.calibration import fit_temperature, negative_log_likelihood
+from coemogen_core.curation.emotion_probe import EmotionProbe, LabelledVectors, ProbeRecipe
+from coemogen_core.emotions import EMOTIONS
+
+LINEAR_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+HIDDEN_STRENGTHS = (0.1, 0.3, 1.0, 10.0)
+HIDDEN_EPOCHS = 60
+"""A hidden layer that is trained to convergence learns the labels by heart, wrong ones included."""
+
+
+def fit_probe(train: LabelledVectors, val: LabelledVectors, recipe: ProbeRecipe) -> tuple[EmotionProbe, float]:
+    """Multinomial logistic regression, or one hidden ReLU layer, on standardised vectors, calibrated on `val`.
+
+    Every strength of the recipe is fitted on `train`; the one whose temperature-scaled likelihood on `val` is best wins, the
+    stronger regularisation among equals.
+
+    Returns:
+        The probe and the chosen inverse regularisation strength.
+    """
+    scaler = StandardScaler().fit(train.vectors.astype(np.float64))
+    inputs = scaler.transform(train.vectors.astype(np.float64))
+    fit = _fit_hidden if recipe.hidden_width else _fit_linear
+    best: tuple[float, float, EmotionProbe] | None = None
+    for strength in sorted(recipe.strengths or (HIDDEN_STRENGTHS if recipe.hidden_width else LINEAR_STRENGTHS)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # validation judges the weights, converged or not
+            probe = _unscaled(fit(inputs, train.labels, strength, recipe), scaler)
+        probe = probe.with_temperature(fit_temperature(probe.logits(val.vectors), val.labels))
+        loss = negative_log_likelihood(probe.logits(val.vectors), val.labels, probe.temperature)
+        if best is None or loss < best[0]:
+            best = (loss, strength, probe)
+    assert best is not None
+    return best[2], best[1]
+
+
+def _fit_linear(inputs: np.ndarray, labels: np.ndarray, strength: float, recipe: ProbeRecipe) -> EmotionProbe:
+    model = LogisticRegression(C=strength, max_iter=recipe.max_iterations, tol=1e-5).fit(inputs, labels)
+    weight, bias = _all_emotions(model.coef_, model.intercept_, model.classes_)
+    return EmotionProbe((weight,), (bias,))
+
+
+def _fit_hidden(inputs: np.ndarray, labels: np.ndarray, strength: float, recipe: ProbeRecipe) -> EmotionProbe:
+    epochs = min(recipe.max_iterations, HIDDEN_EPOCHS)
+    model = MLPClassifier((recipe.hidden_width,), alpha=1 / strength, max_iter=epochs, random_state=recipe.seed).fit(inputs, labels)
+    weight, bias = _all_emotions(model.coefs_[1].T, model.intercepts_[1], model.classes_)
+    return EmotionProbe((model.coefs_[0].T, weight), (model.intercepts_[0], bias))
+
+
+def _all_emotions(weight: np.ndarray, bias: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One row per emotion; scikit-learn keeps one row only for two classes, and none for an absent one."""
+    if len(classes) == 2:
+        weight, bias = np.vstack([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    full_weight, full_bias = np.zeros((len(EMOTIONS), weight.shape[1])), np.full(len(EMOTIONS), -np.inf)
+    full_weight[classes], full_bias[classes] = weight, bias
+    return full_weight, full_bias
+
+
+def _unscaled(probe: EmotionProbe, scaler: StandardScaler) -> EmotionProbe:
+    """The same probe on vectors that were not standardised, in single precision."""
+    first = probe.weights[0] / scaler.scale_
+    weights = (first, *probe.weights[1:])
+    biases = (probe.biases[0] - first @ scaler.mean_, *probe.biases[1:])
+    return EmotionProbe(tuple(w.astype(np.float32) for w in weights), tuple(b.astype(np.float32) for b in biases))
