@@ -8,6 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from coemogen_core.data.workspace import Workspace
+from coemogen_core.evaluation.report.build import METHOD_LABELS
+from coemogen_core.evaluation.report.contact_sheet import contact_sheet
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
@@ -54,6 +56,8 @@ def run_demo(folder: Path, *, short: bool) -> Metrics:
         console.print("Nothing was recomputed: every part of every stage stood in the workspace already.")
     for name in ("metrics.json", "report.html"):
         (folder / name).write_bytes(Workspace(workspace).read_file("runs", run.run_id, name))
+    baseline_first = dict(sorted(run.sample_runs.items(), reverse=True))
+    (folder / "gallery.png").write_bytes(contact_sheet(Workspace(workspace), baseline_first, METHOD_LABELS))
     metrics = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
     console.print(metrics_table(metrics))
     console.print(f"report: [bold]{escape(str((folder / 'report.html').resolve()))}[/bold]", soft_wrap=True, highlight=False)

@@ -56,6 +56,7 @@ def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     return RunOutcome(
         run_id=run_id,
         model_run_id=model_run_id,
+        sample_runs=sample_runs,
         report=report,
         metrics=workspace.path("runs", run_id, "metrics.json"),
         stages=stages.outcomes,

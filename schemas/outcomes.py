@@ -65,6 +65,7 @@ class RunOutcome(BaseModel):
 
     run_id: str = Field(description="folder below runs/ that holds samples, metrics.json and report.html")
     model_run_id: str = Field(description="folder below runs/ that holds the trained model")
+    sample_runs: dict[str, str] = Field(description="by method, the folder below runs/ that holds its samples")
     report: str = Field(description="URI of the report")
     metrics: str = Field(description="URI of metrics.json")
     stages: list[StageOutcome] = Field(description="every stage in order")

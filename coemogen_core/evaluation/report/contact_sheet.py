@@ -1,0 +1,47 @@
+"""One picture of everything that a run generated: a row per emotion, a block of columns per method, the same seeds in the same places."""
+
+import io
+from collections.abc import Mapping
+
+from PIL import Image, ImageDraw, ImageFont
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
+
+GAP = 8
+LABEL_WIDTH = 110
+HEADER_HEIGHT = 30
+INK, PAPER = (40, 40, 46), (255, 255, 255)
+
+
+def contact_sheet(
+    workspace: Workspace, sample_runs: Mapping[str, str], labels: Mapping[str, str], columns: int = 4, side: int = 96
+) -> bytes:
+    """PNG of the first samples of every emotion.
+
+    Args:
+        workspace: holds the samples.
+        sample_runs: by method, the run that holds its samples; methods stand side by side in this order.
+        labels: what the methods are called.
+        columns: pictures per emotion and method.
+        side: size of one picture in pixels.
+
+    Raises:
+        FileNotFoundError: samples of an emotion are missing.
+    """
+    block = columns * side + GAP
+    sheet = Image.new("RGB", (LABEL_WIDTH + block * len(sample_runs), HEADER_HEIGHT + len(EMOTIONS) * (side + 2)), PAPER)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=16)
+    for number, (method, run_id) in enumerate(sample_runs.items()):
+        left = LABEL_WIDTH + number * block
+        draw.text((left, 6), labels[method], fill=INK, font=font)
+        for row, emotion in enumerate(EMOTIONS):
+            top = HEADER_HEIGHT + row * (side + 2)
+            draw.text((4, top + side // 2 - 10), emotion, fill=INK, font=font)
+            pictures = workspace.table("runs", run_id, "samples", method).read_part(emotion, ["image"])["image"].head(columns)
+            for column, picture in enumerate(pictures):
+                tile = Image.open(io.BytesIO(picture["bytes"])).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+                sheet.paste(tile, (left + column * side, top))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
