@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from coemogen_core.emotions import EMOTIONS, Emotion
-from coemogen_core.lab.scenes import living, made, nature
+from coemogen_core.lab.scenes import household, living, made, nature
 from coemogen_core.lab.scenes.canvas import Brush
 
 Draw = Callable[[Brush, np.random.Generator, Emotion | None], None]
@@ -167,14 +167,14 @@ _ALL = (
         ("park", "meadow"),
         {"amusement": Feeling("flying", "with a child", "happy", "swinging"), "sadness": Feeling("broken", "on one chain")},
     ),
-    Content("chair", made.chair, ("room", "park")),
-    Content("bag", made.bag, ("table", "street")),
-    Content("cup", made.cup, ("table", "room"), scale=0.62),
-    Content("bicycle", made.bicycle, ("street", "park")),
-    Content("lamp", made.lamp, ("room", "street")),
-    Content("clock", made.clock, ("wall", "city"), scale=0.6, lift=0.1),
-    Content("bridge", made.bridge, ("valley", "city"), scale=0.74),
-    Content("book", made.book, ("table", "meadow"), lift=0.02),
+    Content("chair", household.chair, ("room", "park")),
+    Content("bag", household.bag, ("table", "street")),
+    Content("cup", household.cup, ("table", "room"), scale=0.62),
+    Content("bicycle", household.bicycle, ("street", "park")),
+    Content("lamp", household.lamp, ("room", "street")),
+    Content("clock", household.clock, ("wall", "city"), scale=0.6, lift=0.1),
+    Content("bridge", household.bridge, ("valley", "city"), scale=0.74),
+    Content("book", household.book, ("table", "meadow"), lift=0.02),
 )
 
 CONTENTS: dict[str, Content] = {content.noun: content for content in _ALL}
