@@ -103,7 +103,7 @@ def new_vae() -> AutoencoderKL:
 
 
 def new_unet() -> UNet2DConditionModel:
-    """A U-Net with Stable Diffusion 1.5's block types, one level fewer: 7 transformer blocks, 56 attention linears, 3.4 million parameters."""
+    """A U-Net with Stable Diffusion 1.5's block types, one level fewer: 7 transformer blocks, 56 attention linears, 3.4 M parameters."""
     return UNet2DConditionModel(
         sample_size=IMAGE_SIZE // 4,
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),

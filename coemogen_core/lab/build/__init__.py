@@ -1,0 +1,1 @@
+"""Training of the lab's models from nothing: `python -m coemogen_core.lab.build`."""

@@ -1,0 +1,117 @@
+"""The stages of the lab's build: which pool and which budget each model gets, and where it is kept in between."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
+
+from coemogen_core.lab.architectures import new_captioner_processor, new_clip_tokenizer, new_image_processor
+from coemogen_core.lab.build.captioner import train_captioner
+from coemogen_core.lab.build.clip import train_clip
+from coemogen_core.lab.build.corpus_text import caption_corpus, request_corpus
+from coemogen_core.lab.build.diffusion import train_unet
+from coemogen_core.lab.build.install import install_models
+from coemogen_core.lab.build.judges import train_content_judge, train_emotion_judge
+from coemogen_core.lab.build.measure import measure_all
+from coemogen_core.lab.build.pool import ScenePool, cached_pool
+from coemogen_core.lab.build.vae import train_vae
+from coemogen_core.lab.judges import save_judge
+
+SEED = 20260
+
+
+def world_pool(work: Path) -> ScenePool:
+    """Half neutral, half emotional; a quarter painted: what CLIP, the autoencoder, the judges and the captioner learn from."""
+    return cached_pool(work / "pools", "world", 32_000, SEED, "mixed", 0.25)
+
+
+def neutral_pool(work: Path) -> ScenePool:
+    """Neutral renderings alone: what the diffusion model learns from."""
+    return cached_pool(work / "pools", "neutral", 24_000, SEED + 1, "neutral")
+
+
+def build_vae(work: Path) -> None:
+    """Autoencoder."""
+    if not (work / "vae" / "config.json").exists():
+        train_vae(world_pool(work), 6000, 32, SEED).save_pretrained(work / "vae")
+
+
+def build_clip(work: Path) -> None:
+    """CLIP with its tokenizer and image processor."""
+    if (work / "clip" / "config.json").exists():
+        return
+    tokenizer = new_clip_tokenizer(caption_corpus(), 700)
+    model = train_clip(world_pool(work), tokenizer, 1700, 128, SEED)
+    for part in (tokenizer, new_image_processor(), model):
+        part.save_pretrained(work / "clip")
+
+
+def build_emotion_judge(work: Path) -> None:
+    """Emotion judge."""
+    if not (work / "emotion_judge" / "config.json").exists():
+        save_judge(train_emotion_judge(world_pool(work), 1200, 64, SEED), work / "emotion_judge")
+
+
+def build_content_judge(work: Path) -> None:
+    """Object and scene judge."""
+    if not (work / "content_judge" / "config.json").exists():
+        save_judge(train_content_judge(world_pool(work), 1600, 64, SEED), work / "content_judge")
+
+
+def build_unet(work: Path) -> None:
+    """Diffusion U-Net on the autoencoder's latents and CLIP's text encoder."""
+    if (work / "unet" / "config.json").exists():
+        return
+    vae = AutoencoderKL.from_pretrained(work / "vae").eval()
+    text_encoder = CLIPTextModel.from_pretrained(work / "clip").eval()
+    tokenizer = CLIPTokenizer.from_pretrained(work / "clip")
+    unet: UNet2DConditionModel = train_unet(neutral_pool(work), vae, text_encoder, tokenizer, 4000, 32, SEED)
+    unet.save_pretrained(work / "unet")
+
+
+def build_captioner(work: Path) -> None:
+    """LLaVA captioner on CLIP's vision tower."""
+    if (work / "captioner" / "config.json").exists():
+        return
+    processor = new_captioner_processor(request_corpus(), 700)
+    processor.save_pretrained(work / "captioner")
+    model = train_captioner(world_pool(work), load_clip(work)[0], processor, 3200, 32, SEED)
+    model.save_pretrained(work / "captioner")
+
+
+def load_clip(work: Path) -> tuple[CLIPModel, CLIPTokenizer]:
+    """The built CLIP."""
+    return CLIPModel.from_pretrained(work / "clip", dtype=torch.float32).eval(), CLIPTokenizer.from_pretrained(work / "clip")
+
+
+def measure_models(work: Path) -> None:
+    """Print the bars of the installed models as a Markdown table, and keep it in the work folder.
+
+    Raises:
+        SystemExit: a bar does not hold.
+    """
+    bars = measure_all()
+    lines = ["| on scenes that no training has seen | measured | bar | holds |", "|---|---:|---:|---|"]
+    for bar in bars:
+        sign = "at least" if bar.at_least else "at most"
+        bound = "none" if bar.bound is None else f"{sign} {bar.bound:g}"
+        lines.append(f"| {bar.name} | {bar.value:.3f} | {bound} | {'' if bar.bound is None else 'yes' if bar.holds else '**no**'} |")
+    table = "\n".join(lines)
+    (work / "bars.md").write_text(table + "\n")
+    print(table)
+    if not all(bar.holds for bar in bars):
+        raise SystemExit("a model does not reach its bar: train it longer")
+
+
+STAGES: dict[str, Callable[[Path], None]] = {
+    "vae": build_vae,
+    "clip": build_clip,
+    "emotion-judge": build_emotion_judge,
+    "content-judge": build_content_judge,
+    "unet": build_unet,
+    "captioner": build_captioner,
+    "install": install_models,
+    "measure": measure_models,
+}
