@@ -54,7 +54,9 @@ class _Examples:
         rows, labels = [], []
         for scene in scenes:
             request = tokenizer(self._request(scene, rng), add_special_tokens=False)["input_ids"]
-            answer = tokenizer(f" {caption_of(scene, int(rng.integers(3)))}", add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+            answer = tokenizer(f" {caption_of(scene, int(rng.integers(3)))}", add_special_tokens=False)["input_ids"] + [
+                tokenizer.eos_token_id
+            ]
             rows.append(request + answer)
             labels.append([IGNORED] * len(request) + answer)
         width = max(map(len, rows))

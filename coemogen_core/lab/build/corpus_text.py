@@ -16,7 +16,9 @@ def caption_corpus() -> Iterator[str]:
             for count in (1, 2, 3) if content.plural else (1,):
                 for emotion in (None, *content.feelings):
                     for style in range(3):
-                        yield caption_of(Scene(content.noun, place, emotion, "emotional" if emotion else "neutral", count, emotion is not None, 0), style)
+                        yield caption_of(
+                            Scene(content.noun, place, emotion, "emotional" if emotion else "neutral", count, emotion is not None, 0), style
+                        )
     for emotion in EMOTIONS:
         yield from [f"an image of {emotion}, a photo that evokes {emotion}"] * 20
 

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor
-from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from coemogen_core.lab.architectures import TEXT_POSITIONS, new_scheduler, new_unet
@@ -50,6 +49,8 @@ def _encode_captions(pool: ScenePool, text_encoder: CLIPTextModel, tokenizer: CL
     row_of = {caption: row for row, caption in enumerate(distinct)}
     encoded = []
     for start in range(0, len(distinct), 128):
-        tokens = tokenizer(distinct[start : start + 128], padding="max_length", max_length=TEXT_POSITIONS, truncation=True, return_tensors="pt")
+        tokens = tokenizer(
+            distinct[start : start + 128], padding="max_length", max_length=TEXT_POSITIONS, truncation=True, return_tensors="pt"
+        )
         encoded.append(text_encoder(tokens.input_ids)[0])
     return torch.cat(encoded), np.array([[row_of[caption] for caption in row] for row in captions])

@@ -137,7 +137,8 @@ def retrieval(emotional: ScenePool, neutral: ScenePool) -> float:
             images = encoder.encode_images([Image.fromarray(pool.pixels[row]) for row in rows])
             best = (images @ encoder.encode_texts([caption_of(scene) for scene in scenes]).T).argmax(1)
             hits.extend(
-                (scenes[other].content, scenes[other].place) == (scene.content, scene.place) for scene, other in zip(scenes, best, strict=True)
+                (scenes[other].content, scenes[other].place) == (scene.content, scene.place)
+                for scene, other in zip(scenes, best, strict=True)
             )
     return float(np.mean(hits))
 
@@ -157,7 +158,9 @@ def captioning(pool: ScenePool, count: int = 256) -> float:
     backend = LocalBackend(CaptionRecipe(model=str(models_folder("captioner")), max_new_tokens=48), LocalSettings(batch_size=64))
     prompt = load_prompt("prior-short.v1")
     requests = [
-        CaptionRequest(image_id=str(row), image=_png(pool.pixels[row]), text_before="", text_after=prompt.render(pool.scenes[row].emotion), seed=0)
+        CaptionRequest(
+            image_id=str(row), image=_png(pool.pixels[row]), text_before="", text_after=prompt.render(pool.scenes[row].emotion), seed=0
+        )
         for row in range(count)
     ]
     texts = [answer.text or "" for chunk in backend.answer([requests]) for answer in chunk]
@@ -171,7 +174,9 @@ def generate(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 
     for start in range(0, len(prompts), 32):
         generator = torch.Generator().manual_seed(seed + start)
         chunk = prompts[start : start + 32]
-        out = pipeline(chunk, num_inference_steps=DENOISING_STEPS, guidance_scale=GUIDANCE, height=64, width=64, output_type="pt", generator=generator)
+        out = pipeline(
+            chunk, num_inference_steps=DENOISING_STEPS, guidance_scale=GUIDANCE, height=64, width=64, output_type="pt", generator=generator
+        )
         batches.append(out.images.float())
     return torch.cat(batches)
 
