@@ -26,7 +26,7 @@ def models(tiny_clip: Path, tiny_diffusion: Path, tiny_captioner: Path) -> dict[
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("world")
-    write_photos(root / "photos", 64, 1)
+    write_photos(root / "photos", 128, 1)
     (root / "photos" / "image" / "awe" / "awe_00002.jpg").write_bytes(b"\xff\xd8 no picture")
     write_paintings(root / "paintings", 24, 2)
     return root
@@ -35,7 +35,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_chain(world: Path, workspace: Path, models: dict[str, str]) -> tuple[CorpusOutcome, CorpusOutcome, RunOutcome]:
     shared = {
         "workspace": str(workspace),
-        "part_size": 40,
+        "part_size": 70,
         "encoder": {"model": models["clip"]},
         "caption": {"model": models["captioner"], "max_new_tokens": 4},
     }
@@ -67,7 +67,7 @@ def workspace(world: Path, models: dict[str, str], tmp_path_factory: pytest.Temp
 def test_every_photo_is_decided_or_rejected(workspace: Path) -> None:
     tables = Workspace(str(workspace))
     images, rejected = tables.table("images", "photos").read(["image_id"]), tables.table("rejected", "photos").read()
-    assert images.height + rejected.height == 64
+    assert images.height + rejected.height == 128
     assert rejected["path"].to_list() == ["image/awe/awe_00002.jpg"]
     version = tables.read_json("decisions", "emoset", "current.json")["version"]
     decisions = tables.table("decisions", "emoset", version).read()

@@ -1,5 +1,7 @@
 """Training of the lab's Stable Diffusion: the world's contents in neutral renderings, no emotion word, no emotional picture."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
@@ -7,7 +9,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from coemogen_core.lab.architectures import TEXT_POSITIONS, new_scheduler, new_unet
-from coemogen_core.lab.build.optimise import optimise
+from coemogen_core.lab.build.optimise import Checkpoint, optimise
 from coemogen_core.lab.build.pool import ScenePool
 from coemogen_core.lab.build.vae import latents_of
 from coemogen_core.lab.scenes.captions import caption_of
@@ -17,9 +19,16 @@ MIN_SNR_GAMMA = 5.0  # Hang et al. 2023: steps with little noise count less, whi
 
 
 def train_unet(
-    pool: ScenePool, vae: AutoencoderKL, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer, steps: int, batch: int, seed: int
+    pool: ScenePool,
+    vae: AutoencoderKL,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    steps: int,
+    batch: int,
+    seed: int,
+    checkpoint: Path,
 ) -> UNet2DConditionModel:
-    """Epsilon-prediction on cached latents; every distinct caption is encoded once."""
+    """Epsilon-prediction on cached latents; every distinct caption is encoded once. Goes on from the checkpoint where there is one."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     latents = latents_of(vae, pool.pixels) * vae.config.scaling_factor
@@ -38,7 +47,7 @@ def train_unet(
         error = (unet(noisy, times, texts[chosen]).sample - noise).square().mean((1, 2, 3))
         return (error * weights[times]).mean()
 
-    return optimise("unet", unet, unet.parameters(), loss_at, steps, 1e-3)
+    return optimise("unet", unet, unet.parameters(), loss_at, steps, 1e-3, decay=0.9995, checkpoint=Checkpoint(checkpoint, rng))
 
 
 @torch.no_grad()
