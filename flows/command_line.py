@@ -28,6 +28,7 @@ def demo(
     short: Annotated[bool, Parameter(help="A fraction of everything, to see that it runs.", negative="")] = False,
 ) -> None:
     """Run the whole chain on the lab's world and print where the report is."""
+    folder.mkdir(parents=True, exist_ok=True)
     prepare_environment(prefect_home=folder / "prefect")
     from flows.demo import run_demo
 
