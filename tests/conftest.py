@@ -19,16 +19,6 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def lab_diffusion() -> Path:
-    """Folder of the lab's trained diffusion model."""
-    from coemogen_core.lab import models_folder
-
-    if not (models_folder("diffusion") / "model_index.json").exists():
-        pytest.skip("the lab's diffusion model has not been built: run `python -m coemogen_core.lab.build`")
-    return models_folder("diffusion")
-
-
-@pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A temporary Prefect server and database for the tests that run flows or tasks."""
     from prefect.testing.utilities import prefect_test_harness

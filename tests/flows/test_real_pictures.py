@@ -13,7 +13,7 @@ from flows.train_and_eval import train_and_eval
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("prefect_server", "lab_diffusion")
+@pytest.mark.usefixtures("prefect_server")
 def test_all_real_photos_and_paintings_come_through(shared_data: Path, tmp_path: Path) -> None:
     workspace = Workspace(str(tmp_path / "workspace"))
     shared = {"workspace": workspace.uri}

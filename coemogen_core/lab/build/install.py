@@ -1,5 +1,6 @@
 """Puts the trained models into the package: half-precision safetensors in the folders that the libraries open."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def install_models(work: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json"):
         shutil.copy(work / "clip" / name, models_folder("clip") / name)
     parts = (
-        AutoencoderKL.from_pretrained(work / "vae", torch_dtype=half),
-        UNet2DConditionModel.from_pretrained(work / "unet", torch_dtype=half),
+        AutoencoderKL.from_pretrained(work / "vae", dtype=half),
+        UNet2DConditionModel.from_pretrained(work / "unet", dtype=half),
         CLIPTextModel.from_pretrained(work / "clip", dtype=half),
         CLIPTokenizer.from_pretrained(work / "clip"),
     )
@@ -54,6 +55,8 @@ def install_models(work: Path) -> None:
     judges: tuple[LabModel, ...] = ("emotion_judge", "content_judge")
     for judge in judges:
         shutil.copytree(work / judge, models_folder(judge), dirs_exist_ok=True)
+    for tokenizer in models_folder("clip").parent.rglob("tokenizer.json"):
+        tokenizer.write_text(json.dumps(json.loads(tokenizer.read_text()), ensure_ascii=False, separators=(",", ":")))
     size = sum(file.stat().st_size for file in models_folder("clip").parent.rglob("*") if file.is_file())
     print(f"models in the package: {size / 2**20:.2f} MiB")
     if size > SIZE_LIMIT:

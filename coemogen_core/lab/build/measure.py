@@ -21,7 +21,7 @@ from coemogen_core.lab.judges import ContentJudge, EmotionJudge, load_content_ju
 from coemogen_core.lab.scenes.captions import caption_of, named_content, named_place
 
 HELD_OUT_SEED = 987_654
-GUIDANCE, DENOISING_STEPS = 4.0, 16
+GUIDANCE, DENOISING_STEPS = 3.0, 16
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def measure_all(pictures: int = 256) -> list[Bar]:
     emotional = draw_pool(4 * pictures, HELD_OUT_SEED, "emotional")
     neutral = draw_pool(4 * pictures, HELD_OUT_SEED + 1, "neutral")
     judge, content = load_emotion_judge(), load_content_judge()
-    pipeline = StableDiffusionPipeline.from_pretrained(models_folder("diffusion"), torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(models_folder("diffusion"), dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     objects, scenes = content_accuracy(content, to_unit_range(emotional.pixels), emotional)
     neutral_objects, neutral_scenes = content_accuracy(content, to_unit_range(neutral.pixels), neutral)

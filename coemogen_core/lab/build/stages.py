@@ -67,7 +67,7 @@ def build_unet(work: Path) -> None:
     vae = AutoencoderKL.from_pretrained(work / "vae").eval()
     text_encoder = CLIPTextModel.from_pretrained(work / "clip").eval()
     tokenizer = CLIPTokenizer.from_pretrained(work / "clip")
-    unet: UNet2DConditionModel = train_unet(neutral_pool(work), vae, text_encoder, tokenizer, 11_000, 32, SEED, work / "unet.checkpoint")
+    unet: UNet2DConditionModel = train_unet(neutral_pool(work), vae, text_encoder, tokenizer, 7_000, 32, SEED, work / "unet.checkpoint")
     unet.save_pretrained(work / "unet")
 
 
