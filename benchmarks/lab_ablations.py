@@ -24,7 +24,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 METRICS = ("emo_a", "fid", "sem_c", "sem_d", "lpips")
 
 
-def run_variant(workspace_uri: str, variant: str, seed: int, images: int) -> dict[str, float]:
+def run_variant(workspace_uri: str, variant: str, seed: int, images: int, steps: int | None) -> dict[str, float]:
     """Train, generate and measure one variant with one seed."""
     import torch
 
@@ -41,9 +41,8 @@ def run_variant(workspace_uri: str, variant: str, seed: int, images: int) -> dic
     from flows.params import TrainAndEvalParams
     from flows.profiles import load_params
 
-    params = load_params(
-        "lab", "train-and-eval", TrainAndEvalParams, {"workspace": workspace_uri, "training": {**VARIANTS[variant], "seed": seed}}
-    )
+    training = {**VARIANTS[variant], "seed": seed, **({"steps": steps} if steps else {})}
+    params = load_params("lab", "train-and-eval", TrainAndEvalParams, {"workspace": workspace_uri, "training": training})
     workspace = Workspace(workspace_uri)
     version = current_version(workspace, params.dataset)
     features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
@@ -65,12 +64,13 @@ def main() -> None:
     parser.add_argument("--workspace", default="demo/workspace", help="workspace of a finished demo")
     parser.add_argument("--seeds", type=int, default=3, help="seeds per variant")
     parser.add_argument("--images", type=int, default=32, help="pictures per emotion")
+    parser.add_argument("--steps", type=int, help="optimizer steps of every variant; those of the demo where not given")
     parser.add_argument("--json", help="write the rows to this file")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     jobs = [(variant, seed) for seed in range(arguments.seeds) for variant in VARIANTS]
     with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
-        futures = {job: pool.submit(run_variant, arguments.workspace, *job, arguments.images) for job in jobs}
+        futures = {job: pool.submit(run_variant, arguments.workspace, *job, arguments.images, arguments.steps) for job in jobs}
         results = {job: future.result() for job, future in futures.items()}
     rows = []
     print(f"| variant | {' | '.join(METRICS)} | paper's Emo-A |\n|---|{'---:|' * (len(METRICS) + 1)}")

@@ -14,7 +14,7 @@ from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
 from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source
 from flows.params import BuildEmoartParams
-from flows.stages import Stages
+from flows.stages import Stages, on_worker
 from schemas.outcomes import CorpusOutcome, PartOutcome
 from tasks.curate import score_part_task, train_classifier_task
 from tasks.embed import embed_part_task
@@ -58,7 +58,7 @@ def _labelled_parts(params: BuildEmoartParams) -> list[str]:
 
 def _train_classifier(stages: Stages, params: BuildEmoartParams, parts: list[str], encoder_id: str) -> str:
     started = time.monotonic()
-    trained = train_classifier_task(params.workspace, params.labelled_source, parts, encoder_id, params.probe)
+    trained = on_worker(train_classifier_task, params.workspace, params.labelled_source, parts, encoder_id, params.probe)
     outcome = PartOutcome(part=trained.card.classifier_id, rows=trained.card.train_rows, reused=trained.reused, seconds=trained.seconds)
     stages.record("classifier", [outcome], time.monotonic() - started)
     return trained.card.classifier_id

@@ -11,7 +11,7 @@ from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.report.build import CorpusVersion
 from coemogen_core.lab.corpora import read_truth
 from flows.params import TrainAndEvalParams
-from flows.stages import Stages, read_timings
+from flows.stages import Stages, on_worker, read_timings
 from schemas.metrics import METRIC_NAMES, EmoArtMetrics, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from tasks.evaluate import evaluate_method_task, evaluate_real_images_task, reference_part_task, select_reference_task
 
@@ -24,8 +24,8 @@ def evaluate_methods(
     shared = {"workspace_uri": workspace_uri, "selection": selection, "recipe": recipe}
     stages.each_part("reference", reference_part_task, selection.parts, **shared)
     started = time.monotonic()
-    reference = evaluate_real_images_task(**shared)
-    evaluations = [evaluate_method_task(run_id=run_id, method=method, **shared) for method, run_id in sample_runs.items()]
+    reference = on_worker(evaluate_real_images_task, **shared)
+    evaluations = [on_worker(evaluate_method_task, run_id=run_id, method=method, **shared) for method, run_id in sample_runs.items()]
     stages.record("evaluate", [part for evaluation in evaluations for part in evaluation.parts], time.monotonic() - started)
     return {evaluation.method: evaluation.metrics for evaluation in evaluations}, reference
 

@@ -20,7 +20,7 @@ from coemogen_core.training.features import FeatureRecipe
 from flows.artifacts import publish_link, publish_markdown
 from flows.evaluation_stages import assemble_metrics, evaluate_methods, metrics_markdown
 from flows.params import TrainAndEvalParams
-from flows.stages import Stages
+from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome, RunOutcome
 from tasks.evaluate import write_metrics_task, write_report_task
 from tasks.generate import generate_part_task
@@ -73,7 +73,7 @@ def _train(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, re
     shared = {"workspace_uri": params.workspace, "dataset": corpus.dataset, "version": corpus.version, "source": record.source}
     stages.each_part("features", cache_features_part_task, record.parts, **shared, recipe=features)
     started = time.monotonic()
-    trained = train_task(params.workspace, corpus.dataset, features.feature_id(corpus.version), params.models, params.training)
+    trained = on_worker(train_task, params.workspace, corpus.dataset, features.feature_id(corpus.version), params.models, params.training)
     outcome = PartOutcome(part=trained.run_id, rows=trained.images, reused=trained.reused, seconds=trained.seconds)
     stages.record("train", [outcome], time.monotonic() - started)
     return trained.run_id

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers.training_utils import compute_snr
 from torch import Tensor, nn
 
 from coemogen_core.emotions import EMOTIONS
@@ -58,6 +59,8 @@ class TrainingObjective(nn.Module):
         self.hilora.set_gates(self.gates[batch.label])
         predicted = self.unet(noisy, batch.timesteps, encoder_hidden_states=sequence).sample
         diffusion = F.mse_loss(predicted.float(), self._target(batch).float(), reduction="none").flatten(1).mean(1)
+        if self.recipe.min_snr_gamma is not None:
+            diffusion = diffusion * min_snr_weight(self.scheduler, batch.timesteps, self.recipe.min_snr_gamma)
         assert encoded.pooled is not None
         return Losses(diffusion, semantic_loss(encoded.pooled.float(), batch.caption, self.recipe.semantic_loss))
 
@@ -68,3 +71,12 @@ class TrainingObjective(nn.Module):
         if kind == "v_prediction":
             return self.scheduler.get_velocity(batch.latents, batch.noise, batch.timesteps)
         raise ValueError(f"the base model predicts {kind!r}; supported are epsilon (SD 1.x) and v_prediction")
+
+
+def min_snr_weight(scheduler: DDPMScheduler, timesteps: Tensor, gamma: float) -> Tensor:
+    """Weights [b] of the noise-prediction losses at these timesteps (Hang et al. 2023, arXiv 2303.09556): min(SNR, gamma) / SNR.
+
+    For a model that predicts v the divisor is SNR + 1.
+    """
+    ratio = compute_snr(scheduler, timesteps)
+    return ratio.clamp(max=gamma) / (ratio + 1 if scheduler.config.prediction_type == "v_prediction" else ratio)

@@ -34,6 +34,9 @@ class TrainingRecipe(BaseModel):
     max_gradient_norm: float = Field(default=1.0, gt=0, description="gradients are scaled down to this norm")
     semantic_weight: float = Field(default=1.0, ge=0, description="weight of L_SEM; 0 is the ablation without it")
     semantic_loss: SemanticLoss = Field(default="cosine", description="form of L_SEM")
+    min_snr_gamma: float | None = Field(
+        default=None, gt=0, description="weight steps with little noise less (Min-SNR, Hang et al. 2023; 5 is usual); null weighs all alike"
+    )
     condition_dropout: float = Field(default=0.0, ge=0, le=1, description="share of samples that see the empty prompt")
     offset_noise: float = Field(default=0.0, ge=0, description="strength of a noise that is constant over each latent channel")
     mirror: bool = Field(default=True, description="show half of the samples mirrored, where the features have mirror images")
@@ -59,6 +62,8 @@ RECIPES: dict[str, TrainingRecipe] = {
     "paper-batched": TrainingRecipe(
         steps=4_063, batch_size=32, warmup_steps=100, schedule="cosine", precision="bfloat16", checkpoint_every=500
     ),
-    "lab": TrainingRecipe(steps=600, batch_size=16, warmup_steps=20, schedule="cosine", checkpoint_every=200),
+    "lab": TrainingRecipe(
+        steps=2_600, batch_size=4, learning_rate=3e-3, warmup_steps=50, schedule="cosine", min_snr_gamma=5, checkpoint_every=500
+    ),
 }
 """`paper`: SD 1.5 as published, 130,000 samples one by one. `paper-batched`: as many samples in mixed batches. `lab`: the small world."""
