@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers import DDPMScheduler, SchedulerMixin, UNet2DConditionModel
 from diffusers.training_utils import compute_snr
 from torch import Tensor, nn
 
@@ -73,7 +73,7 @@ class TrainingObjective(nn.Module):
         raise ValueError(f"the base model predicts {kind!r}; supported are epsilon (SD 1.x) and v_prediction")
 
 
-def min_snr_weight(scheduler: DDPMScheduler, timesteps: Tensor, gamma: float) -> Tensor:
+def min_snr_weight(scheduler: SchedulerMixin, timesteps: Tensor, gamma: float) -> Tensor:
     """Weights [b] of the noise-prediction losses at these timesteps (Hang et al. 2023, arXiv 2303.09556): min(SNR, gamma) / SNR.
 
     For a model that predicts v the divisor is SNR + 1.

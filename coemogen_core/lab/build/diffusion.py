@@ -13,6 +13,7 @@ from coemogen_core.lab.build.optimise import Checkpoint, optimise
 from coemogen_core.lab.build.pool import ScenePool
 from coemogen_core.lab.build.vae import latents_of
 from coemogen_core.lab.scenes.captions import caption_of
+from coemogen_core.training.objective import min_snr_weight
 
 EMPTY_PROMPT_SHARE = 0.1  # of the samples, for classifier-free guidance
 MIN_SNR_GAMMA = 5.0  # Hang et al. 2023: steps with little noise count less, which converges sooner
@@ -34,8 +35,7 @@ def train_unet(
     latents = latents_of(vae, pool.pixels) * vae.config.scaling_factor
     texts, text_of = _encode_captions(pool, text_encoder, tokenizer)
     scheduler, unet = new_scheduler(), new_unet()
-    signal_to_noise = scheduler.alphas_cumprod / (1 - scheduler.alphas_cumprod)
-    weights = signal_to_noise.clamp(max=MIN_SNR_GAMMA) / signal_to_noise
+    weights = min_snr_weight(scheduler, torch.arange(scheduler.config.num_train_timesteps), MIN_SNR_GAMMA)
 
     def loss_at(_step: int) -> Tensor:
         rows = rng.integers(len(pool), size=batch)

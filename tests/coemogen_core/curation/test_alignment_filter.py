@@ -30,7 +30,7 @@ def brute_force(frame: pl.DataFrame, fraction: float) -> set[str]:
 
 
 @given(ROWS, FRACTIONS)
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_drops_exactly_the_lowest_of_each_emotion(rows, fraction):
     frame = frame_of(rows)
     judged = drop_lowest_aligned(frame, fraction)
@@ -41,7 +41,7 @@ def test_drops_exactly_the_lowest_of_each_emotion(rows, fraction):
 
 
 @given(ROWS, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_order_of_rows_does_not_matter(rows, random):
     frame = frame_of(rows)
     order = list(range(frame.height))
@@ -51,7 +51,7 @@ def test_the_order_of_rows_does_not_matter(rows, random):
 
 
 @given(ROWS, st.floats(0, 0.9), st.floats(0, 0.09))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_larger_fraction_only_drops_more(rows, fraction, more):
     frame = frame_of(rows)
     assert (drop_lowest_aligned(frame, fraction)["kept"] | ~drop_lowest_aligned(frame, fraction + more)["kept"]).all()

@@ -22,7 +22,7 @@ def test_published_splits_are_used_as_they_are():
 
 
 @given(st.lists(st.tuples(st.sampled_from(EMOTIONS), st.sampled_from([None, "train", "val", "test"])), min_size=1, max_size=150))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_nothing_is_lost_and_no_class_gives_its_last_training_row(labels_and_splits):
     rows = rows_of(labels_and_splits)
     assigned = assign_splits(rows, RECIPE)

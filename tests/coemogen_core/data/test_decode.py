@@ -143,7 +143,7 @@ def test_text_chunks_that_explode_are_refused():
     assert reason_of(encode(scene(), "PNG", pnginfo=info)) == "corrupt"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from([encode(scene(), kind) for kind, _ in WHOLE]), st.data())
 def test_damaged_bytes_give_a_picture_or_a_reason(data, draw):
     damaged = bytearray(data)

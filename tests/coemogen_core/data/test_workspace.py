@@ -54,7 +54,7 @@ image_rows = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(image_rows)
 def test_rows_come_back_as_they_were_written(rows):
     for row in rows:

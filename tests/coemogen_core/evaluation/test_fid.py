@@ -35,7 +35,7 @@ def test_agrees_in_single_precision_features(rng: np.random.Generator) -> None:
     assert distance(first, second) == pytest.approx(textbook_fid(first.astype(float), second.astype(float)), rel=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.floats(0.1, 3), st.floats(0.1, 3), st.floats(-2, 2))
 def test_analytic_case_of_two_gaussians_with_diagonal_covariance(seed: int, a: float, b: float, shift: float) -> None:
     noise = np.random.default_rng(seed).normal(size=(64, 5))

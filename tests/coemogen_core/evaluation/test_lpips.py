@@ -44,7 +44,7 @@ def test_silent_channels_give_zero_and_not_nan() -> None:
     assert lpips.mean_distance(pairs) == 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 30), st.integers(1, 20))
 def test_every_image_takes_part_in_equally_many_distinct_pairs(count: int, neighbours: int) -> None:
     vectors = [np.array([i], np.float32) for i in range(count)]

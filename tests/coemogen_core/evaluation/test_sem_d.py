@@ -14,7 +14,7 @@ def brute_force(embeddings: np.ndarray) -> float:
     return float(np.mean([((x - y) ** 2).mean() for x, y in combinations(embeddings, 2)]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(2, 25), st.integers(1, 40), st.integers(0, 1000))
 def test_closed_form_agrees_with_brute_force(count: int, dim: int, seed: int) -> None:
     embeddings = np.random.default_rng(seed).normal(size=(count, dim)) + 10

@@ -27,7 +27,7 @@ def test_some_contents_belong_to_two_or_three_emotions() -> None:
     assert max(len(content.feelings) for content in CONTENTS.values()) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.sampled_from([*EMOTIONS, None]), st.integers(0, 5))
 def test_captions_name_the_true_content_and_place(seed: int, emotion: str | None, style: int) -> None:
     scene = sample_scene(np.random.default_rng(seed), emotion)  # type: ignore[arg-type]
@@ -70,7 +70,7 @@ def test_ambiguous_scenes_are_drawn_without_their_feeling() -> None:
     assert not scene.has_effect
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(0.2, 0.8), st.floats(0.0, 1.5), st.integers(0, 1000))
 def test_grading_reaches_the_wanted_brightness(brightness: float, saturation: float, seed: int) -> None:
     pixels = np.random.default_rng(seed).uniform(0.05, 0.95, (64, 64, 3)).astype(np.float32)
