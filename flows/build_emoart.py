@@ -5,6 +5,7 @@ on EmoArt). The classifier learns from a labelled source that `build-emoset` has
 """
 
 import time
+from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -25,7 +26,8 @@ from tasks.publish import publish_task
 def build_emoart(params: BuildEmoartParams) -> CorpusOutcome:
     """Build and publish EmoArt; what stands already in the workspace is not computed again."""
     stages = Stages("build-emoart", params.workspace)
-    name, shared = params.source.name, {"workspace_uri": params.workspace}
+    name = params.source.name
+    shared: dict[str, Any] = {"workspace_uri": params.workspace}
     encoder_id = params.encoder.encoder_id
     labelled_parts = _labelled_parts(params)
     parts = ingest_source(stages, params.workspace, params.source, params.part_size)
@@ -34,10 +36,11 @@ def build_emoart(params: BuildEmoartParams) -> CorpusOutcome:
     classifier_id = _train_classifier(stages, params, labelled_parts, encoder_id)
     stages.each_part("score", score_part_task, parts, **shared, source=name, encoder_id=encoder_id, classifier_id=classifier_id)
     selection = Selection.by_confidence(classifier_id, params.emotions, params.min_confidence)
+    caption_and_align(stages, params, name, parts, selection)
     recipe = CurationRecipe(
         dataset=params.dataset,
         selection=selection,
-        caption_recipe_id=caption_and_align(stages, params, name, parts, selection),
+        captions=params.caption_policy,
         encoder_id=encoder_id,
         drop_fraction=params.drop_fraction,
     )

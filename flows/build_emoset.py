@@ -24,11 +24,11 @@ def build_emoset(params: BuildEmosetParams) -> CorpusOutcome:
     parts = ingest_source(stages, params.workspace, params.source, params.part_size)
     stages.each_part("embed", embed_part_task, parts, workspace_uri=params.workspace, source=name, recipe=params.encoder)
     selection = Selection.by_label()
-    caption_recipe_id = caption_and_align(stages, params, name, parts, selection)
+    caption_and_align(stages, params, name, parts, selection)
     recipe = CurationRecipe(
         dataset=params.dataset,
         selection=selection,
-        caption_recipe_id=caption_recipe_id,
+        captions=params.caption_policy,
         encoder_id=params.encoder.encoder_id,
         drop_fraction=params.drop_fraction,
     )

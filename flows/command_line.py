@@ -101,6 +101,24 @@ def train_and_eval_command(
     print(outcome.report)
 
 
+@app.command(name="captioner")
+def captioner_command(
+    *,
+    model: Annotated[str, Parameter(help="Folder of a saved model, a hub id, or lab:captioner.")],
+    port: Annotated[int, Parameter(help="On 127.0.0.1; 0 takes a free one.")] = 8000,
+    log_file: Annotated[Path | None, Parameter(help="Takes what vLLM writes; by default a file in the user's cache.")] = None,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Serve a captioner with vLLM (after `make captioner`) until Ctrl-C."""
+    prepare_environment()
+    from coemogen_core.captioning.own_server_settings import OwnServerSettings
+    from flows.captioner_command import run_captioner
+    from flows.profiles import merge
+
+    values = merge({"model": model, "port": port}, nested(settings))
+    run_captioner(OwnServerSettings.model_validate(values), log_file, errors)
+
+
 def nested(settings: list[str]) -> dict[str, Any]:
     """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are read as TOML where they can be, else as text.
 

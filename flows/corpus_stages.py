@@ -1,12 +1,15 @@
 """Stages that both corpus flows share: ingest a source, caption and align it, decide what stays."""
 
 import time
+from typing import Any
 
+from coemogen_core.captioning.caption_part import has_due
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, mark_current
 from coemogen_core.curation.funnel import funnel_markdown
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
 from flows.artifacts import publish_markdown
+from flows.captioner import parts_at_once, running_captioner
 from flows.params import BuildEmoartParams, BuildEmosetParams, Source
 from flows.stages import Stages
 from tasks.caption import caption_part_task
@@ -23,14 +26,19 @@ def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size:
 
 def caption_and_align(
     stages: Stages, params: BuildEmosetParams | BuildEmoartParams, source: str, parts: list[str], selection: Selection
-) -> str:
-    """Caption the selected pictures of every part and score the captions; returns the recipe id of the captions."""
-    shared = {"workspace_uri": params.workspace, "source": source}
-    caption = {"selection": selection, "recipe": params.caption, "settings": params.captioner}
-    stages.each_part("caption", caption_part_task, parts, **shared, **caption)
-    caption_recipe_id = params.caption.recipe_id(params.captioner.backend)
-    stages.each_part("align", align_captions_task, parts, **shared, caption_recipe_id=caption_recipe_id, recipe=params.encoder)
-    return caption_recipe_id
+) -> None:
+    """Caption the selected pictures of every part, and score the captions that the policy may choose from."""
+    workspace = Workspace(params.workspace)
+    shared: dict[str, Any] = {"workspace_uri": params.workspace, "source": source}
+
+    def anything_due() -> bool:
+        wanted = ((part, selection.wanted(workspace, source, part)) for part in parts)
+        return any(has_due(workspace, source, part, rows, params.caption, params.captioner) for part, rows in wanted)
+
+    with running_captioner(params.captioner, workspace, anything_due) as captioner:
+        caption = {"selection": selection, "recipe": params.caption, "settings": captioner}
+        stages.each_part("caption", caption_part_task, parts, at_once=parts_at_once(captioner), **shared, **caption)
+    stages.each_part("align", align_captions_task, parts, **shared, policy=params.caption_policy, recipe=params.encoder)
 
 
 def decide_corpus(stages: Stages, workspace_uri: str, source: str, parts: list[str], recipe: CurationRecipe) -> CurationOutcome:

@@ -3,9 +3,12 @@
 They are put together from the recipes of the core, so a setting is described and bounded in one place only.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
 
-from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe, LocalSettings
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe, LocalSettings, ServerSettings
+from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.emoart import MIN_CONFIDENCE
 from coemogen_core.curation.emotion_probe import ProbeRecipe
@@ -15,6 +18,7 @@ from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.recaption.reasons import RecaptionReasons
 from coemogen_core.training.recipes import TrainingRecipe
 
 NAME = r"^[a-z][a-z0-9_-]*$"
@@ -22,6 +26,15 @@ NAME = r"^[a-z][a-z0-9_-]*$"
 
 class _Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _own_server_serves_the_recipe(params: Any) -> Any:
+    own = params.captioner.own if isinstance(params.captioner, ServerSettings) else None
+    if own is not None and (own.model, own.revision) != (params.caption.model, params.caption.revision):
+        raise ValueError(
+            f"captioner.own serves {own.model!r}, but caption.model is {params.caption.model!r}: give both the same model and revision"
+        )
+    return params
 
 
 class Source(_Params):
@@ -39,7 +52,18 @@ class _Captioned(_Params):
     encoder: EncoderRecipe = Field(description="CLIP of the caption filter and the classifier")
     caption: CaptionRecipe = Field(description="what decides a caption")
     captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
+    current: CaptionPolicy | None = Field(
+        default=None,
+        description="which of a picture's captions counts; none = this flow's own, best_alignment or latest = recaptioned ones too",
+    )
     drop_fraction: float = Field(default=0.2, ge=0.0, lt=1.0, description="share of worst aligned captions to drop within each emotion")
+
+    _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)
+
+    @property
+    def caption_policy(self) -> CaptionPolicy:
+        """The policy, spelled out."""
+        return self.current or CaptionPolicy.pinned(self.caption.recipe_id(self.captioner.backend))
 
 
 class BuildEmosetParams(_Captioned):
@@ -58,6 +82,26 @@ class BuildEmoartParams(_Captioned):
     probe: ProbeRecipe = Field(default=ProbeRecipe(), description="how the emotion classifier is trained")
     emotions: tuple[Emotion, ...] = Field(default=EMOART_EMOTIONS, min_length=1, description="emotions to collect")
     min_confidence: float = Field(default=MIN_CONFIDENCE, ge=0.0, lt=1.0, description="a painting's confidence must be greater than this")
+
+
+class RecaptionParams(_Params):
+    """Weak, failed or stale captions of a built dataset to better ones."""
+
+    workspace: str = Field(min_length=1, description="folder or URI of the tables")
+    dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="dataset whose captions are looked through, e.g. emoset or emoart")
+    version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
+    encoder: EncoderRecipe = Field(description="CLIP that scores the new captions: the one that scored the old ones")
+    caption: CaptionRecipe = Field(description="what to ask now: another model or prompt, or a temperature above 0")
+    captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
+    reasons: RecaptionReasons = Field(default=RecaptionReasons(), description="which pictures to caption again")
+    current: CaptionPolicy = Field(
+        default=CaptionPolicy(choose="best_alignment"), description="decides whether a new caption becomes the current one"
+    )
+    max_images: int | None = Field(default=None, ge=1, description="budget: at most so many pictures; none = all that the reasons name")
+    max_minutes: float | None = Field(default=None, gt=0, description="budget: after so many minutes nothing more is asked")
+    max_tries: int = Field(default=3, ge=1, le=100, description="a picture that this recipe was asked about so often is left alone")
+
+    _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)
 
 
 class TrainAndEvalParams(_Params):

@@ -6,13 +6,14 @@ from typing import Any
 
 from prefect import Task, get_run_logger
 from prefect.futures import as_completed
+from prefect.task_runners import ThreadPoolTaskRunner
 from rich.markup import escape
 
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome, StageOutcome
 from tasks.progress import console, progress_bar
 
-FLOWS = ("build-emoset", "build-emoart", "train-and-eval")
+FLOWS = ("build-emoset", "build-emoart", "recaption", "train-and-eval")
 
 
 class Stages:
@@ -22,24 +23,36 @@ class Stages:
         self._flow, self._workspace = flow, Workspace(workspace_uri)
         self.outcomes: list[StageOutcome] = []
 
-    def each_part(self, stage: str, task: Task[..., PartOutcome], parts: Sequence[str], **arguments: Any) -> list[PartOutcome]:
+    def each_part(
+        self, stage: str, task: Task[..., PartOutcome], parts: Sequence[str], at_once: int = 1, **arguments: Any
+    ) -> list[PartOutcome]:
         """Run a task for every part (its parameter `part`), all other arguments being the same, and wait for all.
 
-        Every part gets its turn even when another one fails; then the first failure is raised.
+        Every part gets its turn even when another one fails; then the first failure is raised. With `at_once`, so many run side by side,
+        on threads of their own: for tasks that wait for servers, never for torch work (see `on_worker`).
         """
-        return self.each(stage, task, [{"part": part} for part in parts], **arguments)
+        return self.each(stage, task, [{"part": part} for part in parts], at_once, **arguments)
 
-    def each(self, stage: str, task: Task[..., PartOutcome], varying: Sequence[dict[str, Any]], **arguments: Any) -> list[PartOutcome]:
+    def each(
+        self, stage: str, task: Task[..., PartOutcome], varying: Sequence[dict[str, Any]], at_once: int = 1, **arguments: Any
+    ) -> list[PartOutcome]:
         """Like `each_part`, for tasks that differ in more than the part."""
         started = time.monotonic()
-        futures = [task.submit(**arguments, **each) for each in varying]
+        calls = [arguments | each for each in varying]
+        if at_once == 1:
+            outcomes = self._results(stage, [task.submit(**call) for call in calls])
+        else:
+            with ThreadPoolTaskRunner(max_workers=at_once) as runner:
+                outcomes = self._results(stage, [runner.submit(task, parameters=call) for call in calls])
+        self.record(stage, outcomes, time.monotonic() - started)
+        return outcomes
+
+    def _results(self, stage: str, futures: list[Any]) -> list[PartOutcome]:
         with progress_bar(f"{self._flow}: {stage}", len(futures)) as bar:
             for future in as_completed(futures):
                 future.wait()
                 bar.advance()
-        outcomes = [future.result() for future in futures]
-        self.record(stage, outcomes, time.monotonic() - started)
-        return outcomes
+        return [future.result() for future in futures]
 
     def record(self, stage: str, parts: Iterable[PartOutcome], seconds: float) -> None:
         """Add up a stage, say it in one line, and keep its time unless nothing was computed."""

@@ -70,7 +70,12 @@ def _version(workspace: Workspace, dataset: str, version: str) -> str:
 def _train(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> str:
     """Cache the features and train; returns the run of the trained model."""
     features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
-    shared = {"workspace_uri": params.workspace, "dataset": corpus.dataset, "version": corpus.version, "source": record.source}
+    shared: dict[str, Any] = {
+        "workspace_uri": params.workspace,
+        "dataset": corpus.dataset,
+        "version": corpus.version,
+        "source": record.source,
+    }
     stages.each_part("features", cache_features_part_task, record.parts, **shared, recipe=features)
     started = time.monotonic()
     trained = on_worker(train_task, params.workspace, corpus.dataset, features.feature_id(corpus.version), params.models, params.training)

@@ -58,6 +58,23 @@ class CorpusOutcome(BaseModel):
     stages: list[StageOutcome] = Field(description="every stage in order")
 
 
+class RecaptionOutcome(BaseModel):
+    """What recaption did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field(description="name of the dataset")
+    run_id: str = Field(description="folder below recaption/<dataset>/ that holds the choice and the outcome")
+    version: str = Field(description="version of the decisions with the captions that are current now")
+    chosen: int = Field(ge=0, description="pictures chosen")
+    asked: int = Field(ge=0, description="of which asked, before the time ran out")
+    captioned: int = Field(ge=0, description="of which got a new caption")
+    became_current: int = Field(ge=0, description="of which the policy took the new caption")
+    exhausted: int = Field(ge=0, description="pictures that a reason named, left alone because this recipe was asked often enough")
+    over_budget: int = Field(ge=0, description="pictures that a reason named, beyond the budget of images")
+    stages: list[StageOutcome] = Field(description="every stage in order")
+
+
 class RunOutcome(BaseModel):
     """What train-and-eval made."""
 

@@ -74,12 +74,25 @@ class Captions(dy.Schema):
     recipe_id = dy.String(primary_key=True)
     attempt = dy.Int32(primary_key=True, min=1)
     caption = dy.String(nullable=True)  # null exactly when `error` is set
+    fields = dy.Struct(  # what a structured answer says besides; null in a plain one
+        {
+            "brightness": dy.String(nullable=True),
+            "colorfulness": dy.String(nullable=True),
+            "scene": dy.String(nullable=True),
+            "objects": dy.List(dy.String(nullable=False), nullable=True),
+            "facial_expression": dy.String(nullable=True),
+            "human_action": dy.String(nullable=True),
+            "trigger": dy.String(nullable=True),
+        },
+        nullable=True,
+    )
     emotion_prior = _emotion(nullable=True)
     prompt_id = dy.String(nullable=False)
     model = dy.String(nullable=False)
     prompt_tokens = dy.Int32(nullable=True, min=0)
     completion_tokens = dy.Int32(nullable=True, min=0)
-    latency_s = dy.Float32(nullable=True, min=0.0)  # measured: the one column two equal runs may differ in
+    asked_at = dy.Datetime(time_unit="us", time_zone="UTC", nullable=False)  # measured, like the latency: two equal runs differ here
+    latency_s = dy.Float32(nullable=True, min=0.0)
     finish_reason = dy.String(nullable=True)
     error = dy.String(nullable=True)
 
@@ -94,7 +107,10 @@ class Alignment(dy.Schema):
 
     image_id = _image_id()
     recipe_id = dy.String(primary_key=True)  # of the caption
+    attempt = dy.Int32(primary_key=True, min=1)  # of the caption
     similarity = dy.Float32(min=-1.001, max=1.001, nullable=False)  # cosine
+    text_tokens = dy.Int32(min=2, nullable=False)  # of the whole caption, both end marks included
+    cut_tokens = dy.Int32(min=0, nullable=False)  # so many of them lie past the encoder's window (77 for CLIP) and were not seen
 
 
 class Curated(dy.Schema):
@@ -108,6 +124,7 @@ class Curated(dy.Schema):
     confidence = dy.Float32(min=0.0, max=1.0, nullable=True)  # null where a person gave the label
     caption = dy.String(nullable=False)
     similarity = dy.Float32(min=-1.001, max=1.001, nullable=False)
+    caption_recipe_id = dy.String(nullable=False)
     split = dy.String(nullable=True, check=lambda column: column.is_in(SPLITS))
     artist = dy.String(nullable=True)
     style = dy.String(nullable=True)
@@ -125,6 +142,10 @@ class Decisions(dy.Schema):
     confidence = dy.Float32(nullable=True)
     caption = dy.String(nullable=True)
     similarity = dy.Float32(nullable=True)
+    caption_recipe_id = dy.String(nullable=True)
+    caption_attempt = dy.Int32(nullable=True)
+    text_tokens = dy.Int32(nullable=True)  # length of the caption for the encoder
+    cut_tokens = dy.Int32(nullable=True)  # of which it did not see so many
 
 
 class Samples(dy.Schema):
@@ -160,6 +181,8 @@ def _narrow(kind: pa.DataType) -> pa.DataType:
         return pa.string()
     if pa.types.is_large_binary(kind):
         return pa.binary()
+    if pa.types.is_large_list(kind):
+        return pa.list_(_narrow(kind.value_type))
     if pa.types.is_struct(kind):
         return pa.struct([pa.field(child.name, _narrow(child.type)) for child in kind])
     return kind

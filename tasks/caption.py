@@ -10,6 +10,7 @@ from coemogen_core.captioning.failure import EndpointUnreachableError
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
+from coemogen_core.recaption.run_files import read_candidates
 from schemas.outcomes import PartOutcome
 
 
@@ -41,3 +42,27 @@ def caption_part_task(
     """
     workspace = Workspace(workspace_uri)
     return caption_part(workspace, source, part, selection.wanted(workspace, source, part), recipe, settings)
+
+
+@task(
+    name="recaption part",
+    task_run_name="recaption {source}/{part}",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[10, 60, 300],
+    retry_condition_fn=endpoint_may_come_back,
+)
+def recaption_part_task(
+    workspace_uri: str,
+    source: str,
+    part: str,
+    dataset: str,
+    run_id: str,
+    recipe: CaptionRecipe,
+    settings: BackendSettings,
+    stop_at: float | None,
+) -> PartOutcome:
+    """Caption the candidates of one part anew; after `stop_at` (seconds since 1970) nothing more is asked. See `caption_part`."""
+    workspace = Workspace(workspace_uri)
+    candidates = read_candidates(workspace, dataset, run_id, part).select("image_id", "emotion", "after_attempt")
+    return caption_part(workspace, source, part, candidates, recipe, settings, stop_at)

@@ -9,6 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from coemogen_core.curation.alignment import align_captions
+from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
 from coemogen_core.curation.emotion_probe import ProbeRecipe
@@ -19,9 +20,9 @@ from schemas.outcomes import PartOutcome
 
 
 @task(name="align captions", task_run_name="align {source}/{part}", cache_policy=NO_CACHE)
-def align_captions_task(workspace_uri: str, source: str, part: str, caption_recipe_id: str, recipe: EncoderRecipe) -> PartOutcome:
-    """Score the captions of one image part against its pictures. See `align_captions`."""
-    return align_captions(Workspace(workspace_uri), source, part, caption_recipe_id, recipe)
+def align_captions_task(workspace_uri: str, source: str, part: str, policy: CaptionPolicy, recipe: EncoderRecipe) -> PartOutcome:
+    """Score the captions of one image part, those that a policy may choose from, against its pictures. See `align_captions`."""
+    return align_captions(Workspace(workspace_uri), source, part, policy, recipe)
 
 
 @task(name="train classifier", task_run_name="train classifier on {source}", cache_policy=NO_CACHE)

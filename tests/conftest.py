@@ -57,19 +57,3 @@ def tiny_diffusion(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) ->
     pipeline = diffusion_pipeline(new_vae(), new_unet(), CLIPTextModel.from_pretrained(tiny_clip), CLIPTokenizer.from_pretrained(tiny_clip))
     pipeline.save_pretrained(folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_captioner(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a LLaVA of the lab's architecture with random weights."""
-    from transformers import CLIPModel
-
-    from coemogen_core.lab.architectures import new_captioner, new_captioner_processor
-    from coemogen_core.lab.build.corpus_text import request_corpus
-
-    folder = tmp_path_factory.mktemp("tiny_captioner")
-    torch.manual_seed(0)
-    processor = new_captioner_processor(request_corpus(), 700)
-    processor.save_pretrained(folder)
-    new_captioner(CLIPModel.from_pretrained(tiny_clip), processor).save_pretrained(folder)
-    return folder

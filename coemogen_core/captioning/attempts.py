@@ -1,7 +1,11 @@
 """The captions table as a list of attempts: what was tried, what became of it, and what is due.
 
-Chunks are named `<image part>.<caption recipe id>.<sequence number>` and appended in order; nothing is ever rewritten.
+Chunks are named `<image part>/<caption recipe id>.<sequence number>`; nothing is ever rewritten. Each image part has a folder of its own,
+so that looking up what a part has costs the same with a thousand parts as with a hundred thousand.
 """
+
+from collections.abc import Iterator
+from itertools import count
 
 import polars as pl
 
@@ -16,14 +20,32 @@ HISTORY_COLUMNS = ["image_id", "attempt", "emotion_prior", "caption", "error"]
 
 def chunk_name(part: str, recipe_id: str, sequence: int) -> str:
     """Name of a part of the captions table."""
-    return f"{part}.{recipe_id}.{sequence:03d}"
+    return f"{part}/{recipe_id}.{sequence:03d}"
 
 
-def chunk_names(workspace: Workspace, source: str, part: str, recipe_id: str) -> list[str]:
-    """Finished chunks of one image part and recipe, in the order in which they were written."""
-    beginning = f"{part}.{recipe_id}."
-    names = [name for name in workspace.table("captions", source).parts() if name.startswith(beginning)]
-    return sorted(names, key=lambda name: int(name.removeprefix(beginning)))
+def part_recipe_sequence(chunk: str) -> tuple[str, str, int]:
+    """Image part, caption recipe and sequence number in the name of a chunk.
+
+    Raises:
+        ValueError: the name has another form.
+    """
+    part, _, rest = chunk.rpartition("/")
+    recipe_id, _, sequence = rest.rpartition(".")
+    if not (part and recipe_id and sequence.isdigit()):
+        raise ValueError(f"captions part {chunk!r} is not named <image part>/<caption recipe id>.<sequence number>")
+    return part, recipe_id, int(sequence)
+
+
+def chunk_names(workspace: Workspace, source: str, part: str, recipe_id: str | None = None) -> list[str]:
+    """Finished chunks of one image part, of one recipe or of all, by recipe and in the order of their sequence numbers."""
+    found = [part_recipe_sequence(name) for name in workspace.table("captions", source).parts(within=part)]
+    return [chunk_name(*chunk) for chunk in sorted(found) if recipe_id in (None, chunk[1])]
+
+
+def free_sequences(chunks: list[str]) -> Iterator[int]:
+    """Sequence numbers for new chunks: first those that a killed run left out, then those after the last."""
+    taken = {part_recipe_sequence(chunk)[2] for chunk in chunks}
+    return (number for number in count() if number not in taken)
 
 
 def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str, columns: list[str] | None = None) -> pl.DataFrame:
@@ -38,19 +60,21 @@ def attempts_of(wanted: pl.DataFrame, attempts: pl.DataFrame, recipe: CaptionRec
     """What became of each wanted picture so far.
 
     Attempts that were given another emotion as prior answer another question: they only count for the number of the next attempt.
+    So do attempts up to `after_attempt`, where a picture shall be captioned anew.
 
     Args:
-        wanted: columns `image_id, emotion_prior`.
+        wanted: columns `image_id, emotion_prior, after_attempt`.
         attempts: columns `image_id, attempt, emotion_prior, caption, error`.
         recipe: decides whether a failure is worth another attempt.
 
     Returns:
-        `wanted` in its order, with `tried` (attempts with this prior), `last_attempt` (number of the latest of all, 0 = none),
+        `image_id, emotion_prior` of `wanted` in its order, with `tried` (attempts with this prior), `last_attempt` (number of the latest of all, 0 = none),
         `captioned` and `final` (captioned, or failed in a way that would repeat itself).
     """
     finality = pl.col("error").map_elements(lambda error: is_final(error, deterministic=recipe.deterministic), return_dtype=pl.Boolean)
     numbers = attempts.group_by("image_id").agg(last_attempt=pl.col("attempt").max())
-    same_prior = attempts.group_by("image_id", "emotion_prior").agg(
+    counting = attempts.join(wanted.select("image_id", "after_attempt"), on="image_id").filter(pl.col("attempt") > pl.col("after_attempt"))
+    same_prior = counting.group_by("image_id", "emotion_prior").agg(
         tried=pl.len(), captioned=pl.col("caption").is_not_null().any(), failed_for_good=finality.fill_null(False).any()
     )
     return (
@@ -58,7 +82,7 @@ def attempts_of(wanted: pl.DataFrame, attempts: pl.DataFrame, recipe: CaptionRec
         .join(same_prior, on=["image_id", "emotion_prior"], how="left", nulls_equal=True, maintain_order="left")
         .with_columns(pl.col("tried", "last_attempt").fill_null(0), pl.col("captioned", "failed_for_good").fill_null(False))
         .with_columns(final=pl.col("captioned") | pl.col("failed_for_good"))
-        .drop("failed_for_good")
+        .drop("failed_for_good", "after_attempt")
     )
 
 

@@ -1,6 +1,6 @@
 """What every captioner does: a stream of chunks of requests in, their answers out, in the same order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,13 +29,33 @@ class CaptionAnswer:
     completion_tokens: int | None = None
     latency_s: float | None = None
     finish_reason: str | None = None
+    asked_at: float | None = None  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Requests whose answers are written together."""
+
+    sequence: int
+    requests: list[CaptionRequest]
+
+
+Sink = Callable[[CaptionAnswer], None]
+"""Is given each answer the moment it comes, in whatever thread it comes."""
 
 
 class CaptionBackend(Protocol):
-    """A captioner."""
+    """A captioner.
 
-    def answer(self, chunks: Iterable[list[CaptionRequest]]) -> Iterator[list[CaptionAnswer]]:
-        """Answer a stream of chunks: one list per chunk, one answer per request, both in order.
+    Attributes:
+        remembers: whether single answers may be kept and the rest asked alone. A local model's answer depends, in its last bit, on the
+            batch it was made in, so there a chunk is made whole or made again.
+    """
+
+    remembers: bool
+
+    def answer(self, chunks: Iterable[Chunk], sink: Sink) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
+        """Answer a stream of chunks: each chunk once, as it is done, with one answer per request, in order.
 
         A request that fails becomes an answer with an error. Chunks are pulled only a little ahead of the answers, so that a long
         stream needs little memory, and no batch spans two chunks, so that an answer depends on its own chunk alone.
@@ -50,7 +70,7 @@ def open_backend(recipe: CaptionRecipe, settings: LocalSettings | ServerSettings
         from coemogen_core.captioning.local_backend import LocalBackend
 
         return LocalBackend(recipe, settings)
-    from coemogen_core.captioning.server_backend import ServerBackend
+    from coemogen_core.captioning.server.backend import ServerBackend
 
     return ServerBackend(recipe, settings)
 

@@ -1,23 +1,44 @@
-"""Caption one part: pictures out of the images table, attempts into the captions table, durable every 100 captions."""
+"""Caption one part: pictures out of the images table, attempts into the captions table.
+
+Chunks of 100 attempts become part of the table; until its chunk is written, each answer of a server stands in the part's journal.
+"""
 
 import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from itertools import groupby
 
 import polars as pl
 
-from coemogen_core.captioning.attempts import HISTORY_COLUMNS, attempts_of, chunk_name, chunk_names, due_now, read_attempts
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, open_backend
-from coemogen_core.captioning.caption_text import clean_caption, lint_caption
-from coemogen_core.captioning.failure import failure
+from coemogen_core.captioning.answer_form import form_instruction
+from coemogen_core.captioning.attempts import (
+    HISTORY_COLUMNS,
+    attempts_of,
+    chunk_name,
+    chunk_names,
+    due_now,
+    free_sequences,
+    read_attempts,
+)
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, open_backend
+from coemogen_core.captioning.journal import Journal, journal_path
+from coemogen_core.captioning.judge import judge_answer
+from coemogen_core.captioning.part_lock import part_lock
 from coemogen_core.captioning.prompt import Prompt, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
+from coemogen_core.captioning.recipe_record import write_recipe_record
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Captions
 
 ROWS_PER_CHUNK = 100
+ANSWER_COLUMNS = {
+    name: Captions.create_empty().schema[name]
+    for name in ("caption", "fields", "error", "prompt_tokens", "completion_tokens", "asked_at", "latency_s", "finish_reason")
+}
 
 
 def caption_part(
@@ -27,16 +48,19 @@ def caption_part(
     wanted: pl.DataFrame,
     recipe: CaptionRecipe,
     settings: LocalSettings | ServerSettings,
+    stop_at: float | None = None,
 ) -> PartOutcome:
-    """Caption the wanted pictures of one part, one round of attempts (`attempts.due_now`).
+    """Caption the wanted pictures of one part, one round of attempts (`attempts.due_now`). One run at a time does a part.
 
     Args:
-        workspace: where `images/<source>/<part>` lies and `captions/<source>/<part>.<recipe id>.<sequence>` goes.
+        workspace: where `images/<source>/<part>` lies and `captions/<source>/<part>/<recipe id>.<sequence>` goes.
         source: name of the source.
         part: name of the image part.
-        wanted: columns `image_id, emotion`, all of this part; the emotion is the prior, and may be null for a plain prompt.
+        wanted: columns `image_id, emotion`, all of this part; the emotion is the prior, and may be null for a plain prompt. With a column
+            `after_attempt`, only attempts with larger numbers count: so a picture can be captioned anew by a recipe that it has captions of.
         recipe: what decides the captions.
         settings: which captioner, and how hard to drive it.
+        stop_at: time (seconds since 1970) from which nothing more is asked; what was asked is waited for.
 
     Returns:
         rows = wanted pictures that have a caption, dropped = those that have none; reused when nothing was left to do, and then
@@ -44,22 +68,30 @@ def caption_part(
 
     Raises:
         ValueError: a wanted picture is not in the part, stands there twice, or has no emotion where the prompt needs one.
-        EndpointError: the captioning server cannot be used; finished chunks are kept.
+        EndpointError: the captioning server cannot be used; what was answered is kept.
     """
     started = time.perf_counter()
-    table = _Captioning(workspace, source, part, recipe, settings)
+    table = _Captioning(workspace, source, part, recipe, settings, stop_at)
     ordered = table.in_part_order(wanted)
-    due = due_now(table.history(ordered), settings.max_attempts)
-    if not due.is_empty():
-        table.caption(due)
-    captioned = int(table.history(ordered)["captioned"].sum())
-    return PartOutcome(
-        part=part,
-        rows=captioned,
-        dropped=ordered.height - captioned,
-        reused=due.is_empty(),
-        seconds=time.perf_counter() - started,
-    )
+    done = table.history(ordered)
+    idle = due_now(done, settings.max_attempts).is_empty()
+    if not idle:
+        with part_lock(table.uri, part, table.recipe_id):
+            due = due_now(table.history(ordered), settings.max_attempts)  # another run may have done it while we waited
+            idle = due.is_empty()
+            if not idle:
+                table.caption(due)
+        done = table.history(ordered)
+    captioned = int(done["captioned"].sum())
+    return PartOutcome(part=part, rows=captioned, dropped=ordered.height - captioned, reused=idle, seconds=time.perf_counter() - started)
+
+
+def has_due(
+    workspace: Workspace, source: str, part: str, wanted: pl.DataFrame, recipe: CaptionRecipe, settings: LocalSettings | ServerSettings
+) -> bool:
+    """Whether `caption_part` with these arguments would ask for anything. Raises like it."""
+    table = _Captioning(workspace, source, part, recipe, settings, None)
+    return not due_now(table.history(table.in_part_order(wanted)), settings.max_attempts).is_empty()
 
 
 @dataclass(frozen=True)
@@ -71,8 +103,13 @@ class _Captioning:
     part: str
     recipe: CaptionRecipe
     settings: LocalSettings | ServerSettings
+    stop_at: float | None
 
     @property
+    def uri(self) -> str:
+        return self.workspace.table("captions", self.source).uri
+
+    @cached_property
     def recipe_id(self) -> str:
         return self.recipe.recipe_id(self.settings.backend)
 
@@ -81,10 +118,11 @@ class _Captioning:
         return load_prompt(self.recipe.prompt_id)
 
     def in_part_order(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        """`image_id, emotion_prior` of the wanted pictures in the order of the part, whatever order the selection came in."""
+        """`image_id, emotion_prior, after_attempt` of the wanted pictures in the order of the part, whatever order the selection came in."""
         uses_prior = self.prompt.prior is not None
         prior = pl.col("emotion").cast(pl.String) if uses_prior else pl.lit(None, pl.String)
-        asked = wanted.select("image_id", emotion_prior=prior)
+        after = pl.col("after_attempt") if "after_attempt" in wanted.columns else pl.lit(0)
+        asked = wanted.select("image_id", emotion_prior=prior, after_attempt=after.cast(pl.Int32))
         images = self.workspace.table("images", self.source)
         ordered = images.read_part(self.part, ["image_id"]).join(asked, on="image_id", how="inner", maintain_order="left_right")
         if ordered.height != wanted.height or ordered["image_id"].is_duplicated().any():
@@ -104,66 +142,101 @@ class _Captioning:
         return attempts_of(ordered, attempts, self.recipe)
 
     def caption(self, due: pl.DataFrame) -> None:
-        """Ask for all due captions and write chunk after chunk.
+        """Ask for all due captions and write chunk after chunk, as they are done.
 
         A chunk is a fixed stretch of the due rows, and batches lie within chunks: so the composition of a batch, and with it the
-        last bit of an answer, is the same whether or not a run was interrupted.
+        last bit of an answer, is the same whether or not a run was interrupted. Chunks that a killed run left out come first, and get
+        the numbers that they would have had.
         """
-        captions = self.workspace.table("captions", self.source)
-        sequence = len(chunk_names(self.workspace, self.source, self.part, self.recipe_id))
-        model = self.recipe.model_identity(self.settings.backend)
-        stretches = due.iter_slices(ROWS_PER_CHUNK)
-        for answers in open_backend(self.recipe, self.settings).answer(self._chunks(due)):
-            rows = self._rows(next(stretches), answers, model)
-            captions.write_part(chunk_name(self.part, self.recipe_id, sequence), rows, Captions)
-            sequence += 1
+        self._record_recipe()
+        backend = open_backend(self.recipe, self.settings)
+        journal = Journal(journal_path(self.uri, self.part, self.recipe_id))
+        known = journal.read() if backend.remembers else {}
+        numbers = free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id))
+        stretches = dict(zip(numbers, due.iter_slices(ROWS_PER_CHUNK), strict=False))
+        attempts = dict(due.select("image_id", "attempt").iter_rows())
 
-    def _chunks(self, due: pl.DataFrame) -> Iterator[list[CaptionRequest]]:
-        """Requests with their pictures, at most `ROWS_PER_CHUNK` at a time, in the order of the due rows (that of the part)."""
-        pending: list[CaptionRequest] = []
-        asked = {image_id: (prior, attempt) for image_id, prior, attempt in due.iter_rows()}
+        def remember(answer: CaptionAnswer) -> None:
+            if backend.remembers:
+                journal.append(answer, attempts[answer.image_id])
+
+        try:
+            for chunk, answers in backend.answer(self._chunks(stretches, known), remember):
+                stretch = stretches.pop(chunk.sequence)
+                before = [known[row] for row in stretch.select("image_id", "attempt").iter_rows() if row in known]
+                self._write(chunk.sequence, self._rows(stretch, before + answers))
+        except BaseException:
+            journal.close()
+            raise
+        if stretches:  # stopped by the clock: what was answered of an unfinished chunk waits in the journal
+            journal.close()
+        else:
+            journal.remove()
+
+    def _chunks(self, stretches: dict[int, pl.DataFrame], known: dict[tuple[str, int], CaptionAnswer]) -> Iterator[Chunk]:
+        """Requests with their pictures, chunk by chunk in the order of the part; pictures whose answers are known are not asked again."""
+        rows = ((sequence, *row) for sequence, stretch in list(stretches.items()) for row in stretch.iter_rows())
+        pictures = self._pictures([row[0] for stretch in stretches.values() for row in stretch.iter_rows()])
+        for sequence, members in groupby(rows, key=lambda row: row[0]):
+            if self.stop_at is not None and time.time() >= self.stop_at:
+                return
+            requests = []
+            for _, image_id, prior, attempt in members:
+                picture = next(pictures)
+                if (image_id, attempt) not in known:
+                    requests.append(self._request(image_id, picture, prior, attempt))
+            yield Chunk(sequence, requests)
+
+    def _pictures(self, image_ids: list[str]) -> Iterator[bytes]:
+        """Encoded pictures of these rows, which stand in the order of the part."""
+        wanted = pl.Series(image_ids).implode()
         images = self.workspace.table("images", self.source)
         for batch in images.iter_part(self.part, ["image_id", "image"]):
-            for image_id, image in batch.filter(pl.col("image_id").is_in(list(asked))).iter_rows():
-                pending.append(self._request(image_id, image["bytes"], *asked[image_id]))
-                if len(pending) == ROWS_PER_CHUNK:
-                    yield pending
-                    pending = []
-        if pending:
-            yield pending
+            for (image,) in batch.filter(pl.col("image_id").is_in(wanted)).select("image").iter_rows():
+                yield image["bytes"]
+
+    def _write(self, sequence: int, rows: pl.DataFrame) -> None:
+        """Write a chunk. If another run wrote one of this name meanwhile (only in a bucket, where nothing locks), the first answer counts."""
+        captions = self.workspace.table("captions", self.source)
+        while not rows.is_empty():
+            try:
+                captions.write_part(chunk_name(self.part, self.recipe_id, sequence), rows, Captions, replace=False)
+                return
+            except FileExistsError:
+                written = read_attempts(self.workspace, self.source, self.part, self.recipe_id, ["image_id", "attempt"])
+                rows = rows.join(written, on=["image_id", "attempt"], how="anti", maintain_order="left")
+                sequence = next(free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id)))
+
+    def _record_recipe(self) -> None:
+        """Say in words what the recipe id of the captions stands for."""
+        write_recipe_record(self.workspace, self.source, self.recipe, self.settings.backend)
 
     def _request(self, image_id: str, image: bytes, prior: str | None, attempt: int) -> CaptionRequest:
         fixed, emotional = self.prompt.parts(prior)  # type: ignore[arg-type]  # the table's check allows the eight emotions only
+        fixed = " ".join(text for text in (fixed, form_instruction(self.recipe.answer)) if text)
         before, after = ("", " ".join(text for text in (fixed, emotional) if text)) if self.recipe.image_first else (fixed, emotional)
         digest = hashlib.sha256(f"{self.recipe.seed}/{image_id}/{attempt}".encode()).digest()
         return CaptionRequest(image_id, image, before, after, seed=int.from_bytes(digest[:4], "big") >> 1)
 
-    def _rows(self, due: pl.DataFrame, answers: list[CaptionAnswer], model: str) -> pl.DataFrame:
-        judged = [self._judge(answer) for answer in answers]
-        answered = pl.DataFrame(
-            [
-                (answer.image_id, caption, answer.prompt_tokens, answer.completion_tokens, answer.latency_s, answer.finish_reason, error)
-                for answer, (caption, error) in zip(answers, judged, strict=True)
-            ],
-            schema={
-                "image_id": pl.String,
-                "caption": pl.String,
-                "prompt_tokens": pl.Int32,
-                "completion_tokens": pl.Int32,
-                "latency_s": pl.Float32,
-                "finish_reason": pl.String,
-                "error": pl.String,
-            },
-            orient="row",
-        )
+    def _rows(self, due: pl.DataFrame, answers: list[CaptionAnswer]) -> pl.DataFrame:
+        model = self.recipe.model_identity(self.settings.backend)
         constants = {"recipe_id": self.recipe_id, "prompt_id": self.recipe.prompt_id, "model": model}
+        judged = [{"image_id": answer.image_id, **self._judged(answer)} for answer in answers]
+        answered = pl.DataFrame(judged, schema={"image_id": pl.String, **ANSWER_COLUMNS})
         rows = due.join(answered, on="image_id", how="left", validate="1:1", maintain_order="left")
         return rows.with_columns(pl.lit(value).alias(name) for name, value in constants.items())
 
-    def _judge(self, answer: CaptionAnswer) -> tuple[str | None, str | None]:
-        """Caption or error of an answer: an answer that a lint turns down is a failed attempt."""
-        if answer.error is not None or answer.text is None:
-            return None, answer.error or failure("server", "neither an answer nor an error")
-        caption = clean_caption(answer.text)
-        reason = lint_caption(caption, self.prompt.max_sentences)
-        return (None, failure("rejected", reason)) if reason else (caption, None)
+    def _judged(self, answer: CaptionAnswer) -> dict[str, object]:
+        """The columns of an answer."""
+        verdict = judge_answer(answer, self.recipe.answer, self.prompt.max_sentences)
+        asked_at = answer.asked_at if answer.asked_at is not None else time.time()
+        return {
+            "caption": verdict.caption,
+            "fields": verdict.fields.model_dump() if verdict.fields else None,
+            "error": verdict.error,
+            "prompt_tokens": answer.prompt_tokens,
+            "completion_tokens": answer.completion_tokens,
+            "asked_at": datetime.fromtimestamp(asked_at, UTC),
+            "latency_s": answer.latency_s,
+            "finish_reason": answer.finish_reason,
+        }

@@ -2,6 +2,8 @@
 
 import re
 
+from coemogen_core.captioning.language import foreign_language
+
 QUOTES = "\"'`“”‘’«»"
 _OPENING = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»"}
 _ABBREVIATION = re.compile(r"mr|mrs|ms|dr|st|vs|etc|jr|sr|approx|(?:[a-z]\.)+[a-z]", re.IGNORECASE)
@@ -46,7 +48,9 @@ def count_sentences(text: str) -> int:
 def lint_caption(caption: str, max_sentences: int = 1) -> str | None:
     """Reason why a cleaned answer is no caption, or None when it is one.
 
-    Reasons: `empty`, `refusal`, `boilerplate` ("the image shows ..."), `more than one sentence` (or the number that the prompt allows).
+    Reasons: `empty`, `refusal`, `boilerplate` ("the image shows ..."), `more than one sentence` (or the number that the prompt allows),
+    `not English`. A caption that is too long for CLIP's text encoder is none of them: the paper's long prompts make such captions on
+    purpose. Its length is stored with its alignment, where the encoder's own tokenizer counts it.
     """
     if not any(character.isalnum() for character in caption):
         return "empty"
@@ -57,7 +61,8 @@ def lint_caption(caption: str, max_sentences: int = 1) -> str | None:
         return f"boilerplate ({_beginning(caption)})"
     if count_sentences(caption) > max_sentences:
         return "more than one sentence" if max_sentences == 1 else f"more than {max_sentences} sentences"
-    return None
+    language = foreign_language(caption)
+    return f"not English ({language}: {_beginning(caption)})" if language else None
 
 
 def _goes_on(text: str, start: int, end: re.Match[str]) -> bool:

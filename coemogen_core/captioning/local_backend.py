@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, content_parts
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, Sink, content_parts
 from coemogen_core.captioning.failure import failure
 from coemogen_core.captioning.picture import bounded_picture
 from coemogen_core.captioning.read_ahead import read_ahead
@@ -40,7 +40,7 @@ class _Batch:
     readable: list[CaptionRequest]
     inputs: Any  # the processor's output for the readable ones; None when there are none
     errors: dict[str, str]
-    ends_chunk: bool
+    ended_chunk: Chunk | None  # the chunk that this batch is the last of
 
 
 @cache
@@ -78,28 +78,33 @@ def load_captioner(model: str, revision: str | None, precision: str, device: str
 class LocalBackend:
     """Batched generation with left padding; pictures are decoded and processed in a thread while the model works."""
 
+    remembers = False
+
     def __init__(self, recipe: CaptionRecipe, settings: LocalSettings) -> None:
         self._recipe = recipe
         self._batch_size = settings.batch_size
         self._captioner = load_captioner(recipe.model, recipe.revision, recipe.precision, settings.device)
         self._generation = self._generation_config()
 
-    def answer(self, chunks: Iterable[list[CaptionRequest]]) -> Iterator[list[CaptionAnswer]]:
+    def answer(self, chunks: Iterable[Chunk], sink: Sink) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
         """See `CaptionBackend.answer`. Batches divide a chunk evenly; a picture that cannot be decoded is an error, the rest go on."""
         answers: list[CaptionAnswer] = []
         for batch in read_ahead(self._prepared(chunks), BATCHES_AHEAD):
-            answers += self._answer_batch(batch)
-            if batch.ends_chunk:
-                yield answers
+            for answer in self._answer_batch(batch):
+                sink(answer)
+                answers.append(answer)
+            if batch.ended_chunk is not None:
+                yield batch.ended_chunk, answers
                 answers = []
 
-    def _prepared(self, chunks: Iterable[list[CaptionRequest]]) -> Iterator[_Batch]:
+    def _prepared(self, chunks: Iterable[Chunk]) -> Iterator[_Batch]:
         for chunk in chunks:
-            size = math.ceil(len(chunk) / math.ceil(len(chunk) / self._batch_size))
-            for start in range(0, len(chunk), size):
-                yield self._prepare(chunk[start : start + size], ends_chunk=start + size >= len(chunk))
+            requests = chunk.requests
+            size = math.ceil(len(requests) / math.ceil(len(requests) / self._batch_size))
+            for start in range(0, len(requests), size):
+                yield self._prepare(requests[start : start + size], chunk if start + size >= len(requests) else None)
 
-    def _prepare(self, requests: list[CaptionRequest], *, ends_chunk: bool) -> _Batch:
+    def _prepare(self, requests: list[CaptionRequest], ended_chunk: Chunk | None) -> _Batch:
         pictures: dict[str, Image.Image] = {}
         errors: dict[str, str] = {}
         for request in requests:
@@ -109,7 +114,7 @@ class LocalBackend:
                 errors[request.image_id] = failure("unreadable image", str(error))
         readable = [request for request in requests if request.image_id in pictures]
         inputs = self._processed(readable, [[pictures[request.image_id]] for request in readable]) if readable else None
-        return _Batch(requests, readable, inputs, errors, ends_chunk)
+        return _Batch(requests, readable, inputs, errors, ended_chunk)
 
     def _processed(self, requests: list[CaptionRequest], images: list[list[Image.Image]]) -> Any:
         """The processor's tensors for a batch. A template that writes the beginning-of-text token itself must not get a second one."""

@@ -1,9 +1,12 @@
 """What decides a caption (the recipe) and what only decides how it is obtained (the backend's settings)."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from coemogen_core.captioning.answer_form import SENTENCE, answer_schema, form_instruction
+from coemogen_core.captioning.own_server_settings import OwnServerSettings
 from coemogen_core.captioning.prompt import load_prompt
 from coemogen_core.model_source import ModelName, fingerprint
 from coemogen_core.recipe import recipe_id
@@ -21,6 +24,9 @@ class CaptionRecipe(BaseModel):
     )
     revision: str | None = Field(default=None, description="commit of the model; for a server, as told by whoever runs it")
     prompt_id: str = Field(default="prior-short.v1", description="name and version of a file in coemogen_core/captioning/prompts")
+    answer: str = Field(
+        default=SENTENCE, description="sentence, or a file in coemogen_core/captioning/answer_forms: structured.v1 asks for JSON"
+    )
     image_first: bool = Field(
         default=True,
         description="picture before the whole text, as most models were trained; off: between the fixed text and the emotion, so that a "
@@ -42,14 +48,21 @@ class CaptionRecipe(BaseModel):
         load_prompt(prompt_id)
         return prompt_id
 
+    @field_validator("answer")
+    @classmethod
+    def _form_exists(cls, answer: str) -> str:
+        form_instruction(answer)
+        return answer
+
     @property
     def deterministic(self) -> bool:
         """Whether the same request gets the same answer again."""
         return self.temperature == 0.0
 
     def model_identity(self, backend: BackendName) -> str:
-        """What the `model` column says: a fingerprint of the weights (local) or `<served name>@<revision>` (server)."""
-        if backend == "local":
+        """What the `model` column says: a fingerprint of the weights (local, or served from a folder of this machine), else
+        `<served name>@<revision>`."""
+        if backend == "local" or Path(self.model).is_dir():
             return fingerprint(self.model, self.revision)
         return f"{self.model}@{self.revision or 'as served'}"
 
@@ -61,7 +74,9 @@ class CaptionRecipe(BaseModel):
         """
         fields = self.model_dump(mode="json", exclude={"model", "revision"})
         prompt = load_prompt(self.prompt_id).model_dump(mode="json")
-        return recipe_id("caption", {**fields, "prompt": prompt, "model": self.model_identity(backend), "backend": backend})
+        form = {"text": form_instruction(self.answer), "schema": None if self.answer == SENTENCE else answer_schema()}
+        model = self.model_identity(backend)
+        return recipe_id("caption", {**fields, "prompt": prompt, "form": form, "model": model, "backend": backend})
 
 
 class _Settings(BaseModel):
@@ -79,15 +94,26 @@ class LocalSettings(_Settings):
 
 
 class ServerSettings(_Settings):
-    """The captioner is an OpenAI-compatible chat server with images, e.g. `vllm serve`."""
+    """The captioner is one or several OpenAI-compatible chat servers with images, e.g. `vllm serve`."""
 
     backend: Literal["server"] = "server"
-    endpoint: str = Field(
-        default="http://127.0.0.1:8000/v1", pattern=r"^https?://", description="base URL of the API, with its version: http://host:port/v1"
+    endpoints: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = Field(
+        default=("http://127.0.0.1:8000/v1",), min_length=1, description="base URLs of the API, with version: http://host:port/v1"
     )
-    concurrency: int = Field(default=32, ge=1, le=1000, description="requests in flight at once")
+    own: OwnServerSettings | None = Field(
+        default=None, description="start a server for the run and stop it afterwards, instead of using `endpoints`"
+    )
+    concurrency: int = Field(
+        default=64, ge=1, le=4096, description="most requests in flight at once at each endpoint; fewer when it says that it is overloaded"
+    )
+    parts_at_once: int = Field(default=2, ge=1, le=64, description="parts captioned at once, so that the end of one leaves no server idle")
     timeout_s: float = Field(default=120.0, gt=0, description="longest silence of the server within one request, in seconds")
     max_retries: int = Field(default=5, ge=0, description="repetitions of one request after 429, 5xx, a timeout or a disconnect")
+    patience_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="how long no endpoint at all may answer before the part fails, in seconds; what was answered is kept",
+    )
     api_key_variable: str = Field(default="OPENAI_API_KEY", description="environment variable with the key; most own servers need none")
 
 

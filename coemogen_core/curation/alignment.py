@@ -5,23 +5,13 @@ import time
 import numpy as np
 import polars as pl
 
+from coemogen_core.captioning.attempts import part_recipe_sequence
+from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.curation.current_captions import chunks_by_part
+from coemogen_core.curation.current_captions import admitted_chunks
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Alignment
-
-
-def image_part_of(captions_part: str) -> str:
-    """Image part that a captions chunk `<image part>.<caption recipe>.<sequence>` belongs to.
-
-    Raises:
-        ValueError: the name has another form.
-    """
-    pieces = captions_part.rsplit(".", 2)
-    if len(pieces) != 3 or not pieces[2].isdigit():
-        raise ValueError(f"captions part {captions_part!r} is not named <image part>.<caption recipe id>.<sequence number>")
-    return pieces[0]
 
 
 def align_part(workspace: Workspace, source: str, captions_part: str, recipe: EncoderRecipe) -> PartOutcome:
@@ -34,25 +24,24 @@ def align_part(workspace: Workspace, source: str, captions_part: str, recipe: En
     """
     started = time.perf_counter()
     alignment = workspace.table("alignment", source, recipe.encoder_id)
-    captions = _latest_captions(workspace, source, captions_part)
+    captions = _captions(workspace, source, captions_part)
     reused = alignment.has_part(captions_part)
     if not reused:
-        vectors = _image_vectors(workspace, source, image_part_of(captions_part), recipe.encoder_id)
+        vectors = _image_vectors(workspace, source, part_recipe_sequence(captions_part)[0], recipe.encoder_id)
         pairs = captions.join(vectors, on="image_id", how="inner", maintain_order="left")
         alignment.write_part(captions_part, _with_similarity(pairs, recipe), Alignment)
     rows = alignment.count([captions_part])
     return PartOutcome(part=captions_part, rows=rows, dropped=captions.height - rows, reused=reused, seconds=time.perf_counter() - started)
 
 
-def align_captions(workspace: Workspace, source: str, part: str, caption_recipe_id: str, recipe: EncoderRecipe) -> PartOutcome:
-    """Score every caption chunk that a caption recipe has for one image part; chunks that were scored before are left alone.
+def align_captions(workspace: Workspace, source: str, part: str, policy: CaptionPolicy, recipe: EncoderRecipe) -> PartOutcome:
+    """Score every caption chunk of one image part that a policy may choose from; chunks that were scored before are left alone.
 
     Returns:
         The chunks added up, under the image part's name; reused when every chunk was there already, or there is none.
     """
     started = time.perf_counter()
-    chunks = chunks_by_part(workspace, source, caption_recipe_id).get(part, [])
-    outcomes = [align_part(workspace, source, chunk, recipe) for chunk in chunks]
+    outcomes = [align_part(workspace, source, chunk, recipe) for chunk in admitted_chunks(workspace, source, part, policy)]
     return PartOutcome(
         part=part,
         rows=sum(outcome.rows for outcome in outcomes),
@@ -69,19 +58,13 @@ def cosine_similarities(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.clip(np.einsum("nd,nd->n", left, right) / lengths, -1.0, 1.0).astype(np.float32)
 
 
-def _latest_captions(workspace: Workspace, source: str, captions_part: str) -> pl.DataFrame:
-    """Caption of the latest successful attempt of each picture in one chunk."""
+def _captions(workspace: Workspace, source: str, captions_part: str) -> pl.DataFrame:
+    """Captions of the successful attempts in one chunk."""
     table = workspace.table("captions", source)
     if not table.has_part(captions_part):
         raise FileNotFoundError(f"no part {captions_part} in {table.uri}: caption source {source!r} first")
     attempts = table.read_part(captions_part, ["image_id", "recipe_id", "attempt", "caption"])
-    return (
-        attempts.filter(pl.col("caption").is_not_null())
-        .sort("attempt", maintain_order=True)
-        .unique(["image_id", "recipe_id"], keep="last", maintain_order=True)
-        .select("image_id", "recipe_id", "caption")
-        .sort("image_id", "recipe_id")
-    )
+    return attempts.filter(pl.col("caption").is_not_null()).sort("image_id", "recipe_id", "attempt")
 
 
 def _image_vectors(workspace: Workspace, source: str, part: str, encoder_id: str) -> pl.DataFrame:
@@ -92,8 +75,13 @@ def _image_vectors(workspace: Workspace, source: str, part: str, encoder_id: str
 
 
 def _with_similarity(pairs: pl.DataFrame, recipe: EncoderRecipe) -> pl.DataFrame:
-    if pairs.is_empty():
-        return pairs.select("image_id", "recipe_id", pl.lit(None, pl.Float32).alias("similarity"))
-    texts = load_encoder(recipe).encode_texts(pairs["caption"].to_list())
-    similarity = cosine_similarities(pairs["embedding"].to_numpy(), texts)
-    return pairs.select("image_id", "recipe_id", pl.Series("similarity", similarity))
+    texts = pairs["caption"].to_list()
+    similarity: np.ndarray = np.empty(0, np.float32)
+    lengths, cut = np.empty(0, np.int32), np.empty(0, np.int32)
+    if texts:
+        encoder = load_encoder(recipe)
+        similarity = cosine_similarities(pairs["embedding"].to_numpy(), encoder.encode_texts(texts))
+        lengths = np.array(encoder.count_tokens(texts), np.int32)
+        cut = np.maximum(lengths - encoder.text_limit, 0)
+    scores = (pl.Series("similarity", similarity), pl.Series("text_tokens", lengths), pl.Series("cut_tokens", cut))
+    return pairs.select("image_id", "recipe_id", "attempt", *scores)

@@ -94,6 +94,10 @@ class ClipEncoder:
         vectors = [self._encode_text_batch(batch) for batch in _batched(texts, self.recipe.batch_size)]
         return np.concatenate(vectors) if vectors else np.empty((0, self.dim), dtype=np.float32)
 
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Length of each whole text in this model's tokens, begin and end tokens included; more than `text_limit` is cut by `encode_texts`."""
+        return [len(ids) for ids in self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+
     def _encode_text_batch(self, texts: Sequence[str]) -> np.ndarray:
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=self.text_limit, return_tensors="pt")
         with torch.inference_mode():

@@ -1,37 +1,67 @@
-"""The current caption of a picture, the latest successful attempt of one caption recipe, with its stored similarity."""
+"""The current caption of every picture of a part: stored attempts and similarities, chosen by a policy."""
 
 import polars as pl
 
+from coemogen_core.captioning.attempts import chunk_names, part_recipe_sequence
+from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.data.workspace import Workspace
 
-_ATTEMPT = ["image_id", "attempt", "caption", "emotion_prior"]
+CURRENT = {
+    "image_id": pl.String,
+    "caption": pl.String,
+    "emotion_prior": pl.String,
+    "similarity": pl.Float32,
+    "text_tokens": pl.Int32,
+    "cut_tokens": pl.Int32,
+    "recipe_id": pl.String,
+    "attempt": pl.Int32,
+}
+"""Columns of the current captions; `similarity` and the tokens are null where the picture has no embedding."""
+
+_ATTEMPT = ["image_id", "recipe_id", "attempt", "caption", "emotion_prior", "asked_at"]
+_KEY = ["image_id", "recipe_id", "attempt"]
 
 
-def chunks_by_part(workspace: Workspace, source: str, caption_recipe_id: str) -> dict[str, list[str]]:
-    """Names of the caption chunks of one recipe in order of writing, by image part: `<image part>.<recipe>.<sequence>`."""
-    found: dict[str, list[tuple[int, str]]] = {}
-    for name in workspace.table("captions", source).parts():
-        image_part, recipe, sequence = name.rsplit(".", 2)
-        if recipe == caption_recipe_id:
-            found.setdefault(image_part, []).append((int(sequence), name))
-    return {part: [name for _, name in sorted(chunks)] for part, chunks in found.items()}
+def admitted_chunks(workspace: Workspace, source: str, part: str, policy: CaptionPolicy) -> list[str]:
+    """Chunks of an image part whose recipes take part in the choice."""
+    return [chunk for chunk in chunk_names(workspace, source, part) if policy.admits(part_recipe_sequence(chunk)[1])]
 
 
-def current_captions(workspace: Workspace, source: str, chunks: list[str], encoder_id: str) -> pl.DataFrame:
-    """Current caption of each picture that has one in these chunks.
+def current_captions(
+    workspace: Workspace,
+    source: str,
+    part: str,
+    policy: CaptionPolicy,
+    encoder_id: str,
+    labels: pl.DataFrame,
+    rejected: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Current caption of each picture of a part that has one.
+
+    Args:
+        workspace: holds captions and alignment.
+        source: source of the pictures.
+        part: image part.
+        policy: how to choose.
+        encoder_id: encoder of the similarities.
+        labels: `image_id, label`: the present emotion of each picture.
+        rejected: `image_id, recipe_id, attempt` of captions that a person rejected.
 
     Returns:
-        Columns `image_id` (unique, sorted), `caption`, `emotion_prior` (nullable), `similarity` (null: the picture has no embedding).
+        The columns `CURRENT`, one row per picture, sorted by id.
 
     Raises:
         FileNotFoundError: a chunk has not been aligned with this encoder.
     """
-    empty = pl.DataFrame(schema={"image_id": pl.String, "caption": pl.String, "emotion_prior": pl.String, "similarity": pl.Float32})
-    frames = [_aligned_chunk(workspace, source, chunk, encoder_id) for chunk in chunks]
-    if not frames:
-        return empty
-    attempts = pl.concat(frames).sort("image_id", "attempt", maintain_order=True)
-    return attempts.unique("image_id", keep="last", maintain_order=True).select(empty.columns)
+    chunks = admitted_chunks(workspace, source, part, policy)
+    if not chunks:
+        return pl.DataFrame(schema=CURRENT)
+    captions = pl.concat([_aligned_chunk(workspace, source, chunk, encoder_id) for chunk in chunks])
+    if rejected is not None:
+        captions = captions.join(rejected, on=_KEY, how="anti", maintain_order="left")
+    labelled = captions.join(labels.select("image_id", "label"), on="image_id", how="left", maintain_order="left")
+    fits = (pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label"))).fill_null(False)
+    return policy.select(labelled.with_columns(fits=fits)).select(list(CURRENT))
 
 
 def _aligned_chunk(workspace: Workspace, source: str, chunk: str, encoder_id: str) -> pl.DataFrame:
@@ -39,4 +69,5 @@ def _aligned_chunk(workspace: Workspace, source: str, chunk: str, encoder_id: st
     if not alignment.has_part(chunk):
         raise FileNotFoundError(f"no part {chunk} in {alignment.uri}: align the captions of source {source!r} with this encoder first")
     attempts = workspace.table("captions", source).read_part(chunk, _ATTEMPT).filter(pl.col("caption").is_not_null())
-    return attempts.join(alignment.read_part(chunk, ["image_id", "similarity"]), on="image_id", how="left", maintain_order="left")
+    scores = alignment.read_part(chunk, [*_KEY, "similarity", "text_tokens", "cut_tokens"])
+    return attempts.join(scores, on=_KEY, how="left", maintain_order="left")

@@ -37,7 +37,7 @@ dataset = load_dataset("path/to/this/folder", split="train")
 | confidence | greater than {{ selection.min_confidence }} |
 {% endif -%}
 | emotions collected | {{ selection.emotions|join(", ") }} |
-| captions | recipe `{{ record.recipe.caption_recipe_id }}`{% if models %}, model {{ models|join(", ") }}{% endif %} |
+| captions | {{ record.recipe.captions.describe() }}{% if models %}, model {{ models|join(", ") }}{% endif %} |
 | similarity | cosine, encoder `{{ record.recipe.encoder_id }}` |
 | dropped for low similarity | the lowest {{ "%g"|format(record.recipe.drop_fraction * 100) }} % of each emotion |
 

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from coemogen_core.audit.reviews import rejected_attempts
 from coemogen_core.curation.alignment_filter import KEPT, LOW_ALIGNMENT, drop_lowest_aligned
-from coemogen_core.curation.current_captions import chunks_by_part, current_captions
+from coemogen_core.curation.caption_policy import CaptionPolicy
+from coemogen_core.curation.current_captions import current_captions
 from coemogen_core.curation.emoart import LOW_CONFIDENCE, NOT_SCORED
 from coemogen_core.curation.emoset import NO_LABEL, NOT_COLLECTED
 from coemogen_core.curation.selection import Selection
@@ -22,9 +24,21 @@ from schemas.tables import Decisions
 
 DUPLICATE = "duplicate of an earlier part"
 NO_CAPTION = "no caption"
+REJECTED_CAPTION = "caption rejected by a person"
 OTHER_EMOTION = "caption for another emotion"
 NOT_EMBEDDED = "not embedded"
-REASONS = (DUPLICATE, NO_LABEL, NOT_SCORED, LOW_CONFIDENCE, NOT_COLLECTED, NO_CAPTION, OTHER_EMOTION, NOT_EMBEDDED, LOW_ALIGNMENT)
+REASONS = (
+    DUPLICATE,
+    NO_LABEL,
+    NOT_SCORED,
+    LOW_CONFIDENCE,
+    NOT_COLLECTED,
+    NO_CAPTION,
+    REJECTED_CAPTION,
+    OTHER_EMOTION,
+    NOT_EMBEDDED,
+    LOW_ALIGNMENT,
+)
 """Every reason to drop a picture, in the order in which they are asked."""
 
 
@@ -35,7 +49,7 @@ class CurationRecipe(BaseModel):
 
     dataset: str = Field(pattern="^[a-z][a-z0-9_]*$", description="name of the dataset, e.g. emoset or emoart")
     selection: Selection = Field(description="which pictures are wanted, and for which emotion")
-    caption_recipe_id: str = Field(min_length=1, description="recipe of the captions")
+    captions: CaptionPolicy = Field(description="which of a picture's captions is the current one")
     encoder_id: str = Field(min_length=1, description="encoder of the similarities")
     drop_fraction: float = Field(default=0.2, ge=0.0, lt=1.0, description="share of lowest similarity to drop within each emotion")
 
@@ -79,8 +93,8 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
     """
     started = time.perf_counter()
     part_names = sorted(parts)
-    chunks = chunks_by_part(workspace, source, recipe.caption_recipe_id)
-    candidates = [_candidates(workspace, source, part, chunks.get(part, []), recipe) for part in part_names]
+    rejected = rejected_attempts(workspace, source)
+    candidates = [_candidates(workspace, source, part, recipe, rejected) for part in part_names]
     if not candidates:
         raise FileNotFoundError(f"source {source!r} has no image parts in {workspace.uri}: ingest it first")
     verdicts = _verdicts(pl.concat(candidates), recipe.drop_fraction)
@@ -128,27 +142,30 @@ def current_version(workspace: Workspace, dataset: str) -> str:
     return str(workspace.read_json("decisions", dataset, "current.json")["version"])
 
 
-def _candidates(workspace: Workspace, source: str, part: str, chunks: list[str], recipe: CurationRecipe) -> pl.DataFrame:
+def _candidates(workspace: Workspace, source: str, part: str, recipe: CurationRecipe, rejected: pl.DataFrame) -> pl.DataFrame:
     """Every picture of a part: label, caption and similarity where it is wanted, and every reason that one row alone can give."""
-    captions = current_captions(workspace, source, chunks, recipe.encoder_id)
-    judged = recipe.selection.judge(workspace, source, part).join(captions, on="image_id", how="left", maintain_order="left")
+    judged = recipe.selection.judge(workspace, source, part)
+    captions = current_captions(workspace, source, part, recipe.captions, recipe.encoder_id, judged, rejected)
+    judged = judged.join(captions, on="image_id", how="left", maintain_order="left")
+    turned_down = pl.col("image_id").is_in(rejected["image_id"].implode())
     reason = (
         pl.when(pl.col("reason").is_not_null())
         .then("reason")
         .when(pl.col("caption").is_null())
-        .then(pl.lit(NO_CAPTION))
+        .then(pl.when(turned_down).then(pl.lit(REJECTED_CAPTION)).otherwise(pl.lit(NO_CAPTION)))
         .when(pl.col("emotion_prior") != pl.col("label"))
         .then(pl.lit(OTHER_EMOTION))
         .when(pl.col("similarity").is_null())
         .then(pl.lit(NOT_EMBEDDED))
     )
     wanted = pl.col("reason").is_null()  # what lies in the tables for other thresholds is none of this version's business
+    of_caption = {"caption": "caption", "similarity": "similarity", "caption_recipe_id": "recipe_id", "caption_attempt": "attempt"}
+    of_caption |= {"text_tokens": "text_tokens", "cut_tokens": "cut_tokens"}
     return judged.select(
         "image_id",
         "label",
         "confidence",
-        pl.when(wanted).then("caption").alias("caption"),
-        pl.when(wanted).then("similarity").alias("similarity"),
+        *(pl.when(wanted).then(column).alias(name) for name, column in of_caption.items()),
         reason.alias("reason"),
     )
 

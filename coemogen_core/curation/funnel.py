@@ -19,7 +19,7 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
     Returns:
         `candidates`, `kept`; `steps`: `{reason, dropped, remaining}` in the order in which the reasons are asked;
         `per_emotion`: `{candidates, kept}` of each emotion; `per_style`: kept pictures by style and emotion, the largest
-        style first (empty without `images` or without styles). JSON-serialisable.
+        style first (empty without `images` or without styles); `captions`: see `_caption_lengths`. JSON-serialisable.
     """
     dropped = dict(decisions.filter(~pl.col("kept")).group_by("reason").len().iter_rows())
     steps, remaining = [], decisions.height
@@ -33,6 +33,7 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
         "kept": int(decisions["kept"].sum()),
         "steps": steps,
         "per_emotion": per_emotion,
+        "captions": _caption_lengths(decisions),
         "per_style": {} if images is None else _per_style(decisions, images),
     }
 
@@ -58,8 +59,22 @@ def funnel_markdown(workspace: Workspace, dataset: str, version: str) -> str:
         "| emotion | candidates | kept |",
         "|---|---:|---:|",
         *emotions,
+        "",
+        f"Captions cut at the encoder's window: {counts['captions']['cut']} of {counts['captions']['count']}, "
+        f"{counts['captions']['share_of_tokens_cut']:.1%} of their tokens.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _caption_lengths(decisions: pl.DataFrame) -> dict[str, Any]:
+    """How many captions are in use, how many of them are cut at the encoder's window, and which share of all their tokens that costs."""
+    lengths = decisions.select("text_tokens", "cut_tokens").drop_nulls()
+    total = int(lengths["text_tokens"].sum())
+    return {
+        "count": lengths.height,
+        "cut": int((lengths["cut_tokens"] > 0).sum()),
+        "share_of_tokens_cut": int(lengths["cut_tokens"].sum()) / total if total else 0.0,
+    }
 
 
 def _per_label(decisions: pl.DataFrame) -> pl.DataFrame:

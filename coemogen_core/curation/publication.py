@@ -11,7 +11,7 @@ import fsspec
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.curation.current_captions import chunks_by_part
+from coemogen_core.curation.current_captions import admitted_chunks
 from coemogen_core.curation.dataset_card import CardFacts, count_licences, render_card
 from coemogen_core.curation.decisions import DecisionsRecord, read_decisions, read_record
 from coemogen_core.curation.funnel import funnel
@@ -22,7 +22,7 @@ from schemas.tables import Curated
 MANIFEST = "manifest.json"
 CARD = "README.md"
 PICTURES_AT_ONCE = 64
-_DECIDED = ["image_id", "label", "confidence", "caption", "similarity"]
+_DECIDED = ["image_id", "label", "confidence", "caption", "similarity", "caption_recipe_id"]
 _DESCRIBED = ["image_id", "image", "width", "height", "split", "artist", "style", "genre", "licence"]
 
 
@@ -123,8 +123,8 @@ def _facts(workspace: Workspace, record: DecisionsRecord, rows: int) -> CardFact
 
 
 def _caption_models(workspace: Workspace, record: DecisionsRecord) -> tuple[str, ...]:
-    by_part = chunks_by_part(workspace, record.source, record.recipe.caption_recipe_id)
-    chunks = [chunk for part in record.parts for chunk in by_part.get(part, [])]
+    """Models of the captions that this version chose from."""
+    chunks = [chunk for part in record.parts for chunk in admitted_chunks(workspace, record.source, part, record.recipe.captions)]
     return tuple(sorted(workspace.table("captions", record.source).read(["model"], chunks)["model"].unique())) if chunks else ()
 
 

@@ -6,9 +6,11 @@ means done. The same rows give the same bytes (fixed compression, row-group size
 
 import io
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dataframely as dy
@@ -16,6 +18,7 @@ import fsspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from schemas.tables import arrow_schema
 
@@ -72,33 +75,44 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Table:
-    """A folder of Parquet parts; a part is named without its ending, e.g. `part-00000`."""
+    """A folder of Parquet parts; a part is named without its ending, e.g. `part-00000`, or `part-00000/chunk` where parts have chunks."""
 
     uri: str
 
-    def parts(self) -> list[str]:
-        """Names of the finished parts, sorted. Empty when the folder does not exist."""
+    def parts(self, within: str | None = None) -> list[str]:
+        """Names of the finished parts, sorted: all of them, or those in one subfolder. Empty when the folder does not exist."""
         filesystem, folder = fsspec.core.url_to_fs(self.uri)
-        filesystem.invalidate_cache(folder)
-        names = [path.rsplit("/", 1)[-1] for path in filesystem.glob(f"{folder}/*.parquet")]
-        return sorted(name.removesuffix(".parquet") for name in names if not name.startswith("."))
+        searched = folder if within is None else f"{folder}/{within}"
+        filesystem.invalidate_cache(searched)
+        if not filesystem.exists(searched):
+            return []
+        names = (path.removeprefix(folder).lstrip("/") for path in filesystem.find(searched))
+        finished = (name for name in names if name.endswith(".parquet") and not any(piece.startswith(".") for piece in name.split("/")))
+        return sorted(name.removesuffix(".parquet") for name in finished)
 
     def has_part(self, name: str) -> bool:
         """Whether this part is finished."""
         filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
         return filesystem.exists(path)
 
-    def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema]) -> None:
+    def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True) -> None:
         """Validate the rows and write them as one part, whole or not at all.
+
+        Args:
+            name: name of the part.
+            rows: its rows; columns that the schema does not know are left out.
+            schema: what the rows look like.
+            replace: off = a part of this name that appeared meanwhile, by whomever, is left as it is.
 
         Raises:
             dataframely.exc.ValidationError: a row breaks the schema; the message names the rule and counts the rows.
+            FileExistsError: `replace` is off and there is such a part.
         """
         checked = schema.validate(rows.select(schema.column_names()), cast=True)
         table = checked.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP, write_page_index=True)
-        write_atomically(self._part_uri(name), buffer.getbuffer())
+        write_atomically(self._part_uri(name), buffer.getbuffer(), replace=replace)
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Rows of one part, all columns or the named ones. Raises FileNotFoundError when the part does not exist."""
@@ -142,20 +156,38 @@ class Table:
         return f"{self.uri}/{name}.parquet"
 
 
-def write_atomically(uri: str, data: bytes | memoryview) -> None:
-    """Write a file under a hidden temporary name beside its target, then move it there."""
+def write_atomically(uri: str, data: bytes | memoryview, *, replace: bool = True) -> None:
+    """Write a file under a hidden temporary name beside its target, then move it there.
+
+    Raises:
+        FileExistsError: `replace` is off and the file exists. On local disks and where the storage has conditional writes (S3, GCS, memory)
+            exactly one of several writers wins.
+    """
     filesystem, path = fsspec.core.url_to_fs(uri)
     folder, name = path.rsplit("/", 1)
     filesystem.makedirs(folder, exist_ok=True)
+    if not replace and not isinstance(filesystem, LocalFileSystem):
+        filesystem.pipe_file(path, bytes(data), mode="create")  # object storage writes whole objects only
+        return
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
     try:
         with filesystem.open(temporary, "wb") as file:
             file.write(data)
-        filesystem.mv(temporary, path)
+        if replace:
+            filesystem.mv(temporary, path)
+        else:
+            os.link(temporary, path)  # unlike a move, fails when the target exists
+            filesystem.rm_file(temporary)
     except BaseException:
         if filesystem.exists(temporary):
             filesystem.rm_file(temporary)
         raise
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder on this machine's disk that a URI names; None when it lies elsewhere."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    return Path(path) if isinstance(filesystem, LocalFileSystem) else None
 
 
 def _to_polars(table: pa.Table) -> pl.DataFrame:

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
 @pytest.fixture(scope="module")
-def models(tiny_clip: Path, tiny_diffusion: Path, tiny_captioner: Path) -> dict[str, str]:
-    return {"clip": str(tiny_clip), "diffusion": str(tiny_diffusion), "captioner": str(tiny_captioner)}
+def models(tiny_clip: Path, tiny_diffusion: Path) -> dict[str, str]:
+    return {"clip": str(tiny_clip), "diffusion": str(tiny_diffusion)}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def run_chain(world: Path, workspace: Path, models: dict[str, str]) -> tuple[Cor
         "workspace": str(workspace),
         "part_size": 70,
         "encoder": {"model": models["clip"]},
-        "caption": {"model": models["captioner"], "max_new_tokens": 4},
+        "caption": {"model": "lab:captioner", "max_new_tokens": 48},
     }
     photos = {"name": "photos", "layout": "emoset", "root": str(world / "photos")}
     paintings = {"name": "paintings", "layout": "wikiart", "root": str(world / "paintings")}

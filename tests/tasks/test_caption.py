@@ -20,7 +20,7 @@ def test_the_task_captions_by_the_labels_of_the_source(tmp_path):
     uri = str(tmp_path)
     wanted = write_images(Workspace(uri), [jpeg(index) for index in range(10)])
     with StubServer() as stub:
-        settings = ServerSettings(endpoint=stub.endpoint)
+        settings = ServerSettings(endpoints=(stub.endpoint,), patience_s=0.3)
         selection = Selection.by_label(("awe", "fear"))
         assert caption_part_task.fn(uri, SOURCE, PART, selection, RECIPE, settings).rows == 3
         assert caption_part_task.fn(uri, SOURCE, PART, selection, RECIPE, settings).reused
@@ -38,7 +38,7 @@ def test_the_task_captions_by_confident_scores_with_the_predicted_emotion(tmp_pa
     )
     workspace.table("emotion_scores", SOURCE, "probe-1").write_part(PART, scores, EmotionScores)
     with StubServer() as stub:
-        settings = ServerSettings(endpoint=stub.endpoint)
+        settings = ServerSettings(endpoints=(stub.endpoint,), patience_s=0.3)
         strict = Selection.by_confidence("probe-1", min_confidence=0.85)
         assert caption_part_task.fn(workspace.uri, SOURCE, PART, strict, RECIPE, settings).rows == 1
         assert caption_part_task.fn(workspace.uri, SOURCE, PART, Selection.by_confidence("probe-1"), RECIPE, settings).rows == 3
@@ -61,4 +61,4 @@ def test_only_an_endpoint_that_may_come_back_is_tried_again():
 def test_the_task_takes_uris_and_recipes_where_the_core_takes_workspace_and_frame():
     names = list(inspect.signature(caption_part_task.fn).parameters)
     assert names == ["workspace_uri", "source", "part", "selection", "recipe", "settings"]
-    assert list(inspect.signature(caption_part).parameters) == ["workspace", "source", "part", "wanted", "recipe", "settings"]
+    assert list(inspect.signature(caption_part).parameters) == ["workspace", "source", "part", "wanted", "recipe", "settings", "stop_at"]

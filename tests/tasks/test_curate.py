@@ -4,6 +4,7 @@ import pytest
 from prefect import flow
 
 from coemogen_core.curation import alignment, decisions, embedding, probe_training, publication, scoring
+from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.emotion_probe import ProbeRecipe
@@ -41,9 +42,13 @@ def curate_art(uri: str, encoder: EncoderRecipe, photos: str, art: str) -> tuple
     selection = Selection.by_confidence(classifier, min_confidence=0.2)
     wanted = selection.wanted(Workspace(uri), "art", art)
     write_captions(Workspace(uri), "art", art, 0, [caption_row(i, f"a scene of {e}", prior=e) for i, e in wanted.iter_rows()])
-    aligned = align_captions_task(uri, "art", art, CAPTION_RECIPE, encoder)
+    aligned = align_captions_task(uri, "art", art, CaptionPolicy.pinned(CAPTION_RECIPE), encoder)
     curation = CurationRecipe(
-        dataset="emoart", selection=selection, caption_recipe_id=CAPTION_RECIPE, encoder_id=encoder.encoder_id, drop_fraction=0.2
+        dataset="emoart",
+        selection=selection,
+        captions=CaptionPolicy.pinned(CAPTION_RECIPE),
+        encoder_id=encoder.encoder_id,
+        drop_fraction=0.2,
     )
     decided = decide_task(uri, "art", [art], curation)
     published = publish_task(uri, "emoart", decided.version, "art")

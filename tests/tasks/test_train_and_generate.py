@@ -17,6 +17,7 @@ from coemogen_core.training.recipes import TrainingRecipe
 from schemas.tables import Decisions, Images
 from tasks.generate import generate_part_task
 from tasks.train import cache_features_part_task, train_task
+from tests.coemogen_core.curation.small_tables import decisions_frame
 
 PART = "part-00000-cccccccc"
 
@@ -35,7 +36,7 @@ def workspace(tmp_path) -> Workspace:
         scores = {"confidence": None, "similarity": 0.3}
         decisions.append({"image_id": key, "kept": True, "reason": "kept", "label": emotion, "caption": f"{emotion} colour", **scores})
     workspace.table("images", "photos").write_part(PART, pl.DataFrame(images, infer_schema_length=None), Images)
-    workspace.table("decisions", "emoset", "v1").write_part(PART, pl.DataFrame(decisions, infer_schema_length=None), Decisions)
+    workspace.table("decisions", "emoset", "v1").write_part(PART, decisions_frame(decisions), Decisions)
     return workspace
 
 

@@ -8,7 +8,7 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
-from coemogen_core.captioning.backend import CaptionRequest
+from coemogen_core.captioning.backend import CaptionRequest, Chunk
 from coemogen_core.captioning.local_backend import LocalBackend
 from coemogen_core.captioning.prompt import load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
@@ -163,7 +163,7 @@ def captioning(pool: ScenePool, count: int = 256) -> float:
         )
         for row in range(count)
     ]
-    texts = [answer.text or "" for chunk in backend.answer([requests]) for answer in chunk]
+    texts = [answer.text or "" for _, answers in backend.answer([Chunk(0, requests)], lambda _: None) for answer in answers]
     truth = [(scene.content, scene.place) for scene in pool.scenes[:count]]
     return float(np.mean([(named_content(text), named_place(text)) == pair for text, pair in zip(texts, truth, strict=True)]))
 

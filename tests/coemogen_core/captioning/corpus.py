@@ -13,7 +13,7 @@ from schemas.tables import Captions, Images
 
 SOURCE = "photos"
 PART = "part-00000-0123abcd"
-MEASURED = "latency_s"
+MEASURED = ("asked_at", "latency_s")
 
 
 def jpeg(seed: int, size: tuple[int, int] = (64, 64)) -> bytes:
@@ -45,6 +45,6 @@ def write_images(workspace: Workspace, pictures: list[bytes]) -> pl.DataFrame:
 
 
 def captions(workspace: Workspace) -> pl.DataFrame:
-    """All attempts without the measured column."""
+    """All attempts without the measured columns."""
     table = workspace.table("captions", SOURCE)
-    return table.read().drop(MEASURED) if table.parts() else Captions.create_empty().drop(MEASURED)
+    return table.read().drop(*MEASURED) if table.parts() else Captions.create_empty().drop(*MEASURED)

@@ -1,8 +1,9 @@
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coemogen_core.captioning.attempts import HISTORY_COLUMNS, attempts_of, chunk_name, due_now
+from coemogen_core.captioning.attempts import HISTORY_COLUMNS, attempts_of, chunk_name, due_now, free_sequences, part_recipe_sequence
 from coemogen_core.captioning.failure import FAILURE_KINDS, failure, is_final
 from coemogen_core.captioning.recipe import CaptionRecipe
 
@@ -12,7 +13,8 @@ SCHEMA = {"image_id": pl.String, "attempt": pl.Int32, "emotion_prior": pl.String
 
 
 def wanted(**emotions: str | None) -> pl.DataFrame:
-    return pl.DataFrame(list(emotions.items()), schema={"image_id": pl.String, "emotion_prior": pl.String}, orient="row")
+    rows = pl.DataFrame(list(emotions.items()), schema={"image_id": pl.String, "emotion_prior": pl.String}, orient="row")
+    return rows.with_columns(after_attempt=pl.lit(0))
 
 
 def attempts(*rows: tuple[str, int, str | None, str | None, str | None]) -> pl.DataFrame:
@@ -80,3 +82,23 @@ def test_chunks_sort_as_they_were_written():
     names = [chunk_name("part-00000-x", "caption-abc", index) for index in range(12)]
     assert names == sorted(names)
     assert list(SCHEMA) == HISTORY_COLUMNS
+
+
+def test_captioned_anew_only_later_attempts_count():
+    tried = attempts(("a", 1, "awe", "A dog.", None), ("a", 2, "awe", None, "timeout: 5 s"), ("b", 1, "awe", "A cat.", None))
+    anew = wanted(a="awe", b="awe").with_columns(after_attempt=pl.Series([2, 0]))
+    assert due(anew, tried) == [("a", "awe", 3)]
+    assert due(anew, pl.concat([tried, attempts(("a", 3, "awe", "A wolf.", None))])) == []
+
+
+def test_chunk_names_say_part_recipe_and_number():
+    name = chunk_name("part-00001-89abcdef", "caption-0123", 17)
+    assert name == "part-00001-89abcdef/caption-0123.017"
+    assert part_recipe_sequence(name) == ("part-00001-89abcdef", "caption-0123", 17)
+    with pytest.raises(ValueError, match="not named"):
+        part_recipe_sequence("part-00001-89abcdef")
+
+
+def test_numbers_that_a_killed_run_left_out_are_filled_first():
+    taken = [chunk_name("part-0", "caption-0", number) for number in (0, 2, 3)]
+    assert [next(numbers) for numbers in [free_sequences(taken)] for _ in range(3)] == [1, 4, 5]

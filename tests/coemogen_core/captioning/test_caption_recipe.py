@@ -11,6 +11,7 @@ def test_everything_that_changes_the_answer_changes_the_recipe_id():
         "model": "org/other",
         "revision": "abd",
         "prompt_id": "plain-short.v1",
+        "answer": "structured.v1",
         "image_first": False,
         "max_new_tokens": 63,
         "temperature": 0.5,
@@ -41,6 +42,6 @@ def test_an_unknown_prompt_is_refused_before_any_work():
 def test_settings_are_told_apart_by_their_backend():
     adapter = TypeAdapter(BackendSettings)
     assert isinstance(adapter.validate_python({"backend": "local"}), LocalSettings)
-    assert isinstance(adapter.validate_python({"backend": "server", "endpoint": "http://127.0.0.1:9/v1"}), ServerSettings)
-    with pytest.raises(ValidationError, match="endpoint"):
-        adapter.validate_python({"backend": "server", "endpoint": "127.0.0.1:9"})
+    assert isinstance(adapter.validate_python({"backend": "server", "endpoints": ["http://127.0.0.1:9/v1"]}), ServerSettings)
+    with pytest.raises(ValidationError, match="endpoints"):
+        adapter.validate_python({"backend": "server", "endpoints": ["127.0.0.1:9"]})

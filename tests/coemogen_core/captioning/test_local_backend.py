@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoProcessor
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk
 from coemogen_core.captioning.local_backend import LocalBackend, load_captioner
 from coemogen_core.captioning.prompt import load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
@@ -25,7 +25,9 @@ def requests(count: int) -> list[CaptionRequest]:
 
 def ask(folder, chunks: list[list[CaptionRequest]], batch_size: int = 50, **recipe) -> list[list[CaptionAnswer]]:
     made = CaptionRecipe(model=str(folder), max_new_tokens=8, **recipe)
-    return list(LocalBackend(made, LocalSettings(batch_size=batch_size, device="cpu")).answer(chunks))
+    backend = LocalBackend(made, LocalSettings(batch_size=batch_size, device="cpu"))
+    numbered = (Chunk(sequence, chunk) for sequence, chunk in enumerate(chunks))
+    return [answers for _, answers in backend.answer(numbered, lambda _: None)]
 
 
 def told(answers: list[CaptionAnswer]) -> list[tuple]:

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
@@ -19,7 +20,11 @@ PICTURES = [  # part, true colour, number, label, confidence
     (PARTS[1], "amusement", 0, "amusement", 0.99),  # its caption fails
 ]
 RECIPE = CurationRecipe(
-    dataset="emoart", selection=Selection.by_confidence(CLASSIFIER), caption_recipe_id=CAPTION_RECIPE, encoder_id=ENCODER, drop_fraction=0.2
+    dataset="emoart",
+    selection=Selection.by_confidence(CLASSIFIER),
+    captions=CaptionPolicy.pinned(CAPTION_RECIPE),
+    encoder_id=ENCODER,
+    drop_fraction=0.2,
 )
 
 
@@ -49,6 +54,10 @@ def build_art(workspace: Workspace) -> dict[str, tuple]:
 
 def add_captions(workspace: Workspace, part: str, sequence: int, rows: list[dict], similarities: list[float]) -> None:
     chunk = write_captions(workspace, SOURCE, part, sequence, rows)
-    scored = [(row["image_id"], row["recipe_id"], value) for row, value in zip(rows, similarities, strict=True) if row["caption"]]
+    scored = [
+        (row["image_id"], row["recipe_id"], row["attempt"], value, 9, 0)
+        for row, value in zip(rows, similarities, strict=True)
+        if row["caption"]
+    ]
     frame = pl.DataFrame(scored, schema=Alignment.create_empty().schema, orient="row")
     workspace.table("alignment", SOURCE, ENCODER).write_part(chunk, frame, Alignment)

@@ -3,14 +3,16 @@
 import hashlib
 import io
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import numpy as np
 import polars as pl
 from PIL import Image
 
+from coemogen_core.captioning.attempts import chunk_name
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
-from schemas.tables import Captions, Images
+from schemas.tables import Captions, Decisions, Images
 
 CAPTION_RECIPE = "caption-000000000000"
 
@@ -40,13 +42,24 @@ def write_images(workspace: Workspace, source: str, part: str, rows: Sequence[di
 def caption_row(image_id: str, caption: str | None, *, attempt: int = 1, recipe: str = CAPTION_RECIPE, prior: str | None = None) -> dict:
     row = dict.fromkeys(Captions.column_names())
     row |= {"image_id": image_id, "recipe_id": recipe, "attempt": attempt, "caption": caption, "emotion_prior": prior}
-    return row | {"prompt_id": "p", "model": "m|1", "error": None if caption is not None else "refused"}
+    return row | {
+        "prompt_id": "p",
+        "model": "m|1",
+        "asked_at": datetime(2026, 1, attempt, tzinfo=UTC),
+        "error": None if caption is not None else "refused",
+    }
 
 
 def write_captions(workspace: Workspace, source: str, part: str, sequence: int, rows: Sequence[dict], recipe: str = CAPTION_RECIPE) -> str:
-    name = f"{part}.{recipe}.{sequence:03d}"
+    name = chunk_name(part, recipe, sequence)
     workspace.table("captions", source).write_part(name, pl.DataFrame(rows, schema=Captions.create_empty().schema, orient="row"), Captions)
     return name
+
+
+def decisions_frame(rows: Sequence[dict]) -> pl.DataFrame:
+    """Decisions without the columns that say where a caption comes from: those are null."""
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    return frame.with_columns(pl.lit(None).alias(name) for name in Decisions.column_names() if name not in frame.columns)
 
 
 def labelled_photos(per_emotion: int, first: int = 0, emotions: Sequence[str] = EMOTIONS) -> list[dict[str, object]]:

@@ -4,6 +4,7 @@ from collections import Counter
 import polars as pl
 import pytest
 
+from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.decisions import CurationRecipe, current_version, decide, mark_current, read_decisions, read_record
 from coemogen_core.curation.funnel import funnel, funnel_markdown
 from coemogen_core.curation.selection import Selection
@@ -100,14 +101,19 @@ def test_more_failed_attempts_change_nothing(workspace, pictures):
 
 
 def test_caption_for_another_emotion_is_not_used(workspace, pictures):
-    image_id = next(i for i, p in pictures.items() if p[1] == "fear")
-    add_captions(workspace, pictures[image_id][0], 2, [caption_row(image_id, "how awesome", attempt=2, prior="awe")], [0.9])
+    captioned = next(i for i, p in pictures.items() if p[1] == "fear")
+    bare = next(i for i, p in pictures.items() if p[1] == "amusement")  # its own caption failed
+    for sequence, image_id in enumerate((captioned, bare), 2):
+        rows = [caption_row(image_id, "how awesome", attempt=2, prior="awe")]
+        add_captions(workspace, pictures[image_id][0], sequence, rows, [0.9])
     decisions = read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, RECIPE).version)
-    assert decisions.filter(pl.col("image_id") == image_id)["reason"].to_list() == ["caption for another emotion"]
+    chosen = {row["image_id"]: row for row in decisions.iter_rows(named=True)}
+    assert chosen[bare]["reason"] == "caption for another emotion"
+    assert chosen[captioned]["caption"].startswith("a picture of fear")
 
 
 def test_captions_of_other_recipes_are_not_looked_at(workspace, pictures):
-    other = RECIPE.model_copy(update={"caption_recipe_id": "caption-ffffffffffff"})
+    other = RECIPE.model_copy(update={"captions": CaptionPolicy.pinned("caption-ffffffffffff")})
     reasons = Counter(read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, other).version)["reason"])
     assert reasons["no caption"] == 16
     assert reasons["kept"] == 0
@@ -147,7 +153,11 @@ def test_labelled_corpus(workspace):
     write_images(workspace, SOURCE, "part-0", rows)
     add_captions(workspace, "part-0", 0, [caption_row(image_id, "x", prior="awe") for image_id in ids[:4]], [0.4, 0.3, 0.2, 0.1])
     recipe = CurationRecipe(
-        dataset="emoset", selection=Selection.by_label(), caption_recipe_id=CAPTION_RECIPE, encoder_id=ENCODER, drop_fraction=0.25
+        dataset="emoset",
+        selection=Selection.by_label(),
+        captions=CaptionPolicy.pinned(CAPTION_RECIPE),
+        encoder_id=ENCODER,
+        drop_fraction=0.25,
     )
     decisions = read_decisions(workspace, "emoset", decide(workspace, SOURCE, ["part-0"], recipe).version)
     reasons = dict(decisions.select("image_id", "reason").rows())

@@ -22,6 +22,7 @@ from coemogen_core.evaluation.report.pictures import display_width, inline_pictu
 from coemogen_core.evaluation.report.render import render_report
 from schemas.metrics import Estimate, Interval, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from schemas.tables import Decisions, Images, Samples
+from tests.coemogen_core.curation.small_tables import decisions_frame
 
 VOID = {"meta", "link", "img", "br", "path", "use", "rect"}
 NASTY = "<script>alert('caption')</script> & a \"dog\""
@@ -84,7 +85,7 @@ def write_corpus(workspace: Workspace, png: Png, dataset: str, size: tuple[int, 
         for k, name in enumerate(ids)
     ]
     workspace.table("images", dataset).write_part("part-00000", pl.DataFrame(images), Images)
-    workspace.table("decisions", dataset, "v1").write_part("part-00000", pl.DataFrame(decided), Decisions)
+    workspace.table("decisions", dataset, "v1").write_part("part-00000", decisions_frame(decided), Decisions)
     return CorpusVersion(dataset=dataset, version="v1")
 
 

@@ -13,6 +13,7 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
 from schemas.tables import Decisions, Images
+from tests.coemogen_core.curation.small_tables import decisions_frame
 
 PARTS = ("part-00000-aaaaaaaa", "part-00001-bbbbbbbb")
 
@@ -36,7 +37,7 @@ def corpus(tmp_path_factory, feature_recipe) -> Workspace:
         images = [_image_row(rng, EMOTIONS[(index * 3 + offset) % 8], "test" if index == 7 else "train") for index in range(10)]
         decisions = [_decision(row, index) for index, row in enumerate(images)]
         workspace.table("images", "photos").write_part(part, pl.DataFrame(images, infer_schema_length=None), Images)
-        workspace.table("decisions", "emoset", "v1").write_part(part, pl.DataFrame(decisions, infer_schema_length=None), Decisions)
+        workspace.table("decisions", "emoset", "v1").write_part(part, decisions_frame(decisions), Decisions)
     return workspace
 
 

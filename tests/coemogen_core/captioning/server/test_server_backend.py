@@ -1,14 +1,15 @@
 import hashlib
 import socket
 import time
+from collections.abc import Iterable, Iterator
 
 import pytest
 from werkzeug import Response
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk
 from coemogen_core.captioning.failure import EndpointError, EndpointUnreachableError
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
-from coemogen_core.captioning.server_backend import ServerBackend
+from coemogen_core.captioning.server.backend import ServerBackend
 from tests.coemogen_core.captioning.corpus import jpeg
 from tests.coemogen_core.captioning.stub_server import MODEL, StubServer, caption_of, completion, refusal
 
@@ -22,7 +23,16 @@ def requests(count: int, first: int = 0) -> list[CaptionRequest]:
 
 
 def ask(stub: StubServer, chunks: list[list[CaptionRequest]], recipe: CaptionRecipe = RECIPE, **settings) -> list[list[CaptionAnswer]]:
-    return list(ServerBackend(recipe, ServerSettings(endpoint=stub.endpoint, **settings)).answer(chunks))
+    """Answers by chunk, in the order of the chunks."""
+    seen: list[CaptionAnswer] = []
+    backend = ServerBackend(recipe, ServerSettings(endpoints=(stub.endpoint,), **settings))
+    done = {chunk.sequence: answers for chunk, answers in backend.answer(numbered(chunks), seen.append)}
+    assert sorted(seen, key=str) == sorted((answer for answers in done.values() for answer in answers), key=str)
+    return [done[sequence] for sequence in sorted(done)]
+
+
+def numbered(chunks: Iterable[list[CaptionRequest]]) -> Iterator[Chunk]:
+    return (Chunk(sequence, requests) for sequence, requests in enumerate(chunks))
 
 
 def test_answers_come_back_chunk_by_chunk_in_order_whatever_the_order_of_the_server(stub):
@@ -50,7 +60,7 @@ def test_chunks_are_read_only_as_far_as_they_are_needed(stub):
             read.append(index)
             yield requests(2, 2 * index)
 
-    stream = ServerBackend(RECIPE, ServerSettings(endpoint=stub.endpoint, concurrency=2)).answer(chunks())
+    stream = ServerBackend(RECIPE, ServerSettings(endpoints=(stub.endpoint,), concurrency=2)).answer(numbered(chunks()), lambda _: None)
     next(stream)
     assert len(read) <= 4
     stream.close()
@@ -104,13 +114,11 @@ def test_a_hanging_server_is_left_after_the_timeout(stub):
 
     def hang(image_id: str, number: int) -> None:
         if image_id == slow:
-            time.sleep(1.0)
+            time.sleep(1.0)  # five times the patience of the client
 
     stub.misbehave = hang
-    started = time.perf_counter()
     answers = ask(stub, [requests(2)], timeout_s=0.2, max_retries=0)[0]
-    assert time.perf_counter() - started < 0.9
-    assert answers[0].error == "timeout: no answer within 0.2 s, 0 retries"
+    assert answers[0].error == "timeout: no answer within 0.2 s"
     assert answers[1].error is None
 
 
@@ -161,19 +169,26 @@ def test_an_endpoint_where_nobody_answers_is_named_with_the_remedy():
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{held.getsockname()[1]}/v1"
-        backend = ServerBackend(RECIPE, ServerSettings(endpoint=endpoint))
+        backend = ServerBackend(RECIPE, ServerSettings(endpoints=(endpoint,), patience_s=0.5))
         with pytest.raises(EndpointUnreachableError, match=rf"no captioner answers at {endpoint} .*`vllm serve {MODEL}"):
-            list(backend.answer([requests(1)]))
+            list(backend.answer(numbered([requests(1)]), lambda _: None))
 
 
 def test_an_endpoint_that_goes_away_keeps_the_chunks_before():
     with StubServer() as dying:
-        stream = ServerBackend(RECIPE, ServerSettings(endpoint=dying.endpoint, concurrency=1, max_retries=0)).answer(
-            [requests(5), requests(5, 5)]
-        )
-        assert len(next(stream)) == 5
-        dying.stop()
-        with pytest.raises(EndpointUnreachableError):
+        settings = ServerSettings(endpoints=(dying.endpoint,), concurrency=1, max_retries=0, patience_s=0.3)
+        cut_off = requests(10)[7].image_id
+
+        def die(image_id: str, number: int) -> Response | None:
+            if image_id != cut_off:
+                return None
+            dying.stop()
+            return Response(iter([b"{"]), 200, {"Content-Length": "5000"}, content_type="application/json")
+
+        dying.misbehave = die
+        stream = ServerBackend(RECIPE, settings).answer(numbered([requests(5), requests(5, 5)]), lambda _: None)
+        assert len(next(stream)[1]) == 5
+        with pytest.raises(EndpointUnreachableError, match="what was captioned before is kept"):
             next(stream)
 
 

@@ -1,0 +1,62 @@
+"""The journal of a part that is being captioned: every answer as it comes, so that a killed run loses none that it had received.
+
+A file of JSON lines beside the part's chunks, or in the user's state folder when the workspace lies in a bucket (objects cannot be
+appended to; a run that goes on elsewhere then loses at most the chunks in flight). It is gone when the part is done.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from coemogen_core.captioning.backend import CaptionAnswer
+from coemogen_core.data.workspace import local_folder
+
+
+def journal_path(table_uri: str, part: str, recipe_id: str) -> Path:
+    """Where the journal of a part and recipe lies on this machine."""
+    folder = local_folder(table_uri)
+    if folder is not None:
+        return folder / part / f".{recipe_id}.journal"
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "coemogen" / hashlib.sha256(table_uri.encode()).hexdigest()[:16] / f"{part}.{recipe_id}.journal"
+
+
+class Journal:
+    """Answers to the attempts of one part, by picture and attempt. One process at a time writes it (see the part's lock)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def read(self) -> dict[tuple[str, int], CaptionAnswer]:
+        """What was answered before; a line that a kill cut short is left out."""
+        answers = {}
+        if self._path.exists():
+            for line in self._path.read_bytes().split(b"\n"):
+                try:
+                    entry = json.loads(line)
+                    answers[entry["answer"]["image_id"], entry["attempt"]] = CaptionAnswer(**entry["answer"])
+                except (ValueError, KeyError, TypeError):
+                    continue
+        return answers
+
+    def append(self, answer: CaptionAnswer, attempt: int) -> None:
+        """Write one answer; it outlives this process from then on."""
+        if self._file is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        entry = {"attempt": attempt, "answer": dataclasses.asdict(answer)}
+        os.write(self._file, b"\n" + json.dumps(entry).encode())  # the line break first: a torn line before it stays alone
+
+    def close(self) -> None:
+        """Close the file and keep it."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def remove(self) -> None:
+        """The part is done: its chunks hold all that stands here."""
+        self.close()
+        self._path.unlink(missing_ok=True)

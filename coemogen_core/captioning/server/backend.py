@@ -1,0 +1,89 @@
+"""Captions from OpenAI-compatible chat servers with images: vLLM, `transformers serve`, llama.cpp, a hosted API."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+
+from coemogen_core.captioning.backend import CaptionAnswer, Chunk, Sink
+from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+from coemogen_core.captioning.server.client import CaptionClient, shared_client
+
+Finished = tuple[Chunk, "Future[list[CaptionAnswer]]"]
+
+
+class ServerBackend:
+    """Keeps every place at the endpoints busy, and hands back chunks as they are done: a slow picture holds up its own chunk alone."""
+
+    remembers = True
+
+    def __init__(self, recipe: CaptionRecipe, settings: ServerSettings) -> None:
+        self._recipe, self._settings = recipe, settings
+
+    def answer(self, chunks: Iterable[Chunk], sink: Sink) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
+        """See `CaptionBackend.answer`.
+
+        Raises:
+            EndpointUnreachableError: nobody answered at any endpoint for `patience_s`.
+            EndpointError: a server does not serve this model, or refuses the key.
+        """
+        with shared_client(self._recipe, self._settings) as client:
+            stream = _Stream(client, sink, most_unanswered=self._settings.concurrency * len(self._settings.endpoints))
+            try:
+                for chunk in chunks:
+                    stream.send(chunk)
+                    yield from stream.finished_now()
+                    while stream.is_full:
+                        yield from stream.next_event()
+                while stream.in_flight:
+                    yield from stream.next_event()
+            finally:
+                stream.cancel()
+
+
+class _Stream:
+    """The chunks of one part that are with the client. What happens there comes back through one queue, so this thread can sleep."""
+
+    def __init__(self, client: CaptionClient, sink: Sink, most_unanswered: int) -> None:
+        self._client, self._sink, self._most = client, sink, most_unanswered
+        self._events: SimpleQueue[Finished | None] = SimpleQueue()  # None: one answer came
+        self._unanswered = 0
+        self.in_flight: set[Future[list[CaptionAnswer]]] = set()
+
+    @property
+    def is_full(self) -> bool:
+        return self._unanswered >= self._most
+
+    def send(self, chunk: Chunk) -> None:
+        def answered(answer: CaptionAnswer) -> None:
+            self._sink(answer)
+            self._events.put(None)
+
+        self._unanswered += len(chunk.requests)
+        future = self._client.submit(chunk.requests, answered)
+        self.in_flight.add(future)
+        future.add_done_callback(lambda done: self._events.put((chunk, done)))
+
+    def next_event(self) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
+        """Wait until something happens."""
+        yield from self._take(self._events.get())
+
+    def finished_now(self) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
+        """What has happened meanwhile."""
+        while True:
+            try:
+                event = self._events.get_nowait()
+            except Empty:
+                return
+            yield from self._take(event)
+
+    def _take(self, event: Finished | None) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
+        if event is None:
+            self._unanswered -= 1
+            return
+        chunk, future = event
+        self.in_flight.discard(future)
+        yield chunk, future.result()
+
+    def cancel(self) -> None:
+        for future in self.in_flight:
+            future.cancel()

@@ -1,0 +1,191 @@
+"""The client of the captioning servers: one event loop in a thread of its own, shared by all parts that this process captions."""
+
+import asyncio
+import os
+import random
+import threading
+import time
+from collections.abc import Awaitable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Sink
+from coemogen_core.captioning.failure import failure
+from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+from coemogen_core.captioning.server.chat_request import NoCompletionError, read_completion, request_body
+from coemogen_core.captioning.server.endpoint import Endpoint
+from coemogen_core.captioning.server.outcome import RequestOutcome
+from coemogen_core.captioning.server.pool import EndpointPool
+from coemogen_core.data.decode import UnreadableImage
+
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 20.0
+TURNED_AWAY_PER_RETRY = 10
+"""A 429 or 503 says nothing about the request, so it may be turned away ten times for each retry that its own failures are allowed."""
+
+
+class CaptionClient:
+    """Sends requests to a pool of endpoints and waits for their answers. Thread-safe: `submit` may be called from anywhere."""
+
+    def __init__(self, recipe: CaptionRecipe, settings: ServerSettings) -> None:
+        self._recipe, self._settings = recipe, settings
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="caption-client", daemon=True)
+        self._preparing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="caption-picture")
+        self._pool: EndpointPool | None = None
+
+    def open(self) -> None:
+        """Start the loop and look at the endpoints.
+
+        Raises:
+            EndpointError: an endpoint does not serve the model or refuses the key.
+            EndpointUnreachableError: nobody answers anywhere.
+        """
+        self._thread.start()
+        try:
+            self._run(self._open())
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Cancel what is in flight and end the loop's thread."""
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        self._preparing.shutdown(cancel_futures=True)
+
+    def submit(self, requests: list[CaptionRequest], sink: Sink) -> "Future[list[CaptionAnswer]]":
+        """Ask for captions; the future holds the answers in order.
+
+        Args:
+            requests: what to ask.
+            sink: called with each answer as it comes, in the thread of the loop.
+        """
+        return asyncio.run_coroutine_threadsafe(self._answer_all(requests, sink), self._loop)
+
+    def _run(self, work: Awaitable[None]) -> None:
+        async def wrapped() -> None:
+            await work
+
+        asyncio.run_coroutine_threadsafe(wrapped(), self._loop).result()
+
+    async def _open(self) -> None:
+        endpoints = [Endpoint.open(url, self._settings) for url in self._settings.endpoints]
+        self._pool = EndpointPool(endpoints, self._recipe.model, self._settings.patience_s)
+        await self._pool.open()
+
+    async def _close(self) -> None:
+        mine = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not mine]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def _answer_all(self, requests: list[CaptionRequest], sink: Sink) -> list[CaptionAnswer]:
+        tasks = [asyncio.create_task(self._answer(request, sink)) for request in requests]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _answer(self, request: CaptionRequest, sink: Sink) -> CaptionAnswer:
+        assert self._pool is not None
+        with_image_id = all(endpoint.is_vllm for endpoint in self._pool.endpoints)
+        body = await self._loop.run_in_executor(self._preparing, _body_or_error, request, self._recipe, with_image_id)
+        if isinstance(body, UnreadableImage):
+            answer = CaptionAnswer(request.image_id, error=failure("unreadable image", str(body)))
+        else:
+            answer = await self._ask(request.image_id, body)
+        answer = replace(answer, asked_at=time.time())
+        sink(answer)
+        return answer
+
+    async def _ask(self, image_id: str, body: bytes) -> CaptionAnswer:
+        """Send a request until it is answered, or has failed often enough."""
+        assert self._pool is not None
+        failed = turned_away = deaths = 0
+        while True:
+            endpoint = await self._pool.acquire()
+            asked_at = time.monotonic()
+            outcome = RequestOutcome("failed", detail="cancelled")
+            try:
+                outcome = await endpoint.ask(body)
+            finally:
+                self._pool.release(endpoint, outcome, asked_at)
+            seconds = time.monotonic() - asked_at
+            if outcome.meaning == "answered":
+                try:
+                    return read_completion(image_id, outcome.content, seconds)
+                except NoCompletionError as error:
+                    outcome = RequestOutcome("failed", detail=str(error))
+            if outcome.meaning == "misconfigured":
+                raise endpoint.misconfigured(self._recipe.model, outcome.detail)
+            if outcome.meaning == "refused":
+                return CaptionAnswer(image_id, error=failure("refused", outcome.detail), latency_s=seconds)
+            died = outcome.meaning == "lost" and not await self._pool.is_there(endpoint)
+            deaths += died  # the server's fault, as it seems; but a picture that kills servers must not go on for ever
+            failed += outcome.meaning == "failed" or (outcome.meaning == "lost" and not died)
+            turned_away += outcome.meaning == "overloaded"
+            if (
+                failed > self._settings.max_retries
+                or deaths > self._settings.max_retries + 1
+                or turned_away > TURNED_AWAY_PER_RETRY * (self._settings.max_retries + 1)
+            ):
+                return CaptionAnswer(image_id, error=failure(outcome.kind, outcome.detail), latency_s=seconds)
+            if outcome.meaning != "unreachable" and not died:  # there, waiting for a place is the pause
+                await asyncio.sleep(_pause(failed + turned_away, outcome.retry_after_s))
+
+
+class _Shared:
+    """A client and how many parts use it."""
+
+    def __init__(self, client: CaptionClient) -> None:
+        self.client, self.users = client, 0
+
+
+_clients: dict[tuple[CaptionRecipe, ServerSettings], _Shared] = {}
+_lock = threading.Lock()
+
+
+@contextmanager
+def shared_client(recipe: CaptionRecipe, settings: ServerSettings) -> Iterator[CaptionClient]:
+    """The process's client for these settings: opened by the first part that needs it, closed by the last.
+
+    Raises:
+        EndpointError, EndpointUnreachableError: see `CaptionClient.open`.
+    """
+    key = (recipe, settings)
+    with _lock:
+        shared = _clients.get(key)
+        if shared is None:
+            client = CaptionClient(recipe, settings)
+            client.open()
+            shared = _clients[key] = _Shared(client)
+        shared.users += 1
+    try:
+        yield shared.client
+    finally:
+        with _lock:
+            shared.users -= 1
+            if shared.users == 0:
+                del _clients[key]
+                shared.client.close()
+
+
+def _body_or_error(request: CaptionRequest, recipe: CaptionRecipe, with_image_id: bool) -> bytes | UnreadableImage:
+    try:
+        return request_body(request, recipe, with_image_id=with_image_id)
+    except UnreadableImage as error:
+        return error
+
+
+def _pause(tries: int, asked_for_s: float | None) -> float:
+    """Seconds before the next try: exponential backoff with full jitter, and no less than the server asked for."""
+    backoff = random.uniform(0, min(LONGEST_BACKOFF_S, FIRST_BACKOFF_S * 2**tries))
+    return (asked_for_s or 0.0) + backoff

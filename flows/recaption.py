@@ -1,0 +1,98 @@
+"""recaption: weak, failed or stale captions of a built dataset -> better ones.
+
+Wraps the choice of pictures, captioning, alignment and curation of `coemogen_core`. Scheduled nightly in `prefect.yaml`; old captions stay,
+and whether a new one becomes current is the policy's decision. Ends with a new version of the dataset's decisions, marked as current, and a
+table of what was done and why.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from prefect.runtime import flow_run
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.recaption.outcome import ReasonCount, examples, read_outcome
+from coemogen_core.recaption.run_files import chosen_counts
+from flows.artifacts import publish_markdown
+from flows.captioner import parts_at_once, running_captioner
+from flows.corpus_stages import decide_corpus
+from flows.params import RecaptionParams
+from flows.stages import Stages, on_worker
+from schemas.outcomes import RecaptionOutcome
+from tasks.caption import recaption_part_task
+from tasks.curate import align_captions_task
+from tasks.recaption import choose_task, compare_task
+
+
+@flow(name="recaption", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
+def recaption(params: RecaptionParams) -> RecaptionOutcome:
+    """Caption the weakest pictures of a dataset again. A retry of the same flow run goes on with the pictures that it had chosen."""
+    started = time.time()
+    stages, workspace = Stages("recaption", params.workspace), Workspace(params.workspace)
+    record = _record(workspace, params)
+    run_id = flow_run.id or datetime.fromtimestamp(started, UTC).strftime("%Y%m%d-%H%M%S")
+    recipe_id = params.caption.recipe_id(params.captioner.backend)
+    budget = {"max_tries": params.max_tries, "max_images": params.max_images}
+    parts = on_worker(choose_task, params.workspace, record, run_id, params.caption, recipe_id, params.reasons, **budget)
+    _caption(stages, params, record, run_id, parts, stop_at=None if params.max_minutes is None else started + 60 * params.max_minutes)
+    shared: dict[str, Any] = {"workspace_uri": params.workspace, "source": record.source, "policy": params.current}
+    stages.each_part("align", align_captions_task, list(record.parts), **shared, recipe=params.encoder)
+    counts = on_worker(compare_task, params.workspace, record, run_id, recipe_id, params.current, params.encoder.encoder_id)
+    decided = decide_corpus(
+        stages, params.workspace, record.source, list(record.parts), record.recipe.model_copy(update={"captions": params.current})
+    )
+    chosen = chosen_counts(workspace, params.dataset, run_id)
+    _publish(workspace, params.dataset, run_id, counts, chosen)
+    return RecaptionOutcome(
+        dataset=params.dataset,
+        run_id=run_id,
+        version=decided.version,
+        chosen=chosen["chosen"],
+        asked=sum(count.asked for count in counts),
+        captioned=sum(count.captioned for count in counts),
+        became_current=sum(count.became_current for count in counts),
+        exhausted=chosen["exhausted"],
+        over_budget=chosen["over_budget"],
+        stages=stages.outcomes,
+    )
+
+
+def _record(workspace: Workspace, params: RecaptionParams) -> DecisionsRecord:
+    version = current_version(workspace, params.dataset) if params.version == "current" else params.version
+    record = read_record(workspace, params.dataset, version)
+    if record.recipe.encoder_id != params.encoder.encoder_id:
+        raise ValueError(
+            f"captions of {params.dataset} were scored by {record.recipe.encoder_id}, and `encoder` is {params.encoder.encoder_id}: "
+            "give the encoder that the dataset was built with, or build it again with this one"
+        )
+    return record
+
+
+def _caption(
+    stages: Stages, params: RecaptionParams, record: DecisionsRecord, run_id: str, parts: list[str], stop_at: float | None
+) -> None:
+    shared: dict[str, Any] = {"workspace_uri": params.workspace, "source": record.source, "dataset": params.dataset, "run_id": run_id}
+    with running_captioner(params.captioner, Workspace(params.workspace), needed=lambda: bool(parts)) as captioner:
+        asked = {"recipe": params.caption, "settings": captioner, "stop_at": stop_at}
+        stages.each_part("caption", recaption_part_task, parts, at_once=parts_at_once(captioner), **shared, **asked)
+
+
+def _publish(workspace: Workspace, dataset: str, run_id: str, counts: list[ReasonCount], chosen: dict[str, int]) -> None:
+    """The table of reasons, and examples of what changed."""
+    rows: list[dict[str, Any]] = [count.model_dump() for count in counts]
+    left_out = f"{chosen['exhausted']} left alone (asked often enough), {chosen['over_budget']} beyond the budget"
+    create_table_artifact(rows or [{"reason": "none", "chosen": 0}], key=f"recaption-{dataset}".replace("_", "-"), description=left_out)
+    lines = [f"# Recaptioned {dataset}, run `{run_id}`", "", left_out, ""]
+    for row in examples(read_outcome(workspace, dataset, run_id)):
+        before = f"{row['caption_before'] or 'no caption'} ({_score(row['similarity_before'])})"
+        lines += [f"- **{row['emotion']}**, {row['reason']}: {before} → {row['caption_after']} ({_score(row['similarity_after'])})"]
+    publish_markdown(f"recaption-{dataset}-examples", "\n".join(lines) + "\n")
+
+
+def _score(similarity: float | None) -> str:
+    return "no score" if similarity is None else f"{similarity:.3f}"

@@ -1,0 +1,46 @@
+"""Captions of a curated dataset, drawn part by part, are those that one draw from all would give."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from coemogen_core.audit.candidates import draw_from_dataset
+from coemogen_core.audit.sample import draw_sample
+from coemogen_core.data.workspace import Workspace
+from tests.coemogen_core.audit.audited_source import PARTS, write_captions, write_decisions, write_source
+
+COLUMNS = ["image_id", "part", "emotion", "recipe_id", "attempt", "caption", "similarity"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(str(tmp_path))
+
+
+@pytest.mark.parametrize("kept_only", [True, False])
+def test_a_dataset_is_drawn_part_by_part(workspace: Workspace, kept_only: bool) -> None:
+    captions = write_source(workspace)
+    kept = pl.col("image_id") < "8"
+    write_decisions(workspace, captions, kept)
+    drawn = draw_from_dataset(workspace, "emoset", "v1", per_emotion=3, seed=5, kept_only=kept_only)
+    expected = draw_sample(captions.filter(kept) if kept_only else captions, 3, 5)
+    assert drawn.select(COLUMNS).equals(expected.select(COLUMNS))
+    assert drawn.height > 8
+
+
+def test_the_attempt_that_gave_the_words_is_the_one_judged(workspace: Workspace) -> None:
+    captions = write_source(workspace)
+    write_decisions(workspace, captions, pl.lit(True))
+    ids = captions.filter(part=PARTS[0])["image_id"].to_list()
+    write_captions(workspace, PARTS[0], ids[:2], attempt=2, failed=ids[:1], fields={"scene": "a forest", "objects": ["dog"]})
+    drawn = {row["image_id"]: row for row in draw_from_dataset(workspace, "emoset", "v1", per_emotion=9, seed=0).rows(named=True)}
+    assert [drawn[name]["attempt"] for name in ids[:3]] == [1, 2, 1]
+    assert drawn[ids[0]]["fields"] is None
+    assert json.loads(drawn[ids[1]]["fields"])["objects"] == ["dog"]
+
+
+def test_a_dataset_that_was_never_curated_is_named(workspace: Workspace) -> None:
+    with pytest.raises(FileNotFoundError, match="no decisions v1"):
+        draw_from_dataset(workspace, "emoset", "v1", per_emotion=3, seed=5)

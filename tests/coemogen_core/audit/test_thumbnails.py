@@ -1,0 +1,54 @@
+"""Pictures of a page: small JPEGs, read in batches; what cannot be shown has a reason."""
+
+import base64
+import io
+from pathlib import Path
+
+import polars as pl
+import pytest
+from PIL import Image
+
+from coemogen_core.audit.thumbnails import read_thumbnails, thumbnail
+from coemogen_core.data.decode import UnreadableImage
+from coemogen_core.data.workspace import Workspace
+from tests.coemogen_core.audit.audited_source import PARTS, SOURCE, picture, write_images
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((1000, 500), (384, 192)), ((300, 900), (128, 384)), ((64, 64), (64, 64)), ((4000, 3), (384, 1))]
+)
+def test_a_thumbnail_is_a_jpeg_of_bounded_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    found = thumbnail(picture(0, size))
+    kind, _, data = found.data_uri.partition(",")
+    decoded = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert kind == "data:image/jpeg;base64"
+    assert decoded.format == "JPEG"
+    assert decoded.size == (found.width, found.height) == expected
+
+
+def test_a_broken_picture_is_named() -> None:
+    with pytest.raises(UnreadableImage, match="truncated"):
+        thumbnail(picture(0, (300, 300))[:-2000])
+
+
+def test_pictures_are_found_part_by_part_and_missing_ones_have_a_reason(tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path))
+    first = write_images(workspace, PARTS[0], [picture(number) for number in range(130)])
+    broken = write_images(workspace, PARTS[1], [b"no picture", picture(500)])
+    wanted = pl.DataFrame(
+        {
+            "image_id": [first[0], first[129], broken[0], broken[1], first[3], "f" * 64],
+            "part": [PARTS[0], PARTS[0], PARTS[1], PARTS[1], "part-00009", PARTS[0]],
+        }
+    )
+    thumbnails = read_thumbnails(workspace, SOURCE, wanted)
+    assert set(thumbnails.found) == {first[0], first[129], broken[1]}
+    assert "not an image" in thumbnails.missing[broken[0]]
+    assert "not in part part-00009" in thumbnails.missing[first[3]]
+    assert f"not in part {PARTS[0]}" in thumbnails.missing["f" * 64]
+    assert len(thumbnails.missing) == 3
+
+
+def test_a_source_without_pictures_is_named_with_its_remedy(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="ingest the source 'photos' first"):
+        read_thumbnails(Workspace(str(tmp_path)), SOURCE, pl.DataFrame({"image_id": ["0" * 64], "part": [PARTS[0]]}))

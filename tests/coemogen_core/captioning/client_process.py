@@ -1,0 +1,33 @@
+"""Captioning one part in a process of its own, that a test can kill."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
+from coemogen_core.data.workspace import Workspace
+from tests.coemogen_core.captioning.corpus import PART, SOURCE
+
+SCRIPT = """
+import sys
+import polars as pl
+from coemogen_core.captioning.caption_part import caption_part
+from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
+from coemogen_core.data.workspace import Workspace
+from pydantic import TypeAdapter
+
+uri, source, part, wanted, recipe, settings = sys.argv[1:]
+caption_part(
+    Workspace(uri), source, part, pl.read_parquet(wanted), CaptionRecipe.model_validate_json(recipe),
+    TypeAdapter(BackendSettings).validate_json(settings),
+)
+"""
+
+
+def start_captioning(
+    workspace: Workspace, wanted: Path, recipe: CaptionRecipe, settings: LocalSettings | ServerSettings
+) -> "subprocess.Popen[bytes]":
+    """Caption the pictures that a Parquet file names (`image_id, emotion`)."""
+    arguments = [workspace.uri, SOURCE, PART, str(wanted), recipe.model_dump_json(), settings.model_dump_json()]
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments], env=os.environ | {"OMP_NUM_THREADS": "1"})
