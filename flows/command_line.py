@@ -80,6 +80,68 @@ def build_emoart_command(
     _say(build_emoart(load_params(profile, "build-emoart", BuildEmoartParams, overrides)))  # type: ignore[arg-type]
 
 
+@app.command(name="recaption")
+def recaption_command(
+    *,
+    workspace: WorkspaceUri,
+    dataset: Annotated[str, Parameter(help="Dataset whose weak captions are asked for again.")] = "emoset",
+    profile: ProfileName = "lab",
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Weak, failed or stale captions of a built dataset to better ones."""
+    prepare_environment()
+    from flows.params import RecaptionParams
+    from flows.profiles import load_params, merge
+    from flows.recaption import recaption
+
+    overrides = merge({"workspace": workspace, "dataset": dataset}, nested(settings))
+    outcome = recaption(load_params(profile, "recaption", RecaptionParams, overrides))  # type: ignore[arg-type]
+    print(
+        f"{outcome.chosen} chosen ({outcome.exhausted} left alone, {outcome.over_budget} beyond the budget), "
+        f"{outcome.captioned} captioned, {outcome.became_current} became current in {outcome.version}"
+    )
+
+
+@app.command(name="audit")
+def audit_command_line(
+    *,
+    workspace: WorkspaceUri,
+    dataset: Annotated[str, Parameter(help="Dataset whose captions are judged.")] = "emoset",
+    version: Annotated[str, Parameter(help="Version of its decisions; current = the last one that was built.")] = "current",
+    per_emotion: Annotated[int, Parameter(help="Captions of each emotion.")] = 50,
+    seed: Annotated[int, Parameter(help="Another seed draws others.")] = 0,
+    kept_only: Annotated[bool, Parameter(help="Only captions of pictures that were kept.")] = True,
+    destination: Annotated[str | None, Parameter(help="File or folder for a copy of the page.")] = None,
+) -> None:
+    """A page on which a person accepts or rejects a sample of captions."""
+    prepare_environment()
+    from flows.audit_command import audit
+
+    audit(
+        workspace=workspace,
+        dataset=dataset,
+        version=version,
+        per_emotion=per_emotion,
+        seed=seed,
+        kept_only=kept_only,
+        destination=destination,
+    )
+
+
+@app.command(name="import-audit")
+def import_audit_command_line(
+    file: Annotated[str, Parameter(help="What the page exported: verdicts-<audit id>.json.")],
+    *,
+    workspace: WorkspaceUri,
+    source: Annotated[str | None, Parameter(help="Refuse verdicts on any other source.")] = None,
+) -> None:
+    """Record a person's verdicts; rejected captions are never current and are asked for again by recaption."""
+    prepare_environment()
+    from flows.audit_command import import_audit
+
+    import_audit(file, workspace=workspace, source=source)
+
+
 @app.command(name="train-and-eval")
 def train_and_eval_command(
     *,

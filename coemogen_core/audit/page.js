@@ -13,7 +13,7 @@
   const everyCard = [...cards.keys()];
   const groups = data.emotions.map((emotion) => ({ emotion, indices: everyCard.filter((index) => cards[index].emotion === emotion) }));
   const chips = new Map(); // card index -> its button in the overview
-  const state = new AuditState(data.audit_id, cards.length, openStorage());
+  const state = new AuditState(data.audit_id, cards.length, openStorage(), window);
 
   function openStorage() {
     try {

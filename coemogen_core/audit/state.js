@@ -1,22 +1,29 @@
 "use strict";
 
-/** The verdicts on the cards of one audit, each of which can be undone, kept in the browser's storage under the audit's id. */
+/**
+ * The verdicts on the cards of one audit, each of which can be undone.
+ *
+ * They are kept twice, under the audit's id and with a number that grows with every change: in the browser's storage, for all tabs and
+ * for tomorrow, and in the name of the tab, which survives a reload even where the storage of a local file does not.
+ */
 class AuditState {
   static VERDICTS = ["accept", "reject"];
   static MAX_HISTORY = 2000;
 
   /** @param {Storage | null} storage null where the browser has none; `kept` then stays false. */
-  constructor(auditId, cardCount, storage) {
+  constructor(auditId, cardCount, storage, tab) {
     this.key = `coemogen-audit/${auditId}`;
     this.cardCount = cardCount;
     this.storage = storage;
+    this.tab = tab;
+    this.revision = 0;
     this.current = 0;
     this.reviewer = "";
     this.shortcuts = true;
     this.verdicts = new Map(); // card index -> {verdict, note}
     this.history = []; // [card index, what stood there before or null], oldest first
-    this.kept = storage !== null;
-    this.load();
+    this.kept = false; // in the storage, that is
+    this.#adopt(this.#latest());
   }
 
   /** Judge a card; what stood there before can be brought back. */
@@ -64,10 +71,12 @@ class AuditState {
   update(change) {
     this.refresh();
     change();
-    const { current, reviewer, shortcuts, history } = this;
-    const text = JSON.stringify({ current, reviewer, shortcuts, history, verdicts: [...this.verdicts] });
+    this.revision += 1;
+    const { key, revision, current, reviewer, shortcuts, history } = this;
+    const text = JSON.stringify({ key, revision, current, reviewer, shortcuts, history, verdicts: [...this.verdicts] });
+    this.tab.name = text;
     try {
-      this.storage.setItem(this.key, text);
+      this.storage.setItem(key, text);
       this.kept = true;
     } catch {
       this.kept = false; // no storage, or it is full
@@ -76,22 +85,31 @@ class AuditState {
 
   /** Take over the verdicts that another tab has kept; place, name and keys stay this tab's own. */
   refresh() {
-    if (!this.kept) return; // what is in the storage is older than what is here
+    const latest = this.#latest();
+    if (!latest || latest.revision <= this.revision) return;
     const { current, reviewer, shortcuts } = this;
-    this.load();
-    Object.assign(this, { current, reviewer, shortcuts });
+    this.#adopt({ ...latest, current, reviewer, shortcuts });
   }
 
-  /** Read what was kept; anything that is not as `update` writes it is left out. */
-  load() {
-    let kept = null;
-    try {
-      kept = JSON.parse(this.storage.getItem(this.key));
-    } catch {
-      return;
-    }
-    if (kept === null || typeof kept !== "object") return;
+  /** The newest of what was kept, or null. */
+  #latest() {
+    const sources = [() => this.storage.getItem(this.key), () => this.tab.name];
+    const found = sources.map((read) => {
+      try {
+        return JSON.parse(read());
+      } catch {
+        return null; // no storage, or the name of the tab is anything else
+      }
+    });
+    const usable = found.filter((each) => each?.key === this.key && Number.isInteger(each.revision));
+    return usable.sort((first, second) => second.revision - first.revision)[0] ?? null;
+  }
+
+  /** Become what was kept; anything in it that is not as `update` writes it is left out. */
+  #adopt(kept) {
+    if (kept === null) return;
     const pairs = (list) => (Array.isArray(list) ? list.filter((pair) => Array.isArray(pair) && this.#isCard(pair[0])) : []);
+    this.revision = kept.revision;
     this.verdicts = new Map(pairs(kept.verdicts).filter(([, found]) => AuditState.#isVerdict(found)));
     this.history = pairs(kept.history).filter(([, before]) => before === null || AuditState.#isVerdict(before));
     this.current = this.#isCard(kept.current) ? kept.current : 0;

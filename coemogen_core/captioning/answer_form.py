@@ -65,20 +65,25 @@ def form_instruction(form_id: str) -> str:
 
 @cache
 def answer_schema() -> dict[str, Any]:
-    """JSON schema of a structured answer: every key required, none besides, in the order of writing."""
-    text = {"type": "string"}
-    maybe_text = {"anyOf": [text, {"type": "null"}]}
+    """JSON schema of a structured answer: every key required, none besides, in the order of writing.
+
+    Texts are bounded, generously: a model that is unsure would write on until its tokens are spent, which leaves half an object.
+    """
     properties: dict[str, Any] = {
         "brightness": {"type": "string", "enum": list(Brightness.__args__)},  # type: ignore[attr-defined]
         "colorfulness": {"type": "string", "enum": list(Colorfulness.__args__)},  # type: ignore[attr-defined]
-        "scene": text,
-        "objects": {"type": "array", "items": text, "maxItems": 4},
-        "facial_expression": maybe_text,
-        "human_action": maybe_text,
-        "trigger": text,
-        "caption": text,
+        "scene": _text(60),
+        "objects": {"type": "array", "items": _text(40), "maxItems": 4},
+        "facial_expression": {"anyOf": [_text(40), {"type": "null"}]},
+        "human_action": {"anyOf": [_text(60), {"type": "null"}]},
+        "trigger": _text(120),
+        "caption": _text(500),
     }
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _text(longest: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": longest}
 
 
 def response_format(form_id: str) -> dict[str, Any] | None:

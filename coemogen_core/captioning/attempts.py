@@ -68,7 +68,8 @@ def attempts_of(wanted: pl.DataFrame, attempts: pl.DataFrame, recipe: CaptionRec
         recipe: decides whether a failure is worth another attempt.
 
     Returns:
-        `image_id, emotion_prior` of `wanted` in its order, with `tried` (attempts with this prior), `last_attempt` (number of the latest of all, 0 = none),
+        `image_id, emotion_prior` of `wanted` in its order, with `tried` (attempts with this prior),
+        `last_attempt` (number of the latest of all, 0 = none),
         `captioned` and `final` (captioned, or failed in a way that would repeat itself).
     """
     finality = pl.col("error").map_elements(lambda error: is_final(error, deterministic=recipe.deterministic), return_dtype=pl.Boolean)

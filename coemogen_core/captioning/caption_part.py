@@ -56,8 +56,8 @@ def caption_part(
         workspace: where `images/<source>/<part>` lies and `captions/<source>/<part>/<recipe id>.<sequence>` goes.
         source: name of the source.
         part: name of the image part.
-        wanted: columns `image_id, emotion`, all of this part; the emotion is the prior, and may be null for a plain prompt. With a column
-            `after_attempt`, only attempts with larger numbers count: so a picture can be captioned anew by a recipe that it has captions of.
+        wanted: columns `image_id, emotion`, all of this part; the emotion is the prior, and may be null for a plain prompt. With a
+            column `after_attempt`, only attempts with larger numbers count: so a recipe can caption a picture anew.
         recipe: what decides the captions.
         settings: which captioner, and how hard to drive it.
         stop_at: time (seconds since 1970) from which nothing more is asked; what was asked is waited for.
@@ -118,7 +118,7 @@ class _Captioning:
         return load_prompt(self.recipe.prompt_id)
 
     def in_part_order(self, wanted: pl.DataFrame) -> pl.DataFrame:
-        """`image_id, emotion_prior, after_attempt` of the wanted pictures in the order of the part, whatever order the selection came in."""
+        """`image_id, emotion_prior, after_attempt` of the wanted pictures, in the order of the part."""
         uses_prior = self.prompt.prior is not None
         prior = pl.col("emotion").cast(pl.String) if uses_prior else pl.lit(None, pl.String)
         after = pl.col("after_attempt") if "after_attempt" in wanted.columns else pl.lit(0)
@@ -196,7 +196,7 @@ class _Captioning:
                 yield image["bytes"]
 
     def _write(self, sequence: int, rows: pl.DataFrame) -> None:
-        """Write a chunk. If another run wrote one of this name meanwhile (only in a bucket, where nothing locks), the first answer counts."""
+        """Write a chunk. If another run wrote one of this name meanwhile (only in a bucket: nothing locks there), its answers count."""
         captions = self.workspace.table("captions", self.source)
         while not rows.is_empty():
             try:

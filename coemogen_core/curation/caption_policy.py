@@ -48,8 +48,8 @@ class CaptionPolicy(BaseModel):
         """One caption of each picture, by picture.
 
         Args:
-            captions: `image_id, recipe_id, attempt, asked_at, similarity` (nullable) and `fits` (whether its prior is the picture's emotion);
-                others pass through. Rows of recipes that take no part must be gone.
+            captions: `image_id, recipe_id, attempt, asked_at, similarity` (nullable) and `fits` (whether its prior is the picture's
+                emotion); others pass through. Rows of recipes that take no part must be gone.
         """
         orders = {
             "pinned": ["attempt"],

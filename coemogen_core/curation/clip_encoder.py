@@ -95,7 +95,7 @@ class ClipEncoder:
         return np.concatenate(vectors) if vectors else np.empty((0, self.dim), dtype=np.float32)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Length of each whole text in this model's tokens, begin and end tokens included; more than `text_limit` is cut by `encode_texts`."""
+        """Length of each whole text in this model's tokens, both end tokens included; `encode_texts` cuts what exceeds `text_limit`."""
         return [len(ids) for ids in self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
 
     def _encode_text_batch(self, texts: Sequence[str]) -> np.ndarray:

@@ -133,7 +133,7 @@ def _history(workspace: Workspace, source: str, part: str) -> pl.DataFrame:
 
 
 def _tries(workspace: Workspace, source: str, part: str, recipe: CaptionRecipe, new_recipe_id: str, wanted: pl.DataFrame) -> pl.DataFrame:
-    """What the recipe that is asked now has done already: `after_attempt`, `tries` with the present emotion, and whether it is `exhausted`."""
+    """What the recipe that is asked now has done: `after_attempt`, `tries` with the present emotion, whether it is `exhausted`."""
     attempts = read_attempts(workspace, source, part, new_recipe_id, HISTORY_COLUMNS).join(wanted, on="image_id")
     same = pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label"))
     final = pl.col("error").map_elements(lambda error: is_final(error, deterministic=recipe.deterministic), return_dtype=pl.Boolean)

@@ -56,10 +56,11 @@ def write_metadata(version: str) -> None:
 
 
 def declare_torchvision_operators() -> None:
-    """Install the import hook where torchvision's own operators cannot load."""
-    if installed_version("torchvision") is None or import_error("torchvision") is None:
+    """Install the import hook where torchvision's own operators cannot load; where it stands already, bring it up to date."""
+    module = SITE_PACKAGES / f"{HOOK}.py"
+    if not module.exists() and (installed_version("torchvision") is None or import_error("torchvision") is None):
         return
-    shutil.copyfile(OPERATORS, SITE_PACKAGES / f"{HOOK}.py")
+    shutil.copyfile(OPERATORS, module)
     (SITE_PACKAGES / f"{HOOK}.pth").write_text(f"import {HOOK}\n")
     if (error := import_error("torchvision")) is not None:
         raise SystemExit(f"torchvision still cannot be imported in {sys.prefix}: {error}")

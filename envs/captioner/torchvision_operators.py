@@ -8,14 +8,16 @@ this file as a module of the environment, and a `.pth` file that imports it at e
 import importlib.abc
 import importlib.machinery
 import sys
+from collections.abc import Sequence
+from types import ModuleType
 
 OPERATORS = ("nms", "qnms")
 SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 
-_declared = []  # torch forgets the operators of a library that nobody holds
+_declared: list[object] = []  # torch forgets the operators of a library that nobody holds
 
 
-def declare_operators():
+def declare_operators() -> None:
     """Declare what the compiled part of torchvision would have declared."""
     import torch
 
@@ -28,7 +30,9 @@ def declare_operators():
 class BeforeTorchvision(importlib.abc.MetaPathFinder):
     """Finds torchvision where it is, and declares the operators when it is loaded: looking for it must not import torch."""
 
-    def find_spec(self, fullname, path=None, target=None):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         """Spec of torchvision with the declaration put before its own code; None for every other module."""
         if fullname != "torchvision":
             return None
@@ -37,11 +41,11 @@ class BeforeTorchvision(importlib.abc.MetaPathFinder):
             return spec
         load = spec.loader.exec_module
 
-        def declare_and_load(module):
+        def declare_and_load(module: ModuleType) -> None:
             declare_operators()
             load(module)
 
-        spec.loader.exec_module = declare_and_load
+        spec.loader.exec_module = declare_and_load  # type: ignore[method-assign]
         return spec
 
 

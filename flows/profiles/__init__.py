@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from coemogen_core.training.recipes import RECIPES
 
 Profile = Literal["lab", "sd15"]
-FlowName = Literal["build-emoset", "build-emoart", "train-and-eval"]
+FlowName = Literal["build-emoset", "build-emoart", "recaption", "train-and-eval"]
 Params = TypeVar("Params", bound=BaseModel)
 
 

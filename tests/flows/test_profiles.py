@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from coemogen_core.training.recipes import RECIPES
-from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams
+from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, TrainAndEvalParams
 from flows.profiles import Profile, load_params, merge
 
 SOURCE = {"name": "s", "layout": "wikiart", "root": "/somewhere"}
@@ -14,6 +14,7 @@ SOURCE = {"name": "s", "layout": "wikiart", "root": "/somewhere"}
 def test_every_profile_serves_every_flow(profile: Profile) -> None:
     assert load_params(profile, "build-emoset", BuildEmosetParams, {"workspace": "w", "source": SOURCE}).drop_fraction == 0.2
     assert load_params(profile, "build-emoart", BuildEmoartParams, {"workspace": "w", "source": SOURCE, "labelled_source": "l"})
+    assert load_params(profile, "recaption", RecaptionParams, {"workspace": "w", "dataset": "emoset"}).caption.temperature > 0
     assert load_params(profile, "train-and-eval", TrainAndEvalParams, {"workspace": "w"})
 
 

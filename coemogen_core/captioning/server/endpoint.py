@@ -104,7 +104,8 @@ class Endpoint:
     def misconfigured(self, model: str, detail: str) -> EndpointError:
         """The error to raise when no request can succeed here."""
         return EndpointError(
-            f"{self.url} answered {detail} for model {model!r}: check `model`, `endpoints` (each ends in /v1) and the key in ${self.key_variable}"
+            f"{self.url} answered {detail} for model {model!r}: "
+            f"check `model`, `endpoints` (each ends in /v1) and the key in ${self.key_variable}"
         )
 
     def note(self, outcome: RequestOutcome, asked_at: float) -> None:

@@ -26,6 +26,26 @@ def caption_of(scene: Scene, style: int = 0) -> str:
     return FRAMES[style % len(FRAMES)].format(subject=subject_of(scene), place=BACKDROPS[scene.place].phrase, air=air, light=_light(scene))
 
 
+def structured_answer_of(scene: Scene, style: int = 0) -> dict[str, Any]:
+    """What a truthful captioner answers when it is asked for the structured form: attributes, trigger, caption.
+
+    Nothing in a neutral or ambiguous scene evokes an emotion, whatever the request says.
+    """
+    light = {"bright and colourful": ("bright", "colorful"), "dark and dull": ("dark", "dull"), "": ("medium", "medium")}
+    brightness, colorfulness = light[_light(scene).removeprefix(", ")]
+    feeling = CONTENTS[scene.content].feelings[scene.feeling] if scene.feeling else None
+    return {
+        "brightness": brightness,
+        "colorfulness": colorfulness,
+        "scene": scene.place,
+        "objects": [scene.content],
+        "facial_expression": feeling.facial_expression if feeling else None,
+        "human_action": feeling.human_action if feeling else None,
+        "trigger": subject_of(scene) if feeling else "nothing",
+        "caption": caption_of(scene, style),
+    }
+
+
 def subject_of(scene: Scene) -> str:
     """The things of a scene with article or number, and the way they are drawn."""
     content = CONTENTS[scene.content]

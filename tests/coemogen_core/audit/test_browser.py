@@ -170,32 +170,45 @@ def test_the_last_verdict_asks_for_the_export(open_page: Callable[..., Page]) ->
     expect(page.locator("#tally")).to_have_text("0 of 16 judged")
 
 
-def test_two_tabs_share_their_verdicts(open_page: Callable[..., Page], page_uri: str) -> None:
-    first = open_page()
-    second = first.context.new_page()
-    second.goto(page_uri)
-    press(second, "a a r")
-    expect(second.locator("#tally")).to_have_text("3 of 16 judged, 67 % accepted")
-    first.evaluate("window.dispatchEvent(new Event('focus'))")  # as when a person comes back to this tab
-    expect(first.locator("#tally")).to_have_text("3 of 16 judged, 67 % accepted")
-    expect(first.locator("#position")).to_have_text("Card 1 of 16")
-    press(second, "a")
-    press(first, "r")
-    expect(first.locator("#tally")).to_have_text("4 of 16 judged, 50 % accepted")
+REMEMBERED = """([revision, verdicts]) => {
+    const key = localStorage.key(0);
+    const text = JSON.stringify({ key, revision, current: 99, verdicts, history: "x" });
+    localStorage.setItem(key, text);
+    window.dispatchEvent(new StorageEvent("storage", { key, newValue: text }));
+}"""
+ACCEPTED = {"verdict": "accept", "note": None}
 
 
-@pytest.mark.parametrize(
-    "kept", ["nonsense", "null", "7", '{"current": 99, "verdicts": [[0, {"verdict": "perhaps"}], [99, 1], 3], "history": "x"}']
-)
-def test_a_damaged_memory_is_left_out(open_page: Callable[..., Page], kept: str) -> None:
-    page = open_page(script=f"Storage.prototype.getItem = () => {json.dumps(kept)};")
-    expect(page.locator("#tally")).to_have_text("0 of 16 judged")
-    press(page, "a")
+def test_what_another_tab_judged_is_taken_over_and_never_overwritten(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    press(page, "j a")
+    page.evaluate(REMEMBERED, [100, [[5, ACCEPTED], [6, ACCEPTED]]])
+    expect(page.locator("#tally")).to_have_text("2 of 16 judged, 100 % accepted")
+    expect(page.locator("#position")).to_have_text("Card 3 of 16")
+    press(page, "r")
+    expect(page.locator("#tally")).to_have_text("3 of 16 judged, 67 % accepted")
+    page.evaluate(REMEMBERED, [50, []])  # an older memory
+    press(page, "r")
+    expect(page.locator("#tally")).to_have_text("4 of 16 judged, 50 % accepted")
+
+
+def test_what_is_damaged_in_the_memory_is_left_out(open_page: Callable[..., Page]) -> None:
+    page = open_page()
+    page.evaluate(REMEMBERED, [100, [[0, {"verdict": "perhaps"}], [99, ACCEPTED], 3, [1, ACCEPTED], [2, {**ACCEPTED, "note": 7}]]])
+    page.reload()
     expect(page.locator("#tally")).to_have_text("1 of 16 judged, 100 % accepted")
+    for nonsense in ("nonsense", "null", "7", "{}"):
+        page.evaluate("text => { localStorage.setItem(localStorage.key(0), text); window.name = text; }", nonsense)
+        page.reload()
+        expect(page.locator("#tally")).to_have_text("0 of 16 judged")
+        press(page, "a")
+        expect(page.locator("#tally")).to_have_text("1 of 16 judged, 100 % accepted")
 
 
-def test_a_browser_that_keeps_nothing_says_so(open_page: Callable[..., Page]) -> None:
+def test_a_browser_without_storage_says_so_and_keeps_verdicts_while_the_tab_is_open(open_page: Callable[..., Page]) -> None:
     page = open_page(script="Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('denied'); } });")
     expect(page.locator("#unkept")).to_be_visible()
     press(page, "a")
+    page.reload()
+    expect(page.locator("#unkept")).to_be_visible()
     expect(page.locator("#tally")).to_have_text("1 of 16 judged, 100 % accepted")

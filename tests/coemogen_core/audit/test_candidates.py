@@ -30,12 +30,14 @@ def test_a_dataset_is_drawn_part_by_part(workspace: Workspace, kept_only: bool) 
     assert drawn.height > 8
 
 
-def test_the_attempt_that_gave_the_words_is_the_one_judged(workspace: Workspace) -> None:
+def test_the_attempt_that_was_decided_on_is_the_one_judged(workspace: Workspace) -> None:
     captions = write_source(workspace)
-    write_decisions(workspace, captions, pl.lit(True))
     ids = captions.filter(part=PARTS[0])["image_id"].to_list()
-    write_captions(workspace, PARTS[0], ids[:2], attempt=2, failed=ids[:1], fields={"scene": "a forest", "objects": ["dog"]})
+    write_captions(workspace, PARTS[0], ids[:2], attempt=2, fields={"scene": "a forest", "objects": ["dog"]})
+    second = pl.when(pl.col("image_id") == ids[1]).then(2).otherwise("attempt")
+    write_decisions(workspace, captions.with_columns(attempt=second), pl.lit(True))
     drawn = {row["image_id"]: row for row in draw_from_dataset(workspace, "emoset", "v1", per_emotion=9, seed=0).rows(named=True)}
+    assert len(drawn) == captions.height
     assert [drawn[name]["attempt"] for name in ids[:3]] == [1, 2, 1]
     assert drawn[ids[0]]["fields"] is None
     assert json.loads(drawn[ids[1]]["fields"])["objects"] == ["dog"]

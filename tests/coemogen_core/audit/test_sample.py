@@ -57,9 +57,9 @@ def test_the_draw_is_the_same_on_every_machine() -> None:
 
 def test_a_picture_of_two_parts_counts_once() -> None:
     ids = ["0" * 64, "1" * 64]
-    twice = pl.concat([auditable(ids, "part-1", emotion="fear"), auditable(ids, "part-0", emotion="awe")])
+    twice = pl.concat([auditable(ids, "part-1", emotion="awe"), auditable(ids, "part-0", emotion="fear")])
     sample = draw_sample(twice, 5, 0)
-    assert sample.select("part", "emotion").unique().rows() == [("part-0", "awe")]
+    assert sample.select("part", "emotion").unique().rows() == [("part-0", "fear")]
     assert sample.height == 2
 
 

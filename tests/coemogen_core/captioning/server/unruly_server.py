@@ -1,6 +1,7 @@
 """A captioning server as a process of its own, fast, and as unruly as it is told: `python unruly_server.py '{"port": 8123, ...}'`.
 
-Needs nothing but Python. Prints its port when it listens. With `log`, each answer that was sent whole leaves a line there: the image's hash.
+Needs nothing but Python. Prints its port when it listens. With `log`, each answer that was sent whole leaves a line there: the hash of
+the picture.
 """
 
 import asyncio
@@ -18,9 +19,10 @@ FIXED = "A quiet lake under a pale evening sky."
 class Unruly:
     """What the server does, by its options.
 
-    `delay_s`: before each answer. `shares`: how often it does something else, by name: `500`, `503`, `429` (with Retry-After), `hang` (never
-    answers), `cut` (closes in mid-answer), `reset` (closes without a word), `not_json`, `no_choice`, `two_choices`, `other_length` (fewer bytes
-    than announced), `cut_off` (finish reason length). `capacity`: above so many requests in flight, 429. `fast`: one fixed answer, nothing parsed.
+    `delay_s`: before each answer. `shares`: how often it does something else, by name: `500`, `503`, `429` (with Retry-After), `hang`
+    (never answers), `cut` (closes in mid-answer), `reset` (closes without a word), `not_json`, `no_choice`, `two_choices`, `other_length`
+    (fewer bytes than announced), `cut_off` (finish reason length). `capacity`: above so many requests in flight, 429. `fast`: one fixed
+    answer, nothing parsed.
     """
 
     def __init__(self, options: dict) -> None:

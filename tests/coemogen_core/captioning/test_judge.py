@@ -1,0 +1,37 @@
+import json
+
+import pytest
+
+from coemogen_core.captioning.backend import CaptionAnswer
+from coemogen_core.captioning.judge import judge_answer
+from tests.coemogen_core.captioning.test_answer_form import ANSWER
+
+
+def test_a_sentence_is_cleaned_and_kept():
+    assert judge_answer(CaptionAnswer("a", text=' "A dog runs."\n', finish_reason="stop"), "sentence", 1) == ("A dog runs.", None, None)
+
+
+def test_a_structured_answer_gives_caption_and_fields():
+    verdict = judge_answer(CaptionAnswer("a", text=json.dumps(ANSWER)), "structured.v1", 1)
+    assert verdict.caption == ANSWER["caption"]
+    assert verdict.fields is not None
+    assert verdict.fields.scene == "graveyard"
+    assert verdict.error is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "form", "error"),
+    [
+        (CaptionAnswer("a", error="timeout: 5 s"), "sentence", "timeout: 5 s"),
+        (CaptionAnswer("a"), "sentence", "server: neither"),
+        (CaptionAnswer("a", text=""), "structured.v1", "rejected: empty"),
+        (CaptionAnswer("a", text="A dog in", finish_reason="length"), "sentence", "rejected: cut off at max_new_tokens ('A dog in')"),
+        (CaptionAnswer("a", text="A dog."), "structured.v1", "rejected: not JSON"),
+        (CaptionAnswer("a", text=json.dumps(ANSWER | {"caption": "I'm sorry, I can't."})), "structured.v1", "rejected: refusal"),
+        (CaptionAnswer("a", text="Ein trauriger Hund im dunklen Wald."), "sentence", "rejected: not English (de"),
+    ],
+)
+def test_what_is_no_caption_says_why(answer, form, error):
+    verdict = judge_answer(answer, form, 1)
+    assert (verdict.caption, verdict.fields) == (None, None)
+    assert verdict.error.startswith(error)
