@@ -35,7 +35,8 @@ def running_captioner(settings: BackendSettings, workspace: Workspace, needed: C
     folder.mkdir(parents=True, exist_ok=True)
     console.print(f"starting a captioner for {settings.own.model} (log: {folder / LOG})", highlight=False)
     with serve(settings.own, folder / LOG) as server:
-        yield settings.model_copy(update={"own": None, "endpoints": (server.endpoint,)})
+        patience_s = max(settings.patience_s, settings.own.startup_timeout_s)  # one that dies is started again: that takes a while
+        yield settings.model_copy(update={"own": None, "endpoints": (server.endpoint,), "patience_s": patience_s})
 
 
 def parts_at_once(settings: BackendSettings) -> int:

@@ -13,6 +13,8 @@ from pathlib import Path
 from coemogen_core.captioning.backend import CaptionAnswer
 from coemogen_core.data.workspace import local_folder
 
+FIELDS = tuple(field.name for field in dataclasses.fields(CaptionAnswer))
+
 
 def journal_path(table_uri: str, part: str, recipe_id: str) -> Path:
     """Where the journal of a part and recipe lies on this machine."""
@@ -47,7 +49,7 @@ class Journal:
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        entry = {"attempt": attempt, "answer": dataclasses.asdict(answer)}
+        entry = {"attempt": attempt, "answer": {name: getattr(answer, name) for name in FIELDS}}
         os.write(self._file, b"\n" + json.dumps(entry).encode())  # the line break first: a torn line before it stays alone
 
     def close(self) -> None:

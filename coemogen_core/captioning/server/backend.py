@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
+from threading import Lock
 
 from coemogen_core.captioning.backend import CaptionAnswer, Chunk, Sink
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
@@ -45,8 +46,8 @@ class _Stream:
 
     def __init__(self, client: CaptionClient, sink: Sink, most_unanswered: int) -> None:
         self._client, self._sink, self._most = client, sink, most_unanswered
-        self._events: SimpleQueue[Finished | None] = SimpleQueue()  # None: one answer came
-        self._unanswered = 0
+        self._events: SimpleQueue[Finished | None] = SimpleQueue()  # None: there is room for another chunk
+        self._unanswered, self._lock = 0, Lock()
         self.in_flight: set[Future[list[CaptionAnswer]]] = set()
 
     @property
@@ -56,9 +57,14 @@ class _Stream:
     def send(self, chunk: Chunk) -> None:
         def answered(answer: CaptionAnswer) -> None:
             self._sink(answer)
-            self._events.put(None)
+            with self._lock:
+                self._unanswered -= 1
+                room_again = self._unanswered == self._most - 1
+            if room_again:  # waking this thread for every single answer would cost the loop's thread a third of its time
+                self._events.put(None)
 
-        self._unanswered += len(chunk.requests)
+        with self._lock:
+            self._unanswered += len(chunk.requests)
         future = self._client.submit(chunk.requests, answered)
         self.in_flight.add(future)
         future.add_done_callback(lambda done: self._events.put((chunk, done)))
@@ -78,7 +84,6 @@ class _Stream:
 
     def _take(self, event: Finished | None) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
         if event is None:
-            self._unanswered -= 1
             return
         chunk, future = event
         self.in_flight.discard(future)

@@ -19,6 +19,7 @@ from coemogen_core.captioning.server.outcome import RequestOutcome
 from coemogen_core.captioning.server.pool import EndpointPool
 from coemogen_core.data.decode import UnreadableImage
 
+PREPARED_AT_ONCE = 8  # pictures to a job of the preparing threads: handing over each one alone would cost as much as sending it
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 20.0
 TURNED_AWAY_PER_RETRY = 10
@@ -87,17 +88,26 @@ class CaptionClient:
             await self._pool.close()
 
     async def _answer_all(self, requests: list[CaptionRequest], sink: Sink) -> list[CaptionAnswer]:
-        tasks = [asyncio.create_task(self._answer(request, sink)) for request in requests]
+        groups = [requests[start : start + PREPARED_AT_ONCE] for start in range(0, len(requests), PREPARED_AT_ONCE)]
+        tasks = [asyncio.create_task(self._answer_group(group, sink)) for group in groups]
+        try:
+            return [answer for answers in await asyncio.gather(*tasks) for answer in answers]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _answer_group(self, requests: list[CaptionRequest], sink: Sink) -> list[CaptionAnswer]:
+        assert self._pool is not None
+        with_image_id = all(endpoint.is_vllm for endpoint in self._pool.endpoints)
+        bodies = await self._loop.run_in_executor(self._preparing, _bodies, requests, self._recipe, with_image_id)
+        tasks = [asyncio.create_task(self._answer(request, body, sink)) for request, body in zip(requests, bodies, strict=True)]
         try:
             return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _answer(self, request: CaptionRequest, sink: Sink) -> CaptionAnswer:
-        assert self._pool is not None
-        with_image_id = all(endpoint.is_vllm for endpoint in self._pool.endpoints)
-        body = await self._loop.run_in_executor(self._preparing, _body_or_error, request, self._recipe, with_image_id)
+    async def _answer(self, request: CaptionRequest, body: bytes | UnreadableImage, sink: Sink) -> CaptionAnswer:
         if isinstance(body, UnreadableImage):
             answer = CaptionAnswer(request.image_id, error=failure("unreadable image", str(body)))
         else:
@@ -178,11 +188,15 @@ def shared_client(recipe: CaptionRecipe, settings: ServerSettings) -> Iterator[C
                 shared.client.close()
 
 
-def _body_or_error(request: CaptionRequest, recipe: CaptionRecipe, with_image_id: bool) -> bytes | UnreadableImage:
-    try:
-        return request_body(request, recipe, with_image_id=with_image_id)
-    except UnreadableImage as error:
-        return error
+def _bodies(requests: list[CaptionRequest], recipe: CaptionRecipe, with_image_id: bool) -> list[bytes | UnreadableImage]:
+    """The requests as they go over the wire; decoding and scaling pictures lets other threads run."""
+    bodies: list[bytes | UnreadableImage] = []
+    for request in requests:
+        try:
+            bodies.append(request_body(request, recipe, with_image_id=with_image_id))
+        except UnreadableImage as error:
+            bodies.append(error)
+    return bodies
 
 
 def _pause(tries: int, asked_for_s: float | None) -> float:

@@ -26,7 +26,16 @@ def test_foreign_captions_are_named(text, language):
 
 @pytest.mark.parametrize(
     "text",
-    ["a cupcake", "Sunny beach", "Melancholic solitude", "a car in a desert", "grimacing clown, neon carnival", "12:34", "", "Café in Paris"]
+    [
+        "a cupcake",
+        "Sunny beach",
+        "Melancholic solitude",
+        "a car in a desert",
+        "grimacing clown, neon carnival",
+        "12:34",
+        "",
+        "Café in Paris",
+    ]
     + ["Vivid balloons soar above a sunlit meadow, radiating joy.", "SCREAMING CROWD"],
 )
 def test_english_and_next_to_nothing_pass(text):
