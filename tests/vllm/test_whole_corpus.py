@@ -1,6 +1,10 @@
-"""The whole demo corpus through the real vLLM: a flow with a server of its own, structured output on, no picture lost."""
+"""The whole demo corpus through the real vLLM: flows with a server of their own, structured output on, no picture lost.
+
+The captioner is the lab's with other weights, which have learned the structured answer (CARD.md says why it is not the package's own).
+"""
 
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +14,7 @@ import pytest
 from coemogen_core.captioning.own_server_settings import OwnServerSettings
 from coemogen_core.curation.decisions import current_version, read_record
 from coemogen_core.data.workspace import Workspace
+from coemogen_core.lab import models_folder
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.lab.scenes.captions import named_content
 from flows.build_emoart import build_emoart
@@ -31,12 +36,14 @@ pytestmark = [
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The demo's photos and paintings, captioned by vLLMs that the flows start and stop."""
     root = tmp_path_factory.mktemp("corpus")
+    model = shutil.copytree(models_folder("captioner"), root / "captioner")
+    shutil.copy(Path(__file__).parent / "structured_captioner" / "model.safetensors", model)
     photos = {"name": "photos", "layout": "emoset", "root": str(write_photos(root / "photos", PHOTOS, SEED))}
     paintings = {"name": "paintings", "layout": "wikiart", "root": str(write_paintings(root / "paintings", PAINTINGS, SEED + 1))}
-    own = {"model": "lab:captioner", "max_model_len": 512, "max_num_seqs": 64}
+    own = {"model": str(model), "max_model_len": 512, "max_num_seqs": 64}
     changed = {
         "workspace": str(root / "workspace"),
-        "caption": {"answer": "structured.v1", "max_new_tokens": 320},
+        "caption": {"model": str(model), "answer": "structured.v1", "max_new_tokens": 320},
         "captioner": {"backend": "server", "own": own, "concurrency": 64},
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +78,7 @@ def test_answers_have_all_fields_and_belong_to_their_pictures(workspace: Workspa
         named_content(caption) in json.loads(attributes)["object"]
         for caption, attributes in rows.select("caption", "attributes").iter_rows()
     ]
-    assert sum(right) > 0.4 * len(right)  # the lab's captioner is weak at this (CARD.md); a shuffled table would give 0.03
+    assert sum(right) > 0.4 * len(right)  # it is weak at this (CARD.md); a shuffled table would give 0.03
 
 
 def test_the_server_is_gone(workspace: Workspace) -> None:

@@ -35,8 +35,9 @@ def test_foreign_captions_are_named(text, language):
         "12:34",
         "",
         "Café in Paris",
-    ]
-    + ["Vivid balloons soar above a sunlit meadow, radiating joy.", "SCREAMING CROWD"],
+        "Vivid balloons soar above a sunlit meadow, radiating joy.",
+        "SCREAMING CROWD",
+    ],
 )
 def test_english_and_next_to_nothing_pass(text):
     assert foreign_language(text) is None

@@ -15,8 +15,21 @@ def status_error(status: int, headers: dict[str, str] | None = None) -> openai.A
 
 @pytest.mark.parametrize(
     ("status", "meaning"),
-    [(400, "refused"), (413, "refused"), (422, "refused"), (401, "misconfigured"), (403, "misconfigured"), (404, "misconfigured")]
-    + [(429, "overloaded"), (503, "overloaded"), (500, "failed"), (502, "failed"), (504, "failed"), (408, "failed"), (409, "failed")],
+    [
+        (400, "refused"),
+        (413, "refused"),
+        (422, "refused"),
+        (401, "misconfigured"),
+        (403, "misconfigured"),
+        (404, "misconfigured"),
+        (429, "overloaded"),
+        (503, "overloaded"),
+        (500, "failed"),
+        (502, "failed"),
+        (504, "failed"),
+        (408, "failed"),
+        (409, "failed"),
+    ],
 )
 def test_what_a_status_means(status, meaning):
     outcome = outcome_of(status_error(status), 5)
