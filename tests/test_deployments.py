@@ -1,4 +1,4 @@
-"""prefect.yaml: its deployments point at flows that exist, with parameters that these accept; schedules are off until someone wants them."""
+"""prefect.yaml: its deployments point at flows that exist, with parameters that these accept; schedules are off until wanted."""
 
 import importlib
 from pathlib import Path
