@@ -193,7 +193,8 @@ def generate_load(job: Row) -> int:
 
 
 def in_child(job: Row) -> Row:
-    """Measure in a process of its own."""
+    """Measure in a process of its own, on a workspace without captions."""
+    shutil.rmtree(Path(job["workspace"]) / "captions", ignore_errors=True)
     command = [sys.executable, __file__, "--child", json.dumps(job)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     if done.returncode:
