@@ -55,7 +55,9 @@ class CaptionBackend(Protocol):
     remembers: bool
 
     def answer(self, chunks: Iterable[Chunk], sink: Sink) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
-        """Answer a stream of chunks: each chunk once, as it is done, with one answer per request, in order.
+        """Answer a stream of chunks: each chunk's number once, as it is done, with one answer per request, in order.
+
+        The chunks that come back may have let go of their requests.
 
         A request that fails becomes an answer with an error. Chunks are pulled only a little ahead of the answers, so that a long
         stream needs little memory, and no batch spans two chunks, so that an answer depends on its own chunk alone.

@@ -1,5 +1,6 @@
 """Captions from OpenAI-compatible chat servers with images: vLLM, `transformers serve`, llama.cpp, a hosted API."""
 
+import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
@@ -28,7 +29,8 @@ class ServerBackend:
             EndpointError: a server does not serve this model, or refuses the key.
         """
         with shared_client(self._recipe, self._settings) as client:
-            stream = _Stream(client, sink, most_unanswered=self._settings.concurrency * len(self._settings.endpoints))
+            places = self._settings.concurrency * len(self._settings.endpoints)  # each of the parts that run at once holds its share ready
+            stream = _Stream(client, sink, most_unanswered=math.ceil(places / self._settings.parts_at_once))
             try:
                 for chunk in chunks:
                     stream.send(chunk)
@@ -65,9 +67,10 @@ class _Stream:
 
         with self._lock:
             self._unanswered += len(chunk.requests)
-        future = self._client.submit(chunk.requests, answered)
+        future = self._client.submit(list(chunk.requests), answered)
         self.in_flight.add(future)
-        future.add_done_callback(lambda done: self._events.put((chunk, done)))
+        sequence = chunk.sequence  # the pictures must not wait here until the chunk is done
+        future.add_done_callback(lambda done: self._events.put((Chunk(sequence, []), done)))
 
     def next_event(self) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:
         """Wait until something happens."""

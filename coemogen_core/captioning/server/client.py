@@ -62,7 +62,7 @@ class CaptionClient:
         """Ask for captions; the future holds the answers in order.
 
         Args:
-            requests: what to ask.
+            requests: what to ask; the list is emptied, so that pictures can be let go as soon as they are on their way.
             sink: called with each answer as it comes, in the thread of the loop.
         """
         return asyncio.run_coroutine_threadsafe(self._answer_all(requests, sink), self._loop)
@@ -89,6 +89,7 @@ class CaptionClient:
 
     async def _answer_all(self, requests: list[CaptionRequest], sink: Sink) -> list[CaptionAnswer]:
         groups = [requests[start : start + PREPARED_AT_ONCE] for start in range(0, len(requests), PREPARED_AT_ONCE)]
+        requests.clear()  # a picture is held as itself or as a request, not as both
         tasks = [asyncio.create_task(self._answer_group(group, sink)) for group in groups]
         try:
             return [answer for answers in await asyncio.gather(*tasks) for answer in answers]
@@ -100,18 +101,20 @@ class CaptionClient:
         assert self._pool is not None
         with_image_id = all(endpoint.is_vllm for endpoint in self._pool.endpoints)
         bodies = await self._loop.run_in_executor(self._preparing, _bodies, requests, self._recipe, with_image_id)
-        tasks = [asyncio.create_task(self._answer(request, body, sink)) for request, body in zip(requests, bodies, strict=True)]
+        tasks = [asyncio.create_task(self._answer(request.image_id, body, sink)) for request, body in zip(requests, bodies, strict=True)]
+        requests.clear()
+        bodies.clear()
         try:
             return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _answer(self, request: CaptionRequest, body: bytes | UnreadableImage, sink: Sink) -> CaptionAnswer:
+    async def _answer(self, image_id: str, body: bytes | UnreadableImage, sink: Sink) -> CaptionAnswer:
         if isinstance(body, UnreadableImage):
-            answer = CaptionAnswer(request.image_id, error=failure("unreadable image", str(body)))
+            answer = CaptionAnswer(image_id, error=failure("unreadable image", str(body)))
         else:
-            answer = await self._ask(request.image_id, body)
+            answer = await self._ask(image_id, body)
         answer = replace(answer, asked_at=time.time())
         sink(answer)
         return answer
