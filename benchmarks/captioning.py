@@ -151,6 +151,7 @@ def caption_everything(job: Row) -> int:
         wanted = images.read_part(part, ["image_id", "label"]).rename({"label": "emotion"})
         return caption_part(workspace, SOURCE, part, wanted, recipe, settings).rows
 
+    job["started"] = time.perf_counter()  # as for the generator: imports are not counted
     with ThreadPoolExecutor(settings.parts_at_once) as threads:
         return sum(threads.map(one, images.parts()))
 

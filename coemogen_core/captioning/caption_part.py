@@ -191,7 +191,7 @@ class _Captioning:
         """Encoded pictures of these rows, which stand in the order of the part."""
         wanted = pl.Series(image_ids).implode()
         images = self.workspace.table("images", self.source)
-        for batch in images.iter_part(self.part, ["image_id", "image"]):
+        for batch in images.iter_part(self.part, ["image_id", "image"], batch_size=16):
             for (image,) in batch.filter(pl.col("image_id").is_in(wanted)).select("image").iter_rows():
                 yield image["bytes"]
 
