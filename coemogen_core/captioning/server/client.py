@@ -15,7 +15,6 @@ from coemogen_core.captioning.failure import failure
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.captioning.server.chat_request import NoCompletionError, read_completion, request_body
 from coemogen_core.captioning.server.endpoint import Endpoint
-from coemogen_core.captioning.server.heap import bound_heaps
 from coemogen_core.captioning.server.outcome import RequestOutcome
 from coemogen_core.captioning.server.pool import EndpointPool
 from coemogen_core.data.decode import UnreadableImage
@@ -44,7 +43,6 @@ class CaptionClient:
             EndpointError: an endpoint does not serve the model or refuses the key.
             EndpointUnreachableError: nobody answers anywhere.
         """
-        bound_heaps()
         self._thread.start()
         try:
             self._run(self._open())
