@@ -25,13 +25,19 @@ def endpoint_may_come_back(task: Any, task_run: Any, state: Any) -> bool:  # noq
     return False
 
 
+PATIENT: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "retries": 3,
+    "retry_delay_seconds": [10, 60, 300],
+    "retry_condition_fn": endpoint_may_come_back,
+}
+"""Options of a task that asks a captioner: it is tried again when nobody answered, and what was answered is kept."""
+
+
 @task(
     name="caption part",
     task_run_name="caption {source}/{part}",
-    cache_policy=NO_CACHE,
-    retries=3,
-    retry_delay_seconds=[10, 60, 300],
-    retry_condition_fn=endpoint_may_come_back,
+    **PATIENT,
 )
 def caption_part_task(
     workspace_uri: str, source: str, part: str, selection: Selection, recipe: CaptionRecipe, settings: BackendSettings
@@ -47,10 +53,7 @@ def caption_part_task(
 @task(
     name="recaption part",
     task_run_name="recaption {source}/{part}",
-    cache_policy=NO_CACHE,
-    retries=3,
-    retry_delay_seconds=[10, 60, 300],
-    retry_condition_fn=endpoint_may_come_back,
+    **PATIENT,
 )
 def recaption_part_task(
     workspace_uri: str,
