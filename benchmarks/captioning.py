@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["stub", "memory", "vllm"])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--images", type=int, default=12_000, help="of a stub run")
+    parser.add_argument("--images", type=int, default=24_000, help="of a stub run")
     parser.add_argument("--memory-images", type=int, default=100_000)
     parser.add_argument("--vllm-images", type=int, default=600, help="of a vLLM run")
     parser.add_argument("--json", type=Path)

@@ -6,6 +6,7 @@ plain Arrow types (`arrow_schema`), readable as it is by polars, pyarrow, DuckDB
 """
 
 import json
+from functools import cache
 
 import dataframely as dy
 import polars as pl
@@ -167,6 +168,7 @@ def embeddings_schema(dim: int) -> type[dy.Schema]:
     return Embeddings
 
 
+@cache
 def arrow_schema(schema: type[dy.Schema]) -> pa.Schema:
     """The schema on disk: 32-bit string and binary offsets, and the `datasets.Image` feature for the column `image`."""
     wide = schema.create_empty().to_arrow(compat_level=pl.CompatLevel.oldest()).schema

@@ -40,8 +40,8 @@ class Chunk:
     requests: list[CaptionRequest]
 
 
-Sink = Callable[[CaptionAnswer], None]
-"""Is given each answer the moment it comes, in whatever thread it comes."""
+Sink = Callable[[list[CaptionAnswer]], None]
+"""Is given answers the moment they come, in whatever thread they come."""
 
 
 class CaptionBackend(Protocol):

@@ -1,6 +1,6 @@
 """Caption one part: pictures out of the images table, attempts into the captions table.
 
-Chunks of 100 attempts become part of the table; until its chunk is written, each answer of a server stands in the part's journal.
+Chunks of up to 500 attempts become part of the table; until its chunk is written, each answer of a server stands in the part's journal.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import groupby
+from itertools import islice
 
 import polars as pl
 
@@ -30,11 +30,14 @@ from coemogen_core.captioning.part_lock import part_lock
 from coemogen_core.captioning.prompt import Prompt, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.captioning.recipe_record import write_recipe_record
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.data.workspace import Workspace, local_folder
 from schemas.outcomes import PartOutcome
 from schemas.tables import Captions
 
-ROWS_PER_CHUNK = 100
+REQUESTS_AT_ONCE = 100
+"""How many requests a backend is given together; a local model's answers are durable when so many are done."""
+ROWS_PER_FILE = 500
+"""Where a journal beside the table keeps every single answer, files may wait until they are worth writing."""
 ANSWER_COLUMNS = {
     name: Captions.create_empty().schema[name]
     for name in ("caption", "fields", "error", "prompt_tokens", "completion_tokens", "asked_at", "latency_s", "finish_reason")
@@ -144,27 +147,32 @@ class _Captioning:
     def caption(self, due: pl.DataFrame) -> None:
         """Ask for all due captions and write chunk after chunk, as they are done.
 
-        A chunk is a fixed stretch of the due rows, and batches lie within chunks: so the composition of a batch, and with it the
-        last bit of an answer, is the same whether or not a run was interrupted. Chunks that a killed run left out come first, and get
+        A chunk of the table is a fixed stretch of the due rows, and batches lie within chunks: so the composition of a batch, and with it
+        the last bit of an answer, is the same whether or not a run was interrupted. Chunks that a killed run left out come first, and get
         the numbers that they would have had.
         """
         self._record_recipe()
         backend = open_backend(self.recipe, self.settings)
         journal = Journal(journal_path(self.uri, self.part, self.recipe_id))
         known = journal.read() if backend.remembers else {}
-        numbers = free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id))
-        stretches = dict(zip(numbers, due.iter_slices(ROWS_PER_CHUNK), strict=False))
         attempts = dict(due.select("image_id", "attempt").iter_rows())
 
-        def remember(answer: CaptionAnswer) -> None:
+        def remember(fresh: list[CaptionAnswer]) -> None:
             if backend.remembers:
-                journal.append(answer, attempts[answer.image_id])
+                journal.append((answer, attempts[answer.image_id]) for answer in fresh)
 
+        rows_per_chunk = ROWS_PER_FILE if backend.remembers and local_folder(self.uri) else REQUESTS_AT_ONCE
+        numbers = free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id))
+        stretches = dict(zip(numbers, due.iter_slices(rows_per_chunk), strict=False))
+        answers = {
+            sequence: [known[row] for row in stretch.select("image_id", "attempt").iter_rows() if row in known]
+            for sequence, stretch in stretches.items()
+        }
         try:
-            for chunk, answers in backend.answer(self._chunks(stretches, known), remember):
-                stretch = stretches.pop(chunk.sequence)
-                before = [known[row] for row in stretch.select("image_id", "attempt").iter_rows() if row in known]
-                self._write(chunk.sequence, self._rows(stretch, before + answers))
+            for chunk, more in backend.answer(self._chunks(stretches, known), remember):
+                answers[chunk.sequence] += more
+                if len(answers[chunk.sequence]) == stretches[chunk.sequence].height:
+                    self._write(chunk.sequence, self._rows(stretches.pop(chunk.sequence), answers.pop(chunk.sequence)))
         except BaseException:
             journal.close()
             raise
@@ -174,26 +182,18 @@ class _Captioning:
             journal.remove()
 
     def _chunks(self, stretches: dict[int, pl.DataFrame], known: dict[tuple[str, int], CaptionAnswer]) -> Iterator[Chunk]:
-        """Requests with their pictures, chunk by chunk in the order of the part; pictures whose answers are known are not asked again."""
-        rows = ((sequence, *row) for sequence, stretch in list(stretches.items()) for row in stretch.iter_rows())
-        pictures = self._pictures([row[0] for stretch in stretches.values() for row in stretch.iter_rows()])
-        for sequence, members in groupby(rows, key=lambda row: row[0]):
-            if self.stop_at is not None and time.time() >= self.stop_at:
-                return
-            requests = []
-            for _, image_id, prior, attempt in members:
-                picture = next(pictures)
-                if (image_id, attempt) not in known:
-                    requests.append(self._request(image_id, picture, prior, attempt))
-            yield Chunk(sequence, requests)
-
-    def _pictures(self, image_ids: list[str]) -> Iterator[bytes]:
-        """Encoded pictures of these rows, which stand in the order of the part."""
-        wanted = pl.Series(image_ids).implode()
+        """Requests with their pictures, in the order of the part; pictures whose answers are known are not asked again."""
         images = self.workspace.table("images", self.source)
-        for batch in images.iter_part(self.part, ["image_id", "image"], batch_size=16):
-            for (image,) in batch.filter(pl.col("image_id").is_in(wanted)).select("image").iter_rows():
-                yield image["bytes"]
+        rows = {row[0]: row for stretch in stretches.values() for row in stretch.iter_rows()}
+        asked = {image_id for image_id, (_, _, attempt) in rows.items() if (image_id, attempt) not in known}
+        pictures = images.iter_pictures(self.part, asked)
+        for sequence, stretch in list(stretches.items()):
+            wanted = [image_id for image_id in stretch["image_id"] if image_id in asked]
+            for start in range(0, max(1, len(wanted)), REQUESTS_AT_ONCE):
+                if self.stop_at is not None and time.time() >= self.stop_at:
+                    return
+                members = wanted[start : start + REQUESTS_AT_ONCE]
+                yield Chunk(sequence, [self._request(image, *rows[image_id]) for image_id, image in islice(pictures, len(members))])
 
     def _write(self, sequence: int, rows: pl.DataFrame) -> None:
         """Write a chunk. If another run wrote one of this name meanwhile (only in a bucket: nothing locks there), its answers count."""
@@ -211,7 +211,7 @@ class _Captioning:
         """Say in words what the recipe id of the captions stands for."""
         write_recipe_record(self.workspace, self.source, self.recipe, self.settings.backend)
 
-    def _request(self, image_id: str, image: bytes, prior: str | None, attempt: int) -> CaptionRequest:
+    def _request(self, image: bytes, image_id: str, prior: str | None, attempt: int) -> CaptionRequest:
         fixed, emotional = self.prompt.parts(prior)  # type: ignore[arg-type]  # the table's check allows the eight emotions only
         fixed = " ".join(text for text in (fixed, form_instruction(self.recipe.answer)) if text)
         before, after = ("", " ".join(text for text in (fixed, emotional) if text)) if self.recipe.image_first else (fixed, emotional)

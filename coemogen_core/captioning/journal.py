@@ -6,9 +6,11 @@ appended to; a run that goes on elsewhere then loses at most the chunks in fligh
 
 import dataclasses
 import hashlib
-import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+import orjson
 
 from coemogen_core.captioning.backend import CaptionAnswer
 from coemogen_core.data.workspace import local_folder
@@ -38,19 +40,19 @@ class Journal:
         if self._path.exists():
             for line in self._path.read_bytes().split(b"\n"):
                 try:
-                    entry = json.loads(line)
+                    entry = orjson.loads(line)
                     answers[entry["answer"]["image_id"], entry["attempt"]] = CaptionAnswer(**entry["answer"])
                 except (ValueError, KeyError, TypeError):
                     continue
         return answers
 
-    def append(self, answer: CaptionAnswer, attempt: int) -> None:
-        """Write one answer; it outlives this process from then on."""
+    def append(self, answers: Iterable[tuple[CaptionAnswer, int]]) -> None:
+        """Write answers with the numbers of their attempts; they outlive this process from then on."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        entry = {"attempt": attempt, "answer": {name: getattr(answer, name) for name in FIELDS}}
-        os.write(self._file, b"\n" + json.dumps(entry).encode())  # the line break first: a torn line before it stays alone
+        entries = ({"attempt": attempt, "answer": {name: getattr(answer, name) for name in FIELDS}} for answer, attempt in answers)
+        os.write(self._file, b"".join(b"\n" + orjson.dumps(entry) for entry in entries))  # line breaks first: a torn line stays alone
 
     def close(self) -> None:
         """Close the file and keep it."""

@@ -90,9 +90,9 @@ class LocalBackend:
         """See `CaptionBackend.answer`. Batches divide a chunk evenly; a picture that cannot be decoded is an error, the rest go on."""
         answers: list[CaptionAnswer] = []
         for batch in read_ahead(self._prepared(chunks), BATCHES_AHEAD):
-            for answer in self._answer_batch(batch):
-                sink(answer)
-                answers.append(answer)
+            done = self._answer_batch(batch)
+            sink(done)
+            answers += done
             if batch.ended_chunk is not None:
                 yield batch.ended_chunk, answers
                 answers = []

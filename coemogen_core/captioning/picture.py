@@ -1,9 +1,9 @@
 """Pictures on their way to a captioner: upright, RGB, and no larger than it needs."""
 
-import base64
 import io
 import math
 
+import pybase64
 from PIL import Image
 
 from coemogen_core.data.decode import EXIF_ORIENTATION, FORMATS, decode_image
@@ -38,7 +38,7 @@ def data_url(data: bytes, max_pixels: int) -> str:
         buffer = io.BytesIO()
         bounded_picture(data, max_pixels).save(buffer, format="JPEG", quality=JPEG_QUALITY)
         media_type, data = "image/jpeg", buffer.getvalue()
-    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+    return f"data:{media_type};base64,{pybase64.b64encode_as_string(data)}"
 
 
 def _media_type_as_it_is(data: bytes, max_pixels: int) -> str | None:

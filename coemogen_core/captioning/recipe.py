@@ -107,7 +107,7 @@ class ServerSettings(_Settings):
         default=64, ge=1, le=4096, description="most requests in flight at once at each endpoint; fewer when it says that it is overloaded"
     )
     parts_at_once: int = Field(default=2, ge=1, le=64, description="parts captioned at once, so that the end of one leaves no server idle")
-    timeout_s: float = Field(default=120.0, gt=0, description="longest silence of the server within one request, in seconds")
+    timeout_s: float = Field(default=120.0, gt=0, description="longest time from sending a request to its whole answer, in seconds")
     max_retries: int = Field(default=5, ge=0, description="repetitions of one request after 429, 5xx, a timeout or a disconnect")
     patience_s: float = Field(
         default=60.0,

@@ -1,16 +1,19 @@
 """The client of the captioning servers: one event loop in a thread of its own, shared by all parts that this process captions."""
 
 import asyncio
+import gc
+import math
 import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Sink
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest
 from coemogen_core.captioning.failure import failure
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.captioning.server.chat_request import NoCompletionError, read_completion, request_body
@@ -19,7 +22,8 @@ from coemogen_core.captioning.server.outcome import RequestOutcome
 from coemogen_core.captioning.server.pool import EndpointPool
 from coemogen_core.data.decode import UnreadableImage
 
-PREPARED_AT_ONCE = 8  # pictures to a job of the preparing threads: handing over each one alone would cost as much as sending it
+_Prepared = tuple[str, bytes | UnreadableImage]  # id of a picture, and the JSON of its request
+
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 20.0
 TURNED_AWAY_PER_RETRY = 10
@@ -33,7 +37,8 @@ class CaptionClient:
         self._recipe, self._settings = recipe, settings
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="caption-client", daemon=True)
-        self._preparing = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="caption-picture")
+        self._threads = os.cpu_count() or 1
+        self._preparing = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="caption-picture")
         self._pool: EndpointPool | None = None
 
     def open(self) -> None:
@@ -43,6 +48,7 @@ class CaptionClient:
             EndpointError: an endpoint does not serve the model or refuses the key.
             EndpointUnreachableError: nobody answers anywhere.
         """
+        gc.freeze()  # libraries hold half a million objects: looking through them again and again took a fifth of the client's time
         self._thread.start()
         try:
             self._run(self._open())
@@ -57,15 +63,26 @@ class CaptionClient:
         self._thread.join()
         self._loop.close()
         self._preparing.shutdown(cancel_futures=True)
+        gc.unfreeze()
 
-    def submit(self, requests: list[CaptionRequest], sink: Sink) -> "Future[list[CaptionAnswer]]":
+    def submit(self, requests: list[CaptionRequest], sink: Callable[[CaptionAnswer], None]) -> "Future[list[CaptionAnswer]]":
         """Ask for captions; the future holds the answers in order.
 
+        The requests are made ready before this returns, with the help of as many threads as there are processors, so that the thread of the
+        loop has nothing to do but to send and receive.
+
         Args:
-            requests: what to ask; the list is emptied, so that pictures can be let go as soon as they are on their way.
-            sink: called with each answer as it comes, in the thread of the loop.
+            requests: what to ask; the list is emptied, so that a picture is held as itself or as a request, not as both.
+            sink: called with each answer as it comes, in the thread of the loop. Must not raise.
         """
-        return asyncio.run_coroutine_threadsafe(self._answer_all(requests, sink), self._loop)
+        assert self._pool is not None
+        with_image_id = all(endpoint.is_vllm for endpoint in self._pool.endpoints)
+        size = math.ceil(len(requests) / self._threads) or 1
+        groups = [requests[start : start + size] for start in range(0, len(requests), size)]
+        requests.clear()
+        made = self._preparing.map(partial(_prepared, recipe=self._recipe, with_image_id=with_image_id), groups)
+        prepared = [each for group in made for each in group]
+        return asyncio.run_coroutine_threadsafe(self._answer_all(prepared, sink), self._loop)
 
     def _run(self, work: Awaitable[None]) -> None:
         async def wrapped() -> None:
@@ -87,30 +104,16 @@ class CaptionClient:
         if self._pool is not None:
             await self._pool.close()
 
-    async def _answer_all(self, requests: list[CaptionRequest], sink: Sink) -> list[CaptionAnswer]:
-        groups = [requests[start : start + PREPARED_AT_ONCE] for start in range(0, len(requests), PREPARED_AT_ONCE)]
-        requests.clear()  # a picture is held as itself or as a request, not as both
-        tasks = [asyncio.create_task(self._answer_group(group, sink)) for group in groups]
-        try:
-            return [answer for answers in await asyncio.gather(*tasks) for answer in answers]
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    async def _answer_group(self, requests: list[CaptionRequest], sink: Sink) -> list[CaptionAnswer]:
-        assert self._pool is not None
-        with_image_id = all(endpoint.is_vllm for endpoint in self._pool.endpoints)
-        bodies = await self._loop.run_in_executor(self._preparing, _bodies, requests, self._recipe, with_image_id)
-        tasks = [asyncio.create_task(self._answer(request.image_id, body, sink)) for request, body in zip(requests, bodies, strict=True)]
-        requests.clear()
-        bodies.clear()
+    async def _answer_all(self, prepared: "list[_Prepared]", sink: Callable[[CaptionAnswer], None]) -> list[CaptionAnswer]:
+        tasks = [asyncio.create_task(self._answer(*each, sink)) for each in prepared]
+        prepared.clear()  # each task lets go of its request when it is answered
         try:
             return await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _answer(self, image_id: str, body: bytes | UnreadableImage, sink: Sink) -> CaptionAnswer:
+    async def _answer(self, image_id: str, body: bytes | UnreadableImage, sink: Callable[[CaptionAnswer], None]) -> CaptionAnswer:
         if isinstance(body, UnreadableImage):
             answer = CaptionAnswer(image_id, error=failure("unreadable image", str(body)))
         else:
@@ -191,15 +194,15 @@ def shared_client(recipe: CaptionRecipe, settings: ServerSettings) -> Iterator[C
                 shared.client.close()
 
 
-def _bodies(requests: list[CaptionRequest], recipe: CaptionRecipe, with_image_id: bool) -> list[bytes | UnreadableImage]:
+def _prepared(requests: list[CaptionRequest], recipe: CaptionRecipe, with_image_id: bool) -> list[_Prepared]:
     """The requests as they go over the wire; decoding and scaling pictures lets other threads run."""
-    bodies: list[bytes | UnreadableImage] = []
+    prepared: list[_Prepared] = []
     for request in requests:
         try:
-            bodies.append(request_body(request, recipe, with_image_id=with_image_id))
+            prepared.append((request.image_id, request_body(request, recipe, with_image_id=with_image_id)))
         except UnreadableImage as error:
-            bodies.append(error)
-    return bodies
+            prepared.append((request.image_id, error))
+    return prepared
 
 
 def _pause(tries: int, asked_for_s: float | None) -> float:

@@ -1,12 +1,14 @@
 """What became of one HTTP request, and what that means: for the picture, and for the endpoint."""
 
 import email.utils
+import http.client
+import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import aiohttp
-import openai
 
 from coemogen_core.captioning.failure import FailureKind
 
@@ -33,43 +35,39 @@ class RequestOutcome:
     slow: bool = False  # it timed out
 
 
-def outcome_of(error: Exception, timeout_s: float) -> RequestOutcome:
-    """What an exception of the openai client means. Exceptions that are no answer of a server are raised again."""
-    if isinstance(error, openai.APIStatusError):
-        return _of_status(error)
-    if isinstance(error, openai.APIConnectionError):
-        return _of_transport(_root(error), timeout_s)
-    raise error
+def outcome_of_error(error: Exception, timeout_s: float) -> RequestOutcome:
+    """What it means that there was no whole answer.
 
-
-def _root(error: BaseException) -> BaseException:
-    """The transport's own exception. What is raised from it on the way up calls a server that hung up a timeout."""
-    while error.__cause__ is not None and not isinstance(error, aiohttp.ClientError):
-        error = error.__cause__
-    return error
-
-
-def _of_transport(error: BaseException, timeout_s: float) -> RequestOutcome:
+    Args:
+        error: an exception of aiohttp, or of the socket below it.
+        timeout_s: how long the request was given, for the message.
+    """
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return RequestOutcome("unreachable", detail=f"no connection: {error}")
-    if isinstance(error, TimeoutError | openai.APITimeoutError):  # aiohttp's own are TimeoutErrors as well
+    if isinstance(error, TimeoutError):  # aiohttp's own are TimeoutErrors as well
         return RequestOutcome("failed", kind="timeout", detail=f"no answer within {timeout_s:g} s", slow=True)
     return RequestOutcome("lost", detail=f"connection lost: {error or type(error).__name__}")
 
 
-def _of_status(error: openai.APIStatusError) -> RequestOutcome:
-    status, reason = error.status_code, _reason(error)
-    detail = f"HTTP {status} {reason}"
+def outcome_of_status(status: int, headers: Mapping[str, str], content: bytes) -> RequestOutcome:
+    """What an answer means whose status is not 200.
+
+    Args:
+        status: of the answer.
+        headers: of the answer; names in any case.
+        content: its body, in which most servers say why.
+    """
+    detail = f"HTTP {status} {_reason(status, content)}"
     if status in MISCONFIGURED:
         return RequestOutcome("misconfigured", detail=detail)
     if status in OVERLOADED:
-        return RequestOutcome("overloaded", detail=detail, retry_after_s=retry_after(error.response.headers))
+        return RequestOutcome("overloaded", detail=detail, retry_after_s=retry_after(headers))
     if status >= 500 or status in TRANSIENT:
-        return RequestOutcome("failed", detail=detail, retry_after_s=retry_after(error.response.headers))
+        return RequestOutcome("failed", detail=detail, retry_after_s=retry_after(headers))
     return RequestOutcome("refused", kind="refused", detail=detail)
 
 
-def retry_after(headers: Any) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that a server asks to wait (`retry-after-ms`, or `Retry-After` in seconds or as a date), 0 to 120; None = it does not say."""
     try:
         if "retry-after-ms" in headers:
@@ -85,7 +83,13 @@ def retry_after(headers: Any) -> float | None:
     return min(max(seconds, 0.0), LONGEST_PAUSE_S)
 
 
-def _reason(error: openai.APIStatusError) -> str:
-    body = error.body
-    message = body.get("message") if isinstance(body, dict) else None
-    return str(message or error.response.text or error.response.reason_phrase)[:300]
+def _reason(status: int, content: bytes) -> str:
+    """The message in an error's body, as OpenAI and vLLM write it, or the body as it is; without one, what the status is called."""
+    text = content.decode("utf-8", errors="replace").strip()
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    error = body.get("error", body) if isinstance(body, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    return str(message or text or http.client.responses.get(status, ""))[:300]

@@ -93,7 +93,7 @@ class EndpointPool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for endpoint in self.endpoints:
-            await endpoint.client.close()
+            await endpoint.close()
 
     async def _first_look(self, endpoint: Endpoint) -> None:
         if not await endpoint.probe(self._model):

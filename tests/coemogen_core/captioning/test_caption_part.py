@@ -8,7 +8,7 @@ from werkzeug import Response
 
 from coemogen_core.captioning import caption_part as caption_part_module
 from coemogen_core.captioning.attempts import chunk_names
-from coemogen_core.captioning.caption_part import ROWS_PER_CHUNK, caption_part
+from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.failure import EndpointUnreachableError
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.data.workspace import Workspace
@@ -18,6 +18,7 @@ from tests.coemogen_core.captioning.corpus import PART, SOURCE, captions, jpeg, 
 from tests.coemogen_core.captioning.stub_server import MODEL, StubServer, caption_of, completion, refusal
 
 RECIPE = CaptionRecipe(model=MODEL)
+SMALL_FILE = 100
 SOON = {"retry-after-ms": "20"}
 
 
@@ -47,12 +48,17 @@ def test_every_picture_gets_the_caption_of_its_own_bytes_and_emotion(workspace, 
     assert rows["model"].unique().to_list() == [f"{MODEL}@as served"]
 
 
-def test_chunks_hold_at_most_a_hundred_rows_and_are_named_in_order(workspace, stub):
-    wanted = write_images(workspace, [jpeg(index) for index in range(230)])
+@pytest.fixture
+def small_files(monkeypatch) -> None:
+    monkeypatch.setattr("coemogen_core.captioning.caption_part.ROWS_PER_FILE", SMALL_FILE)
+
+
+def test_chunks_hold_so_many_rows_and_are_named_in_order(workspace, stub, small_files):
+    wanted = write_images(workspace, [jpeg(index) for index in range(2 * SMALL_FILE + 30)])
     run(workspace, wanted, stub)
     names = workspace.table("captions", SOURCE).parts()
     assert names == [f"{PART}/{RECIPE.recipe_id('server')}.{sequence:03d}" for sequence in range(3)]
-    assert [workspace.table("captions", SOURCE).count([name]) for name in names] == [ROWS_PER_CHUNK, ROWS_PER_CHUNK, 30]
+    assert [workspace.table("captions", SOURCE).count([name]) for name in names] == [SMALL_FILE, SMALL_FILE, 30]
 
 
 def test_a_second_call_asks_nobody(workspace, stub, monkeypatch):
@@ -170,7 +176,7 @@ def test_a_wrong_selection_is_refused_before_any_work(workspace, stub, change, m
         run(workspace, wrong, stub)
 
 
-def test_a_server_that_goes_away_keeps_the_finished_chunks(workspace):
+def test_a_server_that_goes_away_keeps_the_finished_chunks(workspace, small_files):
     wanted = write_images(workspace, [jpeg(index) for index in range(250)])
     with StubServer() as dying:
 
@@ -205,7 +211,7 @@ def kill_after_chunks(workspace: Workspace, wanted: Path, recipe: CaptionRecipe,
     return len(chunk_names(workspace, SOURCE, PART, recipe_id))
 
 
-def test_killed_with_a_server_and_resumed_the_table_is_that_of_an_undisturbed_run(workspace, tmp_path):
+def test_killed_with_a_server_and_resumed_the_table_is_that_of_an_undisturbed_run(workspace, tmp_path, small_files):
     with StubServer(delay_s=0.004) as stub:
         wanted = write_images(workspace, [b"no picture" if index == 50 else jpeg(index) for index in range(320)])
         sick_id = wanted["image_id"][3]

@@ -12,7 +12,7 @@ ANSWERS = [CaptionAnswer("a", text="A dog.\nÄ", completion_tokens=4, asked_at=1
 def journal(tmp_path: Path) -> Journal:
     written = Journal(tmp_path / "part" / ".recipe.journal")
     for attempt, answer in enumerate(ANSWERS, 1):
-        written.append(answer, attempt)
+        written.append([(answer, attempt)])
     return written
 
 
@@ -26,7 +26,7 @@ def test_a_torn_last_line_costs_that_answer_alone_and_none_that_follows(journal,
     last = file.read_bytes().rindex(b"\n")
     file.write_bytes(file.read_bytes()[: last + kept])
     later = Journal(file)
-    later.append(ANSWERS[1], 3)
+    later.append([(ANSWERS[1], 3)])
     assert later.read() == {("a", 1): ANSWERS[0], ("b", 3): ANSWERS[1]}
 
 

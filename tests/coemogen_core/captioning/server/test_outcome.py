@@ -1,16 +1,11 @@
 import email.utils
 import time
 
-import httpx2
-import openai
+import aiohttp
 import pytest
+from multidict import CIMultiDict
 
-from coemogen_core.captioning.server.outcome import LONGEST_PAUSE_S, outcome_of, retry_after
-
-
-def status_error(status: int, headers: dict[str, str] | None = None) -> openai.APIStatusError:
-    response = httpx2.Response(status, headers=headers, request=httpx2.Request("POST", "http://127.0.0.1/v1"))
-    return openai.APIStatusError("told", response=response, body={"message": "why"})
+from coemogen_core.captioning.server.outcome import LONGEST_PAUSE_S, outcome_of_error, outcome_of_status, retry_after
 
 
 @pytest.mark.parametrize(
@@ -32,21 +27,42 @@ def status_error(status: int, headers: dict[str, str] | None = None) -> openai.A
     ],
 )
 def test_what_a_status_means(status, meaning):
-    outcome = outcome_of(status_error(status), 5)
+    outcome = outcome_of_status(status, {}, b'{"error": {"message": "why"}}')
     assert outcome.meaning == meaning
     assert outcome.detail == f"HTTP {status} why"
 
 
-def test_what_is_no_answer_of_a_server_is_raised():
-    with pytest.raises(KeyError):
-        outcome_of(KeyError("bug"), 5)
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"error": {"message": "too long", "type": "x"}}', "too long"),  # OpenAI, vLLM
+        (b'{"error": "no such route"}', "no such route"),
+        (b'{"message": "too long", "code": 400}', "too long"),  # older vLLM
+        (b'{"detail": "Not Found"}', '{"detail": "Not Found"}'),  # FastAPI
+        (b"<html>nginx</html>", "<html>nginx</html>"),
+        (b"", "Bad Request"),
+        (b"\xff\xfe", "\ufffd\ufffd"),
+        (b"x" * 4000, "x" * 300),
+    ],
+)
+def test_the_reason_is_what_the_server_said(body, reason):
+    assert outcome_of_status(400, {}, body).detail == f"HTTP 400 {reason}"
+
+
+def test_what_a_broken_connection_means():
+    assert outcome_of_error(aiohttp.ServerDisconnectedError(), 5).meaning == "lost"
+    assert outcome_of_error(ConnectionResetError(104, "reset"), 5).meaning == "lost"
+    assert outcome_of_error(aiohttp.ClientPayloadError("half"), 5).meaning == "lost"
+    assert outcome_of_error(aiohttp.ConnectionTimeoutError(), 5).meaning == "unreachable"
+    late = outcome_of_error(TimeoutError(), 5)
+    assert (late.meaning, late.kind, late.slow, late.detail) == ("failed", "timeout", True, "no answer within 5 s")
 
 
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({}, None),
-        ({"retry-after": "3"}, 3.0),
+        ({"Retry-After": "3"}, 3.0),
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "250"}, 0.25),
         ({"retry-after": "86400"}, LONGEST_PAUSE_S),
@@ -55,10 +71,10 @@ def test_what_is_no_answer_of_a_server_is_raised():
     ],
 )
 def test_how_long_a_server_asks_to_wait(headers, seconds):
-    assert retry_after(httpx2.Headers(headers)) == seconds
+    assert retry_after(CIMultiDict(headers)) == seconds
 
 
 def test_a_date_counts_from_now():
-    asked = retry_after(httpx2.Headers({"retry-after": email.utils.formatdate(time.time() + 30, usegmt=True)}))
+    asked = retry_after({"retry-after": email.utils.formatdate(time.time() + 30, usegmt=True)})
     assert asked is not None
     assert 20 < asked <= 30

@@ -26,7 +26,7 @@ def ask(stub: StubServer, chunks: list[list[CaptionRequest]], recipe: CaptionRec
     """Answers by chunk, in the order of the chunks."""
     seen: list[CaptionAnswer] = []
     backend = ServerBackend(recipe, ServerSettings(endpoints=(stub.endpoint,), **settings))
-    done = {chunk.sequence: answers for chunk, answers in backend.answer(numbered(chunks), seen.append)}
+    done = {chunk.sequence: answers for chunk, answers in backend.answer(numbered(chunks), seen.extend)}
     assert sorted(seen, key=str) == sorted((answer for answers in done.values() for answer in answers), key=str)
     return [done[sequence] for sequence in sorted(done)]
 
@@ -141,6 +141,28 @@ def test_an_answer_that_is_no_chat_completion_is_a_failure_of_that_picture_alone
     assert answers[0].text is None
     assert answers[0].error.startswith("server: the answer")
     assert answers[1].error is None
+
+
+def test_answers_that_cannot_be_kept_end_the_run(stub):
+    def full(answers: list[CaptionAnswer]) -> None:
+        raise OSError(28, "No space left on device")
+
+    backend = ServerBackend(RECIPE, ServerSettings(endpoints=(stub.endpoint,), concurrency=2))
+    with pytest.raises(OSError, match="No space left"):
+        list(backend.answer(numbered([requests(20)]), full))
+
+
+def test_a_proxy_of_the_environment_is_used_but_not_for_loopback(stub, monkeypatch):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{held.getsockname()[1]}"
+        monkeypatch.setenv("http_proxy", nobody)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert ask(stub, [requests(1)])[0][0].error is None
+        monkeypatch.setenv("no_proxy", "")
+        backend = ServerBackend(RECIPE, ServerSettings(endpoints=(stub.endpoint,), patience_s=0.3))
+        with pytest.raises(EndpointUnreachableError):
+            list(backend.answer(numbered([requests(1)]), lambda _: None))
 
 
 def test_an_empty_answer_is_an_empty_text(stub):
