@@ -22,6 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from schemas.tables import arrow_schema
 
+READ_AT_ONCE = 2**20  # bytes
 ROWS_PER_GROUP = 250  # bounds what a reader must hold at once, pictures included
 
 
@@ -131,9 +132,15 @@ class Table:
                     yield image_id, picture.as_py()
 
     def _batches(self, name: str, columns: list[str] | None, batch_size: int) -> Iterator[pa.RecordBatch]:
+        """Read as it is needed. Arrow would else hold the whole part in memory (`pre_buffer`), and a column of a row group twice.
+
+        A local file is not read through Python: that makes bytes of many MiB, which leave holes in the heap.
+        """
         filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
-        with filesystem.open(path, "rb") as file:
-            yield from pq.ParquetFile(file).iter_batches(batch_size=batch_size, columns=columns)
+        is_local = isinstance(filesystem, LocalFileSystem)
+        with pa.OSFile(path) if is_local else filesystem.open(path, "rb") as file:
+            parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_AT_ONCE if is_local else 0)
+            yield from parquet.iter_batches(batch_size=batch_size, columns=columns)
 
     def read(self, columns: list[str] | None = None, parts: list[str] | None = None) -> pl.DataFrame:
         """Rows of all parts (or the named ones) in part order. For columns that fit in memory: leave pictures out.
