@@ -16,8 +16,8 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from coemogen_core.audit.thumbnails import SMALL_SIDE, Thumbnail
 from coemogen_core.audit.verdicts import FORMAT, MAX_NOTE, MAX_REVIEWER
+from coemogen_core.data.thumbnail import SMALL_SIDE, Thumbnail
 from coemogen_core.emotions import EMOTIONS
 
 FOLDER = Path(__file__).parent

@@ -1,27 +1,14 @@
-"""The pictures of an audit as small JPEG data URIs; originals are read part by part and never held together."""
+"""The pictures of an audit as thumbnails; originals are read part by part and never held together."""
 
-import base64
-import io
 from dataclasses import dataclass, field
 
 import polars as pl
-from PIL import Image
 
-from coemogen_core.data.decode import UnreadableImage, decode_image
+from coemogen_core.data.decode import UnreadableImage
+from coemogen_core.data.thumbnail import Thumbnail, thumbnail
 from coemogen_core.data.workspace import Workspace
 
 MAX_SIDE = 384
-SMALL_SIDE = 96
-"""Pictures up to this side are shown enlarged, pixel by pixel, so JPEG artefacts would be visible."""
-
-
-@dataclass(frozen=True, slots=True)
-class Thumbnail:
-    """A JPEG as a data URI, with its size in pixels."""
-
-    data_uri: str
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +17,6 @@ class Thumbnails:
 
     found: dict[str, Thumbnail] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-
-
-def thumbnail(data: bytes) -> Thumbnail:
-    """An encoded picture as a thumbnail of at most `MAX_SIDE` pixels on the longer side; smaller ones keep their size.
-
-    Raises:
-        UnreadableImage: the bytes are no usable picture.
-    """
-    image = decode_image(data)
-    small = max(image.size) <= SMALL_SIDE
-    image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=95 if small else 85, subsampling=0 if small else 2, optimize=True)
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Thumbnail(f"data:image/jpeg;base64,{encoded}", image.width, image.height)
 
 
 def read_thumbnails(workspace: Workspace, source: str, wanted: pl.DataFrame) -> Thumbnails:
@@ -72,15 +44,14 @@ def read_thumbnails(workspace: Workspace, source: str, wanted: pl.DataFrame) -> 
 
 
 def _read_part(workspace: Workspace, source: str, part: str, wanted: set[str], into: Thumbnails) -> None:
-    """Read one part in small batches, no further than to the last wanted picture."""
+    """Read one part a few pictures at a time, no further than to the last wanted one."""
     remaining = set(wanted)
-    for batch in workspace.table("images", source).iter_part(part, ["image_id", "image"]):
-        for image_id, image in batch.filter(pl.col("image_id").is_in(list(remaining))).iter_rows():
-            remaining.discard(image_id)
-            try:
-                into.found[image_id] = thumbnail(image["bytes"])
-                into.missing.pop(image_id, None)
-            except UnreadableImage as error:
-                into.missing[image_id] = str(error)
+    for image_id, data in workspace.table("images", source).iter_pictures(part, wanted):
+        remaining.discard(image_id)
+        try:
+            into.found[image_id] = thumbnail(data, MAX_SIDE)
+            into.missing.pop(image_id, None)
+        except UnreadableImage as error:
+            into.missing[image_id] = str(error)
         if not remaining:
             return

@@ -1,15 +1,7 @@
-"""Pictures as data URIs: small ones losslessly as they are, large ones as JPEG thumbnails."""
+"""The pictures of a report."""
 
-import base64
-import io
-
-from PIL import Image
-
-from coemogen_core.data.decode import decode_image
+from coemogen_core.data.thumbnail import SMALL_SIDE, thumbnail
 from coemogen_core.evaluation.report.data import Picture
-
-LOSSLESS_SIDE = 96
-"""Pictures up to this side are shown pixel by pixel, so JPEG artefacts would be visible."""
 
 
 def inline_picture(data: bytes, alt: str, side: int = 256) -> Picture:
@@ -18,17 +10,8 @@ def inline_picture(data: bytes, alt: str, side: int = 256) -> Picture:
     Raises:
         UnreadableImage: the bytes are no usable picture.
     """
-    image = decode_image(data)
-    lossless = max(image.size) <= LOSSLESS_SIDE
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    if lossless:
-        image.save(buffer, "PNG", optimize=True)
-    else:
-        image.save(buffer, "JPEG", quality=82, optimize=True)
-    kind = "png" if lossless else "jpeg"
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return Picture(data_uri=f"data:image/{kind};base64,{encoded}", width=image.width, height=image.height, alt=alt)
+    small = thumbnail(data, side)
+    return Picture(data_uri=small.data_uri, width=small.width, height=small.height, alt=alt)
 
 
 def display_width(picture: Picture, target: int) -> int:
@@ -40,4 +23,4 @@ def display_width(picture: Picture, target: int) -> int:
 
 def is_pixel_art(picture: Picture) -> bool:
     """Whether the picture is small enough to be shown pixel by pixel."""
-    return max(picture.width, picture.height) <= LOSSLESS_SIDE
+    return max(picture.width, picture.height) <= SMALL_SIDE

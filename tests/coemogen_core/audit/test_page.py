@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coemogen_core.audit.page import readable_fields, render_page
-from coemogen_core.audit.thumbnails import Thumbnail
+from coemogen_core.data.thumbnail import Thumbnail
 from coemogen_core.emotions import EMOTIONS
 from tests.coemogen_core.audit.audited_source import NASTY, RECIPE, auditable
 

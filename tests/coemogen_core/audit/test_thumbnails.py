@@ -1,34 +1,13 @@
-"""Pictures of a page: small JPEGs, read in batches; what cannot be shown has a reason."""
+"""Pictures of a page: read few at a time; what cannot be shown has a reason."""
 
-import base64
-import io
 from pathlib import Path
 
 import polars as pl
 import pytest
-from PIL import Image
 
-from coemogen_core.audit.thumbnails import read_thumbnails, thumbnail
-from coemogen_core.data.decode import UnreadableImage
+from coemogen_core.audit.thumbnails import read_thumbnails
 from coemogen_core.data.workspace import Workspace
 from tests.coemogen_core.audit.audited_source import PARTS, SOURCE, picture, write_images
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"), [((1000, 500), (384, 192)), ((300, 900), (128, 384)), ((64, 64), (64, 64)), ((4000, 3), (384, 1))]
-)
-def test_a_thumbnail_is_a_jpeg_of_bounded_size(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    found = thumbnail(picture(0, size))
-    kind, _, data = found.data_uri.partition(",")
-    decoded = Image.open(io.BytesIO(base64.b64decode(data)))
-    assert kind == "data:image/jpeg;base64"
-    assert decoded.format == "JPEG"
-    assert decoded.size == (found.width, found.height) == expected
-
-
-def test_a_broken_picture_is_named() -> None:
-    with pytest.raises(UnreadableImage, match="truncated"):
-        thumbnail(picture(0, (300, 300))[:-2000])
 
 
 def test_pictures_are_found_part_by_part_and_missing_ones_have_a_reason(tmp_path: Path) -> None:
