@@ -212,7 +212,7 @@ def _validated(rows: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
         checked = schema.cast(wanted)
         if schema.is_valid(checked):
             return checked
-    except pl.exceptions.InvalidOperationError:  # a value does not fit its type
+    except pl.exceptions.PolarsError:  # a value does not fit its type
         pass
     return schema.validate(wanted, cast=True)
 

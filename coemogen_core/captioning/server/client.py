@@ -159,10 +159,12 @@ class CaptionClient:
 
 
 class _Shared:
-    """A client and how many parts use it."""
+    """A client, how many parts use it, and whose turn it is to open it."""
 
-    def __init__(self, client: CaptionClient) -> None:
-        self.client, self.users = client, 0
+    def __init__(self) -> None:
+        self.client: CaptionClient | None = None
+        self.users = 0
+        self.opening = threading.Lock()
 
 
 _clients: dict[tuple[CaptionRecipe, ServerSettings], _Shared] = {}
@@ -178,20 +180,23 @@ def shared_client(recipe: CaptionRecipe, settings: ServerSettings) -> Iterator[C
     """
     key = (recipe, settings)
     with _lock:
-        shared = _clients.get(key)
-        if shared is None:
-            client = CaptionClient(recipe, settings)
-            client.open()
-            shared = _clients[key] = _Shared(client)
+        shared = _clients.setdefault(key, _Shared())
         shared.users += 1
     try:
+        with shared.opening:  # may take as long as our patience; clients of other servers need not wait for it
+            if shared.client is None:
+                client = CaptionClient(recipe, settings)
+                client.open()
+                shared.client = client
         yield shared.client
     finally:
         with _lock:
             shared.users -= 1
-            if shared.users == 0:
+            last = shared.users == 0
+            if last:
                 del _clients[key]
-                shared.client.close()
+        if last and shared.client is not None:
+            shared.client.close()
 
 
 def _prepared(requests: list[CaptionRequest], recipe: CaptionRecipe, with_image_id: bool) -> list[_Prepared]:

@@ -117,6 +117,27 @@ def test_batches_are_bounded(workspace):
     assert pl.concat(batches).equals(frame.select("path"))
 
 
+def test_wanted_pictures_come_in_the_order_of_the_part(workspace):
+    data = [f"picture {number}".encode() for number in range(2 * ROWS_PER_GROUP + 7)]
+    ids = [hashlib.sha256(each).hexdigest() for each in data]
+    frame = pl.DataFrame({"image_id": ids, "image": [{"bytes": each, "path": "a.jpg"} for each in data], "width": 1, "height": 1})
+    nothing = (pl.lit(None, pl.String).alias(name) for name in ("label", "split", "artist", "style", "genre", "licence", "attributes"))
+    table = workspace.table("images", "photos")
+    table.write_part("part-00000", frame.with_columns(*nothing), Images)
+    wanted = ids[3::7]
+    found = list(table.iter_pictures("part-00000", {*wanted, "f" * 64}))
+    assert [image_id for image_id, _ in found] == wanted
+    assert [picture for _, picture in found] == data[3::7]
+
+
+def test_a_value_that_does_not_fit_its_type_is_named_and_not_written(workspace):
+    names = ("label", "split", "artist", "style", "genre", "licence", "attributes")
+    row = {"image_id": hashlib.sha256(b"").hexdigest(), "image": {"bytes": b"", "path": "a.jpg"}, "width": 2**40, "height": 1}
+    with pytest.raises(dy.exc.ValidationError, match="width"):
+        workspace.table("images").write_part("part-00000", pl.DataFrame([row | dict.fromkeys(names)]), Images)
+    assert files_below(workspace) == []
+
+
 def test_rows_that_break_the_schema_are_not_written(workspace):
     with pytest.raises(dy.exc.ValidationError):
         workspace.table("rejected").write_part("part-00000", pl.concat([rejected_rows(1), rejected_rows(1)]), Rejected)
