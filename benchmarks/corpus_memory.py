@@ -1,8 +1,8 @@
 """Memory of the whole way from files to a published dataset: the same for ten times the pictures?
 
     .venv/bin/python benchmarks/corpus_memory.py --json corpus_memory.json
+
 Small generated pictures in folders by emotion: plan, ingest, embed, classify, score, caption (stub server), align, decide, publish; each
-size in a process of its own. The pictures are made beforehand.
 size in a process of its own. The pictures are made beforehand.
 """
 
