@@ -71,13 +71,13 @@ def test_ambiguous_scenes_are_drawn_without_their_feeling() -> None:
 
 
 @settings(max_examples=30)
-@given(st.floats(0.2, 0.8), st.floats(0.0, 1.5), st.integers(0, 1000))
+@given(st.floats(0.27, 0.7), st.floats(0.35, 1.3), st.integers(0, 1000))  # what scenes are graded to
 def test_grading_reaches_the_wanted_brightness(brightness: float, saturation: float, seed: int) -> None:
     pixels = np.random.default_rng(seed).uniform(0.05, 0.95, (64, 64, 3)).astype(np.float32)
     graded = grade(pixels, brightness, saturation)
     assert graded.min() >= 0
     assert graded.max() <= 1
-    assert abs(float((graded @ LUMA).mean()) - brightness) < 0.06
+    assert abs(float((graded @ LUMA).mean()) - brightness) < 0.04
 
 
 @pytest.mark.parametrize("style", list(STYLES))
