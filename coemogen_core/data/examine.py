@@ -2,7 +2,9 @@
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ import polars as pl
 
 from coemogen_core.data.decode import UnreadableImage, decode_image
 from coemogen_core.data.part_plan import PartPlan
-from coemogen_core.data.readers.reader import SourceReader
+from coemogen_core.data.readers.reader import LoadItem, SourceReader
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.recipe import recipe_id
@@ -18,6 +20,7 @@ from schemas.tables import Images, Rejected
 
 LOCAL_THREADS = (os.cpu_count() or 1) + 1  # decoding releases the interpreter lock, so each core is busy; more only switch
 REMOTE_THREADS = max(16, LOCAL_THREADS)  # hide the time that a store takes to answer
+AHEAD = 4  # pictures per thread that may wait for their turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +52,37 @@ def examine_part(plan: PartPlan) -> ExaminedPart:
     Raises:
         OSError: a remote store failed; trying again may help.
     """
-    reader = open_reader(plan.layout, plan.root, plan.licence)
-    with ThreadPoolExecutor(LOCAL_THREADS if reader.folder.is_local else REMOTE_THREADS) as threads:
-        examined = list(threads.map(lambda item: examine_item(reader, item), plan.items))
-    accepted, rejected = _without_duplicates(examined)
+    reader = open_reader(plan.layout, plan.root, plan.licence, plan.image_column)
+    workers = LOCAL_THREADS if reader.folder.is_local else REMOTE_THREADS
+    with ThreadPoolExecutor(workers) as threads:
+        accepted, rejected = _without_duplicates(_examined(threads, AHEAD * workers, reader, plan.items))
     return ExaminedPart(_image_rows(accepted), _rejected_rows([*plan.rejected, *rejected]))
 
 
-def examine_item(reader: SourceReader, item: SourceItem) -> AcceptedImage | RejectedFile:
+def _examined(
+    threads: ThreadPoolExecutor, ahead: int, reader: SourceReader, items: Sequence[SourceItem]
+) -> Iterator[AcceptedImage | RejectedFile]:
+    """In the order of the items; a reader that reads ahead is never more than a few pictures ahead."""
+    running: deque[Future[AcceptedImage | RejectedFile]] = deque()
+    for item, load in zip(items, reader.load_items(items), strict=True):
+        running.append(threads.submit(examine_item, item, load))
+        if len(running) >= ahead:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
+
+
+def examine_item(item: SourceItem, load: LoadItem) -> AcceptedImage | RejectedFile:
     """Read, join and decode one picture."""
     try:
-        data = reader.folder.read(item.path, item.stamp)
-        joined = reader.join_annotation(item)
+        joined, data = load()
         width, height = decode_image(data).size
     except (UnusableItem, UnreadableImage) as error:
         return RejectedFile(item.path, error.reason, printable(error.detail))
     return AcceptedImage(joined, hashlib.sha256(data).hexdigest(), data, width, height)
 
 
-def _without_duplicates(examined: list[AcceptedImage | RejectedFile]) -> tuple[list[AcceptedImage], list[RejectedFile]]:
+def _without_duplicates(examined: Iterator[AcceptedImage | RejectedFile]) -> tuple[list[AcceptedImage], list[RejectedFile]]:
     """Of equal files the first in the listing stays."""
     first: dict[str, AcceptedImage] = {}
     rejected: list[RejectedFile] = []

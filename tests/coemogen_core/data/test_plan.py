@@ -165,7 +165,7 @@ def test_cutting_loses_nothing(sizes, part_size):
         RejectedFile(str(index), "x", "y") if size is None else SourceItem(str(index), FileStamp(size=size))
         for index, size in enumerate(sizes)
     ]
-    parts = _cut(listed, part_size)
+    parts = list(_cut(listed, part_size))
     assert [entry for part in parts for entry in part] == listed
     assert all(0 < len(part) <= part_size for part in parts)
     for part in parts:
