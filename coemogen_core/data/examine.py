@@ -101,14 +101,21 @@ def _duplicate_detail(kept: SourceItem, dropped: SourceItem) -> str:
 
 def _image_rows(accepted: list[AcceptedImage]) -> pl.DataFrame:
     said = ("label", "split", "artist", "style", "genre", "licence", "attributes")
-    columns: dict[str, list[Any]] = {
+    columns: dict[str, Any] = {
         "image_id": [image.image_id for image in accepted],
-        "image": [{"bytes": image.data, "path": image.item.path} for image in accepted],
+        "image": _struct({"bytes": [image.data for image in accepted], "path": [image.item.path for image in accepted]}),
         "width": [image.width for image in accepted],
         "height": [image.height for image in accepted],
     }
     columns |= {name: [getattr(image.item, name) for image in accepted] for name in said}
     return pl.DataFrame(columns, schema=Images.create_empty().schema)
+
+
+def _struct(fields: dict[str, list[Any]]) -> pl.Series:
+    """Field by field, several times as fast as from a dictionary per row."""
+    kind = Images.create_empty().schema["image"]
+    assert isinstance(kind, pl.Struct)
+    return pl.DataFrame(fields, schema=kind.to_schema()).to_struct("image")
 
 
 def _rejected_rows(rejected: list[RejectedFile]) -> pl.DataFrame:

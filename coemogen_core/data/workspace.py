@@ -23,6 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.tables import arrow_schema
 
 READ_AT_ONCE = 2**20  # bytes
+UNIQUE_COLUMNS = ("image", "image_id")  # no value stands there twice: looking for repetitions would double the time of writing
 ROWS_PER_GROUP = 250  # bounds what a reader must hold at once, pictures included
 
 
@@ -111,7 +112,8 @@ class Table:
         """
         table = _validated(rows, schema).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP, write_page_index=True)
+        repeated = [name for name in table.column_names if name not in UNIQUE_COLUMNS] if "image" in table.column_names else True
+        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP, write_page_index=True, use_dictionary=repeated)
         write_atomically(self._part_uri(name), buffer.getbuffer(), replace=replace)
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:

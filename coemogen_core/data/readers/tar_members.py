@@ -50,7 +50,7 @@ def _headers(file: "_HeadersOnly", path: str) -> Iterator[tarfile.TarInfo | Reje
                 raise tarfile.ReadError(f"no header at byte {archive.offset}, where the next member should begin")
     except (tarfile.TarError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
         detail = printable(f"{error or type(error).__name__}; what stands before is read; write the archive again")
-        yield RejectedFile(f"{path}#{max(offset, 0)}", "broken archive", detail)
+        yield RejectedFile(path, "broken archive", detail)
 
 
 def _checked(headers: Iterator[tarfile.TarInfo | RejectedFile], path: str, size: int) -> Iterator[Extent | RejectedFile]:
