@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -52,11 +52,22 @@ def examine_part(plan: PartPlan) -> ExaminedPart:
     Raises:
         OSError: a remote store failed; trying again may help.
     """
+    examined = list(examine(plan))
+    accepted = [outcome for outcome in examined if isinstance(outcome, AcceptedImage)]
+    return ExaminedPart(image_rows(accepted), rejected_rows(outcome for outcome in examined if isinstance(outcome, RejectedFile)))
+
+
+def examine(plan: PartPlan) -> Iterator[AcceptedImage | RejectedFile]:
+    """What becomes of every entry of a part: first those that were rejected while listing, then all items in their order.
+
+    Raises:
+        OSError: a remote store failed; trying again may help.
+    """
+    yield from plan.rejected
     reader = open_reader(plan.layout, plan.root, plan.licence, plan.image_column)
     workers = LOCAL_THREADS if reader.folder.is_local else REMOTE_THREADS
     with ThreadPoolExecutor(workers) as threads:
-        accepted, rejected = _without_duplicates(_examined(threads, AHEAD * workers, reader, plan.items))
-    return ExaminedPart(_image_rows(accepted), _rejected_rows([*plan.rejected, *rejected]))
+        yield from _without_duplicates(_examined(threads, AHEAD * workers, reader, plan.items))
 
 
 def _examined(
@@ -82,16 +93,14 @@ def examine_item(item: SourceItem, load: LoadItem) -> AcceptedImage | RejectedFi
     return AcceptedImage(joined, hashlib.sha256(data).hexdigest(), data, width, height)
 
 
-def _without_duplicates(examined: Iterator[AcceptedImage | RejectedFile]) -> tuple[list[AcceptedImage], list[RejectedFile]]:
+def _without_duplicates(examined: Iterator[AcceptedImage | RejectedFile]) -> Iterator[AcceptedImage | RejectedFile]:
     """Of equal files the first in the listing stays."""
-    first: dict[str, AcceptedImage] = {}
-    rejected: list[RejectedFile] = []
+    first: dict[str, SourceItem] = {}
     for outcome in examined:
-        if isinstance(outcome, RejectedFile):
-            rejected.append(outcome)
-        elif (kept := first.setdefault(outcome.image_id, outcome)) is not outcome:
-            rejected.append(RejectedFile(outcome.item.path, "duplicate", _duplicate_detail(kept.item, outcome.item)))
-    return list(first.values()), rejected
+        if isinstance(outcome, RejectedFile) or (kept := first.setdefault(outcome.image_id, outcome.item)) is outcome.item:
+            yield outcome
+        else:
+            yield RejectedFile(outcome.item.path, "duplicate", _duplicate_detail(kept, outcome.item))
 
 
 def _duplicate_detail(kept: SourceItem, dropped: SourceItem) -> str:
@@ -99,7 +108,8 @@ def _duplicate_detail(kept: SourceItem, dropped: SourceItem) -> str:
     return f"the same bytes as {kept.path}{labels}; remove one of the two"
 
 
-def _image_rows(accepted: list[AcceptedImage]) -> pl.DataFrame:
+def image_rows(accepted: Sequence[AcceptedImage]) -> pl.DataFrame:
+    """Rows in the schema Images."""
     said = ("label", "split", "artist", "style", "genre", "licence", "attributes")
     columns: dict[str, Any] = {
         "image_id": [image.image_id for image in accepted],
@@ -118,6 +128,8 @@ def _struct(fields: dict[str, list[Any]]) -> pl.Series:
     return pl.DataFrame(fields, schema=kind.to_schema()).to_struct("image")
 
 
-def _rejected_rows(rejected: list[RejectedFile]) -> pl.DataFrame:
-    columns = {name: [getattr(file, name) for file in rejected] for name in ("path", "reason", "detail")}
+def rejected_rows(rejected: Iterable[RejectedFile]) -> pl.DataFrame:
+    """Rows in the schema Rejected."""
+    files = list(rejected)
+    columns = {name: [getattr(file, name) for file in files] for name in ("path", "reason", "detail")}
     return pl.DataFrame(columns, schema=Rejected.create_empty().schema)
