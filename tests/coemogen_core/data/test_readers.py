@@ -260,3 +260,11 @@ def test_real_sources_list_completely(layout, name, count):
     items, rejected = listed(layout, str(SHARED_DATA / name))
     assert (len(items), len(rejected)) == (count, 0)
     assert all(item.stamp.size for item in items)
+
+
+def test_listings_are_sorted_by_path_folder_by_folder(root):
+    names = ["a.jpg", "a/x.jpg", "a b/y.jpg", "a-b.jpg", "ab.jpg", "a/b/c.jpg", "a/b.jpg", "é.jpg", "Z.jpg", "a0/z.jpg"]
+    for name in names:
+        put(root, name, jpeg(1))
+    assert [path for path, _ in SourceFolder(root).walk()] == sorted(names)
+    assert [item.path for item in listed("image_folder", root)[0]] == sorted(names)
