@@ -3,11 +3,13 @@
 import json
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from coemogen_core.data.readers.parquet_pages import unpacked_bytes
 from coemogen_core.data.source_folder import SourceFolder
 from coemogen_core.data.source_item import FileStamp, UnusableItem
 
@@ -18,6 +20,7 @@ BATCH_BYTES = 8 * 2**20
 MAX_BATCH_ROWS = 64
 _TAIL = 8  # bytes: length of the footer, and the magic number
 _MAGIC = b"PAR1"
+_PLAIN = {"PLAIN", "RLE", "BIT_PACKED"}
 
 
 class SourceParquet:
@@ -65,12 +68,13 @@ class SourceParquet:
             UnusableItem: the row group claims more than is read at once, or what no file can hold.
         """
         rows = self._metadata.row_group(group).num_rows
-        size, _ = self._claims(group, columns)
+        chunks = self._chunks(group, columns)
+        if any(chunk.total_uncompressed_size < 0 or chunk.total_compressed_size < 0 for chunk in chunks):
+            raise UnusableItem("broken table", f"{self.path}: row group {group} claims a negative size; write the file again")
+        size = sum(chunk.total_uncompressed_size for chunk in chunks)
         if not 0 < rows <= MAX_GROUP_ROWS or size < rows:
             raise UnusableItem("broken table", f"{self.path}: row group {group} claims {rows:,} rows in {size:,} bytes; write it again")
-        if size > MAX_GROUP_BYTES:
-            claim = f"row group {group} has {size / 2**20:,.0f} MiB, allowed are {MAX_GROUP_BYTES // 2**20}"
-            raise UnusableItem("row group too large", f"{self.path}: {claim}; write the file again with row_group_size=100")
+        self._require_small(group, size)
         return math.ceil(size / rows)
 
     def rows(self, columns: list[str], start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -90,9 +94,9 @@ class SourceParquet:
                         yield row, values
 
     def _rows_of_group(self, number: int, first: int, columns: list[str], mean: int) -> Iterator[tuple[int, dict[str, Any]]]:
-        size, has_dictionary = self._claims(number, columns)
-        # a value of a dictionary may stand in every row: then the mean says nothing about a batch
-        batch_rows = max(1, min(MAX_BATCH_ROWS, BATCH_BYTES // (size if has_dictionary else mean)))
+        # a value that is stored once may stand in every row of a batch: then the mean says nothing
+        row_bytes = max(mean, self._repeated_bytes(number, columns), 1)
+        batch_rows = max(1, min(MAX_BATCH_ROWS, BATCH_BYTES // row_bytes))
         local = self._folder.local_path(self.path)
         try:
             with pa.OSFile(local) if local is not None else self._folder.open(self.path, cache_type="none") as file:
@@ -106,14 +110,33 @@ class SourceParquet:
                 raise  # the store's; Arrow's own have no number
             raise _broken(self.path, error) from error
 
-    def _claims(self, group: int, columns: list[str]) -> tuple[int, bool]:
-        """Uncompressed bytes of these columns, and whether one of them has a dictionary."""
+    def _repeated_bytes(self, group: int, columns: list[str]) -> int:
+        """Bytes of the columns in which one value may make up many rows, by a dictionary or as a difference to the row before.
+
+        Raises:
+            UnusableItem: the pages unpack to more than is read at once, whatever the footer told.
+        """
+        total = repeated = 0
+        try:
+            with self._folder.open(self.path) as file:
+                for chunk in self._chunks(group, columns):
+                    size = _unpacked(file, chunk)
+                    total += size
+                    repeated += size if chunk.has_dictionary_page or not set(chunk.encodings) <= _PLAIN else 0
+        except ValueError as error:
+            raise _broken(self.path, error) from error
+        self._require_small(group, total)
+        return repeated
+
+    def _require_small(self, group: int, size: int) -> None:
+        if size > MAX_GROUP_BYTES:
+            claim = f"row group {group} has {size / 2**20:,.0f} MiB, allowed are {MAX_GROUP_BYTES // 2**20}"
+            raise UnusableItem("row group too large", f"{self.path}: {claim}; write the file again with row_group_size=100")
+
+    def _chunks(self, group: int, columns: list[str]) -> list[Any]:
         row_group = self._metadata.row_group(group)
-        chunks = [row_group.column(index) for index in range(row_group.num_columns)]
-        wanted = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns]
-        if any(chunk.total_uncompressed_size < 0 or chunk.total_compressed_size < 0 for chunk in wanted):
-            raise UnusableItem("broken table", f"{self.path}: row group {group} claims a negative size; write the file again")
-        return sum(chunk.total_uncompressed_size for chunk in wanted), any(chunk.has_dictionary_page for chunk in wanted)
+        chunks = (row_group.column(index) for index in range(row_group.num_columns))
+        return [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns]
 
     def _features(self) -> dict[str, dict[str, Any]]:
         try:
@@ -145,6 +168,20 @@ def _arrow_schema(metadata: pq.FileMetaData, path: str) -> pa.Schema:
         return metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise _broken(path, error) from error
+
+
+def _unpacked(file: Any, chunk: pq.ColumnChunkMetaData) -> int:
+    """Bytes of a column chunk as its pages say."""
+    if chunk.compression == "UNCOMPRESSED":
+        return int(chunk.total_compressed_size)
+    start = min(offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset)
+    return unpacked_bytes(partial(_read_at, file), start, start + chunk.total_compressed_size)
+
+
+def _read_at(file: Any, position: int, size: int) -> bytes:
+    file.seek(position)
+    data: bytes = file.read(size)
+    return data
 
 
 def _broken(path: str, error: Exception) -> UnusableItem:

@@ -52,3 +52,19 @@ def parquet(table: dict[str, Any] | pa.Table, **options: Any) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(table if isinstance(table, pa.Table) else pa.table(table), buffer, **options)
     return buffer.getvalue()
+
+
+def claim_unpacked(table: bytes, size: int) -> bytes:
+    """The Parquet file of one column with another uncompressed size in its footer; its pages still tell the truth."""
+    true = _thrift_number(pq.read_metadata(pa.BufferReader(table)).row_group(0).column(0).total_uncompressed_size)
+    claim = _thrift_number(size)
+    padded = bytes(byte | 128 for byte in claim) + b"\x80" * (len(true) - len(claim) - 1) + b"\0" if len(claim) < len(true) else claim
+    return table.replace(true, padded)
+
+
+def _thrift_number(value: int) -> bytes:
+    value, digits = value << 1, []
+    while value > 127:
+        digits.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*digits, value])

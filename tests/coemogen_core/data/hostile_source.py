@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from tests.coemogen_core.data.archives import claim_size, parquet, sample, special, tar
+from tests.coemogen_core.data.archives import claim_size, claim_unpacked, parquet, sample, special, tar
 from tests.coemogen_core.data.pictures import encode, jpeg, oriented, png_claiming, scene
 
 ACCEPTED = "accepted"
@@ -104,7 +104,9 @@ def tables(root: Path) -> dict[str, str]:
     (root / "c-footer.parquet").write_bytes(table[:-8] + struct.pack("<I", 2**31 - 1) + b"PAR1")
     (root / "d-page.parquet").write_bytes(table[:4] + b"\xff" * 40 + table[44:])
     (root / "e-rows.parquet").write_bytes(parquet({"image": pa.nulls(10**6, pa.binary())}))
-    (root / "f-bomb.parquet").write_bytes(parquet({"image": [bytes(100 * 2**20)] * 3}, compression="zstd", use_dictionary=False))
+    bomb = parquet({"image": [bytes(100 * 2**20)] * 3}, compression="zstd", use_dictionary=False)
+    (root / "f-bomb.parquet").write_bytes(bomb)
+    (root / "i-lying.parquet").write_bytes(claim_unpacked(bomb, 10**6))
     (root / "g-text.parquet").write_bytes(parquet({"image": ["/etc/passwd", "../../secret.jpg"]}))
     same = jpeg(3) + bytes(2**18)
     (root / "h-same.parquet").write_bytes(parquet({"image": [same] * 900}))
@@ -113,6 +115,7 @@ def tables(root: Path) -> dict[str, str]:
     whole |= {"b-half.parquet": "not a Parquet file", "c-footer.parquet": "broken table", "e-rows.parquet#0-999999": "broken table"}
     whole |= {f"d-page.parquet#{row}": "broken table" for row in range(6)}
     whole |= {"f-bomb.parquet#0-2": "row group too large", "g-text.parquet": "no image column", "h-same.parquet#0": ACCEPTED}
+    whole |= {f"i-lying.parquet#{row}": "row group too large" for row in range(3)}
     return whole | {f"h-same.parquet#{row}": "duplicate" for row in range(1, 900)}
 
 
