@@ -19,7 +19,7 @@ from tasks.ingest import ingest_part_task, plan_source_task
 
 def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size: int) -> list[str]:
     """Plan and ingest a picture set; returns the names of its parts."""
-    parts = plan_source_task(workspace_uri, source.name, source.layout, source.root, source.licence, part_size)
+    parts = plan_source_task(workspace_uri, source.name, source.layout, source.root, source.licence, part_size, source.image_column)
     stages.each_part("ingest", ingest_part_task, parts, workspace_uri=workspace_uri, source=source.name)
     return parts
 

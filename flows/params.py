@@ -44,6 +44,7 @@ class Source(_Params):
     layout: Layout = Field(description="how its folders are arranged")
     root: str = Field(min_length=1, description="folder or URI of the set")
     licence: str | None = Field(default=None, description="licence of the pictures, written to every row")
+    image_column: str | None = Field(default=None, description="hf_parquet: column of the pictures; none = found by its name or type")
 
 
 class _Captioned(_Params):

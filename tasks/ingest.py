@@ -12,10 +12,16 @@ from schemas.outcomes import PartOutcome
 
 @task(name="plan source", task_run_name="plan {source}", cache_policy=NO_CACHE)
 def plan_source_task(
-    workspace_uri: str, source: str, layout: Layout, root: str, licence: str | None = None, part_size: int = DEFAULT_PART_SIZE
+    workspace_uri: str,
+    source: str,
+    layout: Layout,
+    root: str,
+    licence: str | None = None,
+    part_size: int = DEFAULT_PART_SIZE,
+    image_column: str | None = None,
 ) -> list[str]:
     """List a source and cut it into parts; returns their names. See `plan_source`."""
-    return plan_source(Workspace(workspace_uri), source, layout, root, licence, part_size)
+    return plan_source(Workspace(workspace_uri), source, layout, root, licence, part_size, image_column)
 
 
 @task(name="ingest part", task_run_name="ingest {source}/{part}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 20])

@@ -26,6 +26,7 @@ DECODER_VERSION = 1
 _PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin, TiffImagePlugin)  # registered by their import
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 100_000_000
+MAX_DECODING_BYTES = 640 * 2**20
 LARGE_PIXELS = 16_000_000
 STRIP_PIXELS = 4_000_000
 EXIF_ORIENTATION = 0x0112
@@ -105,6 +106,26 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
     if pixels > max_pixels:
         claim = f"{image.width} x {image.height} = {pixels:,} pixels, allowed are {max_pixels:,}"
         raise UnreadableImage("too many pixels", f"{claim}; reduce the picture or remove it")
+    memory = pixels * _bytes_per_pixel(image)
+    if memory > MAX_DECODING_BYTES:
+        claim = f"{pixels:,} pixels of {image.format} in mode {image.mode} take {memory / 2**20:,.0f} MiB to decode"
+        raise UnreadableImage("too many pixels", f"{claim}, allowed are {MAX_DECODING_BYTES // 2**20}; reduce the picture or remove it")
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    """Memory that decoding takes at its peak, for each pixel: Pillow's own copy, what the decoder holds besides, the copies made here."""
+    stored = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "LA": 4}.get(image.mode, 4)
+    decoder = 0
+    if image.format == "JPEG" and image.info.get("progressive"):
+        decoder = 2 * len(image.getbands())  # all coefficients
+    elif image.format == "WEBP":
+        decoder = 12  # two canvases and the frame
+    elif image.format == "TIFF":
+        decoder = stored  # a strip may be the whole picture
+    copies = 4 if image.mode != "RGB" or image.has_transparency_data else 0
+    copies += 8 if image.mode == "F" else 0  # its range is looked for in the whole picture
+    copies += 4 if _orientation(image) != 1 else 0
+    return stored + decoder + copies
 
 
 def _load(image: Image.Image) -> Image.Image:

@@ -6,7 +6,7 @@ import fsspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.data.readers.registry import Layout
-from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
+from coemogen_core.data.source_item import FileStamp, Place, RejectedFile, SourceItem
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.recipe import recipe_id
 
@@ -22,6 +22,9 @@ class PartPlan(BaseModel):
     layout: Layout = Field(description="reader of the source")
     root: str = Field(description="folder or URI of the source; not part of the name")
     licence: str | None = Field(default=None, description="licence of every picture")
+    image_column: str | None = Field(
+        default=None, description="column of the pictures in a source of tables; none = found by its name or type"
+    )
     listing: str = Field(description="hash of what the listing tells about the files")
     content: str | None = Field(
         default=None, description="hash of the files' content, where the listing alone cannot tell it from an earlier part's"
@@ -85,7 +88,13 @@ def _identity(entry: SourceItem | RejectedFile) -> list[Any]:
     if isinstance(entry, RejectedFile):
         return [entry.path, entry.reason]
     said = [entry.label, entry.split, entry.artist, entry.style, entry.genre, entry.licence, entry.attributes, entry.annotation]
-    return [entry.path, *_content(entry.stamp), *said, *_content(entry.annotation_stamp)]
+    return [entry.path, *_content(entry.stamp), *said, *_content(entry.annotation_stamp), *_inside(entry.place)]
+
+
+def _inside(place: Place | None) -> list[Any]:
+    if place is None:
+        return []
+    return [place.container, place.start, *_content(place.stamp), [[extent.name, extent.start, extent.size] for extent in place.beside]]
 
 
 def _content(stamp: FileStamp | None) -> list[Any]:

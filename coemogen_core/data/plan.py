@@ -11,6 +11,7 @@ names of current parts only), so whoever reads a source sees what the source hol
 
 import logging
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from coemogen_core.data.decode import DECODER_VERSION
@@ -28,7 +29,13 @@ logger = logging.getLogger(__name__)
 
 
 def plan_source(
-    workspace: Workspace, source: str, layout: Layout, root: str, licence: str | None = None, part_size: int = DEFAULT_PART_SIZE
+    workspace: Workspace,
+    source: str,
+    layout: Layout,
+    root: str,
+    licence: str | None = None,
+    part_size: int = DEFAULT_PART_SIZE,
+    image_column: str | None = None,
 ) -> list[str]:
     """List a source, cut it into parts, write their plans and retire the parts of earlier plans.
 
@@ -39,6 +46,7 @@ def plan_source(
         root: folder or URI of the source.
         licence: licence of every picture of the source.
         part_size: listed entries in a part, at least 1.
+        image_column: column of the pictures in a source of tables; None = found by its name or type.
 
     Returns:
         Names of the parts, in the order of the listing.
@@ -51,24 +59,32 @@ def plan_source(
         raise ValueError(f"source name {source!r} cannot name a folder: use letters, digits, '.', '_' and '-'")
     if part_size < 1:
         raise ValueError(f"part_size is {part_size}: a part holds at least one picture")
-    reader = open_reader(layout, root, licence)
-    recipe = {"layout": layout, "reader": reader.version, "decoder": DECODER_VERSION}
-    shared = {"layout": layout, "root": reader.folder.lasting_root, "licence": licence}
-    earlier = {plan.listing: plan for plan in _plans(workspace, source)}
-    plans = []
-    for index, entries in enumerate(_cut(reader.list_items(), part_size)):
-        plan = _plan_part(index, entries, listing_hash(entries, recipe), shared)
-        plan = _told_apart(workspace, source, plan, index, earlier.get(plan.listing))
-        write_plan(workspace, source, plan)
-        plans.append(plan)
-    names = [plan.name for plan in plans]
+    reader = open_reader(layout, root, licence, image_column)
+    recipe = {"layout": layout, "reader": reader.version, "decoder": DECODER_VERSION} | ({"column": image_column} if image_column else {})
+    shared = {"layout": layout, "root": reader.folder.lasting_root, "licence": licence, "image_column": image_column}
+    earlier = {read_plan(workspace, source, name).listing: name for name in planned_parts(workspace, source)}
+    names: list[str] = []
+    listed = 0
+    try:
+        for index, entries in enumerate(_cut(reader.list_items(), part_size)):
+            plan = _plan_part(index, entries, listing_hash(entries, recipe), shared)
+            same = earlier.get(plan.listing)
+            plan = _told_apart(workspace, source, plan, index, read_plan(workspace, source, same) if same is not None else None)
+            write_plan(workspace, source, plan)
+            names.append(plan.name)
+            listed += plan.listed
+    except BaseException:
+        _take_back(workspace, source, set(names) - set(earlier.values()))
+        raise
     _retire_all_but(workspace, source, set(names))
-    logger.info("%s: %d pictures listed in %d parts", source, sum(plan.listed for plan in plans), len(plans))
+    logger.info("%s: %d pictures listed in %d parts", source, listed, len(names))
     return names
 
 
-def _plans(workspace: Workspace, source: str) -> list[PartPlan]:
-    return [read_plan(workspace, source, name) for name in planned_parts(workspace, source)]
+def _take_back(workspace: Workspace, source: str, names: set[str]) -> None:
+    """Remove the plans of a listing that did not come to its end."""
+    for name in names:
+        remove_plan(workspace, source, name)
 
 
 def _plan_part(index: int, entries: list[SourceItem | RejectedFile], listing: str, shared: dict[str, Any]) -> PartPlan:
@@ -81,18 +97,19 @@ def _plan_part(index: int, entries: list[SourceItem | RejectedFile], listing: st
     )
 
 
-def _cut(listed: list[SourceItem | RejectedFile], part_size: int) -> list[list[SourceItem | RejectedFile]]:
-    """Consecutive runs of at most `part_size` entries and, unless a single file is larger, `MAX_PART_BYTES`."""
-    parts: list[list[SourceItem | RejectedFile]] = []
-    room, room_bytes = 0, 0
+def _cut(listed: Iterable[SourceItem | RejectedFile], part_size: int) -> Iterator[list[SourceItem | RejectedFile]]:
+    """Consecutive runs of at most `part_size` entries and, unless a single file is larger, `MAX_PART_BYTES`; one at a time in memory."""
+    part: list[SourceItem | RejectedFile] = []
+    room_bytes = MAX_PART_BYTES
     for entry in listed:
         size = (entry.stamp.size or 0) if isinstance(entry, SourceItem) else 0
-        if room == 0 or size > room_bytes:
-            parts.append([])
-            room, room_bytes = part_size, MAX_PART_BYTES
-        parts[-1].append(entry)
-        room, room_bytes = room - 1, room_bytes - size
-    return parts
+        if part and (len(part) == part_size or size > room_bytes):
+            yield part
+            part, room_bytes = [], MAX_PART_BYTES
+        part.append(entry)
+        room_bytes -= size
+    if part:
+        yield part
 
 
 def _told_apart(workspace: Workspace, source: str, plan: PartPlan, index: int, earlier: PartPlan | None) -> PartPlan:

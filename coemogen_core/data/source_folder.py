@@ -2,17 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
+from operator import itemgetter
 from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
 
-from coemogen_core.data.source_item import FileStamp, UnusableItem
+from coemogen_core.data.source_item import FileStamp, UnusableItem, printable
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 MAX_FILE_BYTES = 128 * 2**20
 MAX_DEPTH = 16
+REMOTE_BLOCK = 2**16
 _TAG_KEYS = ("ETag", "etag", "md5Hash", "checksum", "blob_id")
 
 
@@ -47,12 +50,21 @@ class SourceFolder:
         """The root as any process finds it: a local one made absolute."""
         return self._path if self.is_local else self.root
 
+    def parent(self) -> "SourceFolder | None":
+        """The folder that holds the root; None where the root is the top."""
+        above = self._path.rpartition("/")[0]
+        return SourceFolder(self.filesystem.unstrip_protocol(above)) if above else None
+
     def files(self) -> dict[str, FileStamp | None]:
         """All files at any depth, by path relative to the root; None marks what is no regular file (a pipe, a device, a dead link).
 
         Hidden names (starting with a dot) are left out, links are followed, but never in a circle.
         """
-        return dict(self._walk(self._path, MAX_DEPTH))
+        return dict(self.walk())
+
+    def walk(self) -> Iterator[tuple[str, FileStamp | None]]:
+        """What `files` gives, one by one and sorted by path (as text that tables can hold), with one folder at a time in memory."""
+        return self._walk(self._path, MAX_DEPTH)
 
     def read(self, path: str, stamp: FileStamp | None = None) -> bytes:
         """Bytes of one file.
@@ -68,32 +80,94 @@ class SourceFolder:
         listed_size = stamp.size if stamp is not None else None
         if listed_size is not None and listed_size > MAX_FILE_BYTES:
             raise _too_large(path)
-        bounds = {} if listed_size is not None else {"start": 0, "end": MAX_FILE_BYTES + 1}
-        try:
-            data: bytes = self.filesystem.cat_file(f"{self._path}/{path}", **bounds)
-        except FileNotFoundError as error:
-            raise UnusableItem("missing file", f"{path} is not below {self.root}; restore it or take it off the list") from error
-        except OSError as error:
-            if self.is_local or isinstance(error, PermissionError | IsADirectoryError):
-                raise UnusableItem("unreadable file", f"{path}: {error}; check its permissions and the disk") from error
-            raise
+        data = self._fetch(path, {} if listed_size is not None else {"start": 0, "end": MAX_FILE_BYTES + 1})
         if len(data) > MAX_FILE_BYTES:
             raise _too_large(path)
         if listed_size is not None and listed_size != len(data):
             raise UnusableItem("changed since listing", f"{path} had {listed_size} bytes and now has {len(data)}; plan the source again")
         return data
 
+    def read_range(self, path: str, start: int, size: int) -> bytes:
+        """A run of bytes of one file; nothing else of it is read.
+
+        Raises:
+            UnusableItem: the file is missing, unreadable or ends before.
+            OSError: a remote store failed; trying again may help.
+        """
+        data = self._fetch(path, {"start": start, "end": start + size}) if size else b""
+        if len(data) != size:
+            raise UnusableItem("truncated", f"{path} ends at byte {start + len(data)}, expected {start + size}; fetch it again")
+        return data
+
+    def stamp(self, path: str) -> FileStamp:
+        """What the filesystem tells about one file now.
+
+        Raises:
+            UnusableItem: there is no such file.
+            OSError: a remote store failed; trying again may help.
+        """
+        with self._errors_named(path):
+            return _stamp(self.filesystem.info(f"{self._path}/{path}"))
+
+    def local_path(self, path: str) -> str | None:
+        """Where one file lies on this machine's disk; None where it is remote."""
+        return f"{self._path}/{path}" if self.is_local else None
+
+    def open(self, path: str, cache_type: str = "readahead") -> Any:
+        """One file for reading here and there; where it is remote, by requests of `REMOTE_BLOCK`, or as asked (`none`).
+
+        Raises:
+            UnusableItem: the file is missing or unreadable.
+            OSError: a remote store failed; trying again may help.
+        """
+        options = {} if self.is_local else {"block_size": REMOTE_BLOCK, "cache_type": cache_type}
+        with self._errors_named(path):
+            return self.filesystem.open(f"{self._path}/{path}", "rb", **options)
+
+    def _fetch(self, path: str, bounds: dict[str, int]) -> bytes:
+        with self._errors_named(path):
+            data: bytes = self.filesystem.cat_file(f"{self._path}/{path}", **bounds)
+        return data
+
+    @contextmanager
+    def _errors_named(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise UnusableItem("missing file", f"{path} is not below {self.root}; restore it or take it off the list") from error
+        except OSError as error:
+            if self.is_local or isinstance(error, PermissionError | IsADirectoryError):
+                raise UnusableItem("unreadable file", f"{path}: {error}; check its permissions and the disk") from error
+            raise
+
     def _walk(self, folder: str, depth: int) -> Iterator[tuple[str, FileStamp | None]]:
-        for info in self.filesystem.ls(folder, detail=True):
+        for _, name, is_folder, stamp in sorted(self._entries(folder), key=itemgetter(0)):
+            if not is_folder:
+                yield name[len(self._path) + 1 :], stamp
+            elif depth > 1:
+                yield from self._walk(name, depth - 1)
+
+    def _entries(self, folder: str) -> Iterator[tuple[str, str, bool, FileStamp | None]]:
+        """Sorting key, name, whether it is a folder, and stamp. A folder's key ends with '/', as its files' paths do."""
+        for info in self._list(folder):
             name = info["name"].rstrip("/")
             if name == folder or name.rsplit("/", 1)[-1].startswith("."):
                 continue
             target = self._follow(info) if info.get("islink") else info
             if target is not None and target["type"] == "directory":
-                if depth > 1:
-                    yield from self._walk(name, depth - 1)
+                yield printable(f"{name}/"), name, True, None
             else:
-                yield name[len(self._path) + 1 :], _stamp(target) if target is not None and target["type"] == "file" else None
+                yield printable(name), name, False, _stamp(target) if target is not None and target["type"] == "file" else None
+
+    def _list(self, folder: str) -> Iterator[dict[str, Any]]:
+        """The entries of one folder; of a local one they are never all in memory with everything that the disk knows about them."""
+        if not self.is_local:
+            yield from self.filesystem.ls(folder, detail=True)
+            return
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    yield self.filesystem.info(entry)
 
     def _follow(self, info: dict[str, Any]) -> dict[str, Any] | None:
         """What a link leads to; None for a dead link and for one that leads back to a folder it lies in."""

@@ -21,18 +21,46 @@ class FileStamp:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """A run of bytes of a container, or of rows, with what it holds."""
+
+    name: str
+    start: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a picture lies that is no file of its own.
+
+    Attributes:
+        container: path of the archive or table, relative to the source's root.
+        stamp: what the listing says about the container.
+        start: first byte of the picture in an archive, row of the picture in a table; counted from 0.
+        beside: other members of the same sample that are read with it.
+    """
+
+    container: str
+    stamp: FileStamp
+    start: int
+    beside: tuple[Extent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SourceItem:
     """One listed picture.
 
     Attributes:
         path: relative to the source's root, with `/`; unique within a source.
-        stamp: what the listing says about the picture file.
+        stamp: what the listing says about the picture file; of one inside a container, its size (in a table, what rows have on average) and
+            the container's times.
         label: emotion that the source gives; None where it gives none.
         split: "train", "val" or "test"; None where the source has no splits.
         artist, style, genre, licence: as the source names them; None where unknown.
         attributes: what the source says besides, as JSON text; None where nothing.
         annotation: path of an annotation file, relative to the root, to be joined when the picture is read; None without one.
         annotation_stamp: what the listing says about that file.
+        place: where it lies inside a container; None for a file of its own.
     """
 
     path: str
@@ -46,6 +74,7 @@ class SourceItem:
     attributes: str | None = None
     annotation: str | None = None
     annotation_stamp: FileStamp | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

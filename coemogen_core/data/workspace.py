@@ -8,7 +8,8 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from fsspec.implementations.local import LocalFileSystem
 from schemas.tables import arrow_schema
 
 READ_AT_ONCE = 2**20  # bytes
+UNIQUE_COLUMNS = ("image", "image_id")  # no value stands there twice: looking for repetitions would double the time of writing
 ROWS_PER_GROUP = 250  # bounds what a reader must hold at once, pictures included
 
 
@@ -109,10 +111,21 @@ class Table:
             dataframely.exc.ValidationError: a row breaks the schema; the message names the rule and counts the rows.
             FileExistsError: `replace` is off and there is such a part.
         """
-        table = _validated(rows, schema).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP, write_page_index=True)
+        with _parquet_writer(buffer, schema) as writer:
+            writer.write_table(_arrow_table(rows, schema), row_group_size=ROWS_PER_GROUP)
         write_atomically(self._part_uri(name), buffer.getbuffer(), replace=replace)
+
+    @contextmanager
+    def part_writer(self, name: str, schema: type[dy.Schema]) -> Iterator[Callable[[pl.DataFrame], None]]:
+        """Write a part piece by piece, so that it is never in memory as a whole; it appears when the block ends well, or not at all.
+
+        Yields:
+            What validates and writes the next rows: `ROWS_PER_GROUP` of them but for the last, so that the part has the same bytes as if
+            written at once. That keys are unique across pieces is the caller's to see to.
+        """
+        with _appearing(self._part_uri(name)) as file, _parquet_writer(file, schema) as writer:
+            yield lambda rows: writer.write_table(_arrow_table(rows, schema), row_group_size=ROWS_PER_GROUP)
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Rows of one part, all columns or the named ones. Raises FileNotFoundError when the part does not exist."""
@@ -179,15 +192,24 @@ def write_atomically(uri: str, data: bytes | memoryview, *, replace: bool = True
             exactly one of several writers wins.
     """
     filesystem, path = fsspec.core.url_to_fs(uri)
-    folder, name = path.rsplit("/", 1)
-    filesystem.makedirs(folder, exist_ok=True)
+    filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
     if not replace and not isinstance(filesystem, LocalFileSystem):
         filesystem.pipe_file(path, bytes(data), mode="create")  # object storage writes whole objects only
         return
+    with _appearing(uri, replace=replace) as file:
+        file.write(data)
+
+
+@contextmanager
+def _appearing(uri: str, *, replace: bool = True) -> Iterator[Any]:
+    """A file to write to, under a hidden temporary name beside its target; it takes the target's place when the block ends well."""
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    folder, name = path.rsplit("/", 1)
+    filesystem.makedirs(folder, exist_ok=True)
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
     try:
         with filesystem.open(temporary, "wb") as file:
-            file.write(data)
+            yield file
         if replace:
             filesystem.mv(temporary, path)
         else:
@@ -203,6 +225,16 @@ def local_folder(uri: str) -> Path | None:
     """The folder on this machine's disk that a URI names; None when it lies elsewhere."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     return Path(path) if isinstance(filesystem, LocalFileSystem) else None
+
+
+def _parquet_writer(file: Any, schema: type[dy.Schema]) -> pq.ParquetWriter:
+    wanted = arrow_schema(schema)
+    repeated = [name for name in wanted.names if name not in UNIQUE_COLUMNS] if "image" in wanted.names else True
+    return pq.ParquetWriter(file, wanted, compression="zstd", write_page_index=True, use_dictionary=repeated)
+
+
+def _arrow_table(rows: pl.DataFrame, schema: type[dy.Schema]) -> pa.Table:
+    return _validated(rows, schema).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
 
 
 def _validated(rows: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:

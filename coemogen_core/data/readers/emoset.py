@@ -8,10 +8,12 @@ annotation files are read with their pictures.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from coemogen_core.data.readers.reader import LoadItem
 from coemogen_core.data.source_folder import SourceFolder, safe_relative_path
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.emotions import parse_emotion
@@ -49,6 +51,10 @@ class EmoSetReader:
         self._log_unlisted(listing)
         return listed
 
+    def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
+        """A file each, with its annotation."""
+        return (partial(self._load, item) for item in items)
+
     def join_annotation(self, item: SourceItem) -> SourceItem:
         """The item with the annotation's attributes; unchanged where it has no annotation file.
 
@@ -61,6 +67,10 @@ class EmoSetReader:
         _check_emotion(annotation, item)
         attributes = {key: value for key, value in annotation.items() if key not in ("emotion", "image_id")}
         return replace(item, attributes=json.dumps(attributes, sort_keys=True))
+
+    def _load(self, item: SourceItem) -> tuple[SourceItem, bytes]:
+        data = self.folder.read(item.path, item.stamp)
+        return self.join_annotation(item), data
 
     def _read_split(self, split: str) -> list[Any] | None:
         name = f"{split}.json"

@@ -1,7 +1,7 @@
 """Listing of sources that are nothing but folders of pictures: shared by the WikiArt and the image-folder reader."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from coemogen_core.data.source_folder import SourceFolder, is_picture, is_plain_text
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, printable
@@ -11,8 +11,8 @@ logger = logging.getLogger(__name__)
 Describe = Callable[[str, FileStamp], SourceItem | RejectedFile]
 
 
-def list_pictures(folder: SourceFolder, expected: str, describe: Describe) -> list[SourceItem | RejectedFile]:
-    """Every file whose name ends like a picture's, sorted by path.
+def list_pictures(folder: SourceFolder, expected: str, describe: Describe) -> Iterator[SourceItem | RejectedFile]:
+    """Every file whose name ends like a picture's, sorted by path; never more than the entries of one folder are in memory.
 
     Args:
         folder: the source's root.
@@ -24,13 +24,17 @@ def list_pictures(folder: SourceFolder, expected: str, describe: Describe) -> li
         ValueError: there is no picture below it.
     """
     folder.require(expected)
-    files = folder.files()
-    pictures = sorted((path for path in files if is_picture(path)), key=printable)
+    pictures = others = 0
+    for path, stamp in folder.walk():
+        if is_picture(path):
+            pictures += 1
+            yield _describe_safely(path, stamp, describe)
+        else:
+            others += 1
     if not pictures:
-        raise ValueError(f"source folder {folder.root} holds no pictures ({len(files)} other files): expected {expected}")
-    if len(pictures) < len(files):
-        logger.info("%s: %d files whose names do not end like a picture's are left out", folder.root, len(files) - len(pictures))
-    return [_describe_safely(path, files[path], describe) for path in pictures]
+        raise ValueError(f"source folder {folder.root} holds no pictures ({others} other files): expected {expected}")
+    if others:
+        logger.info("%s: %d files whose names do not end like a picture's are left out", folder.root, others)
 
 
 def _describe_safely(path: str, stamp: FileStamp | None, describe: Describe) -> SourceItem | RejectedFile:

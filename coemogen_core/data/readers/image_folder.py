@@ -1,8 +1,10 @@
 """A plain folder of pictures: `<label>/*.jpg` where the first folder is named by an emotion, anything else is unlabelled."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from coemogen_core.data.readers.folder_listing import list_pictures
+from coemogen_core.data.readers.reader import LoadItem, load_files
 from coemogen_core.data.source_folder import SourceFolder
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
 from coemogen_core.emotions import Emotion, parse_emotion
@@ -19,13 +21,13 @@ class ImageFolderReader:
         self.folder = SourceFolder(root)
         self.licence = licence
 
-    def list_items(self) -> list[SourceItem | RejectedFile]:
+    def list_items(self) -> Iterator[SourceItem | RejectedFile]:
         """All pictures, sorted by path."""
         return list_pictures(self.folder, EXPECTED, self._describe)
 
-    def join_annotation(self, item: SourceItem) -> SourceItem:
-        """The item itself: there are no annotation files."""
-        return item
+    def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
+        """A file each; there are no annotations."""
+        return load_files(self.folder, items)
 
     def _describe(self, path: str, stamp: FileStamp) -> SourceItem:
         return SourceItem(path=path, stamp=stamp, label=_label(path), licence=self.licence)

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import datasets
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from coemogen_core.data import examine as examine_module
+from coemogen_core.data import ingest as ingest_module
+from coemogen_core.data import workspace as workspace_module
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
 from coemogen_core.data.source_folder import SourceFolder
@@ -155,10 +159,18 @@ def test_the_same_files_give_the_same_bytes(tmp_path):
 def test_an_interrupted_part_is_done_again(tmp_path, monkeypatch):
     workspace = Workspace(str(tmp_path / "workspace"))
     (part,) = plan_source(workspace, "photos", "wikiart", make_wikiart(str(tmp_path / "art")))
+    move = LocalFileSystem.mv
+
+    def interrupted(self, source, target, **options):
+        if "/images/" in target:
+            raise KeyboardInterrupt
+        return move(self, source, target, **options)
+
     with monkeypatch.context() as patch:
-        patch.setattr("coemogen_core.data.ingest.Images", None)
-        with pytest.raises(AttributeError):
+        patch.setattr(LocalFileSystem, "mv", interrupted)
+        with pytest.raises(KeyboardInterrupt):
             ingest_part(workspace, "photos", part)
+    assert not list(Path(workspace.uri).rglob(".*"))
     assert workspace.table("rejected", "photos").parts() == [part]
     assert workspace.table("images", "photos").parts() == []
     outcome = ingest_part(workspace, "photos", part)
@@ -202,6 +214,21 @@ def test_one_thread_and_many_give_the_same_rows(tmp_path, monkeypatch):
     many = ingest(workspace, "wikiart", root, source="many")[1]
     monkeypatch.setattr(examine_module, "LOCAL_THREADS", 1)
     assert ingest(workspace, "wikiart", root, source="one")[1].equals(many)
+
+
+def test_a_part_is_written_by_row_groups_with_the_bytes_of_one_written_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(ingest_module, "ROWS_PER_GROUP", 4)
+    monkeypatch.setattr(workspace_module, "ROWS_PER_GROUP", 4)
+    workspace = Workspace(str(tmp_path / "workspace"))
+    root = make_wikiart(str(tmp_path / "art"), 11)
+    put(root, "Cubism/a_twin.jpg", jpeg(1))
+    put(root, "Cubism/b_broken.jpg", b"nothing")
+    ((outcome,), images, _) = ingest(workspace, "wikiart", root)
+    assert (outcome.rows, outcome.dropped) == (11, 2)
+    workspace.table("images", "copy").write_part(outcome.part, images, Images)
+    files = [tmp_path / "workspace/images" / source / f"{outcome.part}.parquet" for source in ("photos", "copy")]
+    assert pq.ParquetFile(files[0]).metadata.num_row_groups == 3
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_tables_open_in_datasets(tmp_path):

@@ -1,3 +1,4 @@
+import itertools
 import os
 import shutil
 import uuid
@@ -11,6 +12,7 @@ from coemogen_core.data import plan as plan_module
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.part_plan import part_name, planned_parts, read_plan
 from coemogen_core.data.plan import _cut, plan_source
+from coemogen_core.data.readers.wikiart import WikiArtReader
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
 from coemogen_core.data.workspace import Workspace
 from tests.coemogen_core.data.pictures import encode, jpeg, scene
@@ -165,7 +167,7 @@ def test_cutting_loses_nothing(sizes, part_size):
         RejectedFile(str(index), "x", "y") if size is None else SourceItem(str(index), FileStamp(size=size))
         for index, size in enumerate(sizes)
     ]
-    parts = _cut(listed, part_size)
+    parts = list(_cut(listed, part_size))
     assert [entry for part in parts for entry in part] == listed
     assert all(0 < len(part) <= part_size for part in parts)
     for part in parts:
@@ -178,3 +180,19 @@ def test_cutting_loses_nothing(sizes, part_size):
 def test_part_name():
     assert part_name(7, "listing-0123456789ab") == "part-00007-01234567"
     assert part_name(7, "listing-0123456789ab", "content-1") != part_name(7, "listing-0123456789ab", "content-2")
+
+
+def test_a_listing_that_breaks_off_leaves_the_earlier_plan(workspace, tmp_path, monkeypatch):
+    root = make_wikiart(str(tmp_path / "art"), 3)
+    before = plan_source(workspace, "art", "wikiart", root, part_size=2)
+    make_wikiart(root, 8)
+    list_items = WikiArtReader.list_items
+
+    def broken_off(self):
+        yield from itertools.islice(list_items(self), 7)
+        raise ConnectionResetError("the store hung up")
+
+    monkeypatch.setattr(WikiArtReader, "list_items", broken_off)
+    with pytest.raises(ConnectionResetError):
+        plan_source(workspace, "art", "wikiart", root, part_size=2)
+    assert planned_parts(workspace, "art") == before

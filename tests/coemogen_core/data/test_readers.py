@@ -21,7 +21,7 @@ def root(request, tmp_path):
 
 
 def listed(layout, root):
-    entries = open_reader(layout, root, "CC0").list_items()
+    entries = list(open_reader(layout, root, "CC0").list_items())
     items = [entry for entry in entries if isinstance(entry, SourceItem)]
     return items, {entry.path: entry for entry in entries if isinstance(entry, RejectedFile)}
 
@@ -68,7 +68,7 @@ def test_emoset_annotations_that_cannot_be_joined(root, text, reason, words):
     put(root, "annotation/awe/awe_00001.json", text)
     reader = open_reader("emoset", root)
     with pytest.raises(UnusableItem) as caught:
-        reader.join_annotation(reader.list_items()[0])
+        reader.join_annotation(next(iter(reader.list_items())))
     assert caught.value.reason == reason
     assert words in caught.value.detail
 
@@ -88,7 +88,7 @@ def test_emoset_annotation_with_numbers_that_are_no_json(root):
     make_emoset(root, {"train": [("awe", 1)]})
     put(root, "annotation/awe/awe_00001.json", '{"emotion": "Awe ", "brightness": NaN, "scene": "lone \\ud800"}')
     reader = open_reader("emoset", root)
-    assert json.loads(reader.join_annotation(reader.list_items()[0]).attributes)["brightness"] is None
+    assert json.loads(reader.join_annotation(next(iter(reader.list_items()))).attributes)["brightness"] is None
 
 
 def test_emoset_entries_that_cannot_be_used_are_listed(root):
@@ -112,7 +112,7 @@ def test_emoset_entries_that_cannot_be_used_are_listed(root):
         None,
     ]
     put(root, "train.json", json.dumps([entry("awe", 1), *bad]))
-    entries = open_reader("emoset", root).list_items()
+    entries = list(open_reader("emoset", root).list_items())
     assert isinstance(entries[0], SourceItem)
     reasons = [rejected.reason for rejected in entries[1:]]
     assert reasons[:2] == ["unknown emotion", "missing file"]
@@ -138,32 +138,32 @@ def test_emoset_annotation_path_cannot_climb_out(root):
 def test_emoset_with_a_broken_split_file_stops(root, text, words):
     put(root, "train.json", text)
     with pytest.raises(ValueError, match=words) as caught:
-        open_reader("emoset", root).list_items()
+        list(open_reader("emoset", root).list_items())
     assert "train.json" in str(caught.value)
 
 
 @pytest.mark.parametrize("layout", list(READERS))
 def test_wrong_paths_and_empty_folders_name_path_and_layout(layout, tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist: give the folder that holds") as caught:
-        open_reader(layout, str(tmp_path / "nowhere")).list_items()
+        list(open_reader(layout, str(tmp_path / "nowhere")).list_items())
     assert str(tmp_path / "nowhere") in str(caught.value)
     (tmp_path / "file").write_text("x")
     with pytest.raises(NotADirectoryError, match="is a file"):
-        open_reader(layout, str(tmp_path / "file")).list_items()
+        list(open_reader(layout, str(tmp_path / "file")).list_items())
     (tmp_path / "empty").mkdir()
     with pytest.raises((ValueError, FileNotFoundError), match="expected ") as caught:
-        open_reader(layout, str(tmp_path / "empty")).list_items()
+        list(open_reader(layout, str(tmp_path / "empty")).list_items())
     assert str(tmp_path / "empty") in str(caught.value)
 
 
 def test_emoset_that_lists_nothing(tmp_path):
     (tmp_path / "train.json").write_text("[]")
     with pytest.raises(ValueError, match="list no pictures"):
-        open_reader("emoset", str(tmp_path)).list_items()
+        list(open_reader("emoset", str(tmp_path)).list_items())
 
 
 def test_unknown_layout():
-    with pytest.raises(ValueError, match="expected one of: emoset, wikiart, image_folder"):
+    with pytest.raises(ValueError, match="expected one of: emoset, wikiart, image_folder, hf_parquet, webdataset"):
         open_reader("coco", "x")
 
 
@@ -260,3 +260,11 @@ def test_real_sources_list_completely(layout, name, count):
     items, rejected = listed(layout, str(SHARED_DATA / name))
     assert (len(items), len(rejected)) == (count, 0)
     assert all(item.stamp.size for item in items)
+
+
+def test_listings_are_sorted_by_path_folder_by_folder(root):
+    names = ["a.jpg", "a/x.jpg", "a b/y.jpg", "a-b.jpg", "ab.jpg", "a/b/c.jpg", "a/b.jpg", "é.jpg", "Z.jpg", "a0/z.jpg"]
+    for name in names:
+        put(root, name, jpeg(1))
+    assert [path for path, _ in SourceFolder(root).walk()] == sorted(names)
+    assert [item.path for item in listed("image_folder", root)[0]] == sorted(names)

@@ -1,0 +1,186 @@
+"""Tables of pictures as Hugging Face `datasets` writes them: Parquet files with an image column, a row a picture.
+
+Planning reads footers. Rows come a row group at a time, so a shard is read once, however many parts it is cut into, but for the row
+groups that two parts share.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import groupby
+from typing import Any, NoReturn
+
+import pyarrow as pa
+
+from coemogen_core.data.readers.container_listing import list_containers, parse_split, require_unchanged, split_of
+from coemogen_core.data.readers.parquet_file import SourceParquet
+from coemogen_core.data.readers.reader import LoadItem
+from coemogen_core.data.source_folder import MAX_FILE_BYTES, SourceFolder
+from coemogen_core.data.source_item import FileStamp, Place, RejectedFile, SourceItem, UnusableItem, printable
+from coemogen_core.emotions import parse_emotion
+
+EXPECTED = "Parquet files with an image column, as datasets.Dataset.to_parquet writes them"
+MAX_TEXT = 2**16  # characters: longer values do not become attributes
+_LABELS = ("label", "emotion")
+_SAID = ("artist", "style", "genre")
+
+
+class HfParquetReader:
+    """Reader of Parquet files. The label is the column `label` or `emotion`, a name or a `ClassLabel`, where it is one of the eight."""
+
+    version = 1
+
+    def __init__(self, root: str, licence: str | None = None, image_column: str | None = None) -> None:
+        self.folder = SourceFolder(root)
+        self.licence = licence
+        self.image_column = image_column
+
+    def list_items(self) -> Iterator[SourceItem | RejectedFile]:
+        """All rows, file by file; a row is named `<file>#<row>`, counted from 0."""
+        for found in list_containers(self.folder, EXPECTED, (".parquet",)):
+            if isinstance(found, RejectedFile):
+                yield found
+                continue
+            path, stamp = found
+            try:
+                table = SourceParquet(self.folder, path, stamp)
+                yield from self._list_rows(table, stamp, self._columns(table))
+            except UnusableItem as error:
+                yield RejectedFile(path, error.reason, printable(error.detail))
+
+    def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
+        """A table is read as far as the iterator is advanced."""
+        for (path, stamp), inside in groupby(items, key=lambda item: (_place(item).container, _place(item).stamp)):
+            rows = list(inside)
+            try:
+                require_unchanged(self.folder, path, stamp)
+                table = SourceParquet(self.folder, path, stamp)
+                columns = self._columns(table)
+            except UnusableItem as error:
+                yield from (partial(_refuse, error) for _ in rows)
+                continue
+            for group in table.groups():
+                wanted = [item for item in rows if _place(item).start in group]
+                if wanted:
+                    yield from self._load_rows(table, columns, wanted)
+
+    def _list_rows(self, table: SourceParquet, stamp: FileStamp, columns: list[str]) -> Iterator[SourceItem | RejectedFile]:
+        split = split_of(table.path)
+        for number, group in enumerate(table.groups()):
+            try:
+                each = FileStamp(table.mean_bytes(number, columns) if len(group) else 0, stamp.tag, stamp.modified)
+            except UnusableItem as error:
+                yield RejectedFile(f"{table.path}#{group.start}-{group.stop - 1}", error.reason, printable(error.detail))
+                continue
+            for row in group:
+                path = f"{table.path}#{row}"
+                yield SourceItem(path, each, split=split, licence=self.licence, place=Place(table.path, stamp, row))
+
+    def _load_rows(self, table: SourceParquet, columns: list[str], items: list[SourceItem]) -> Iterator[LoadItem]:
+        """Items of one row group, in the order of its rows."""
+        names = table.class_names()
+        done = 0
+        try:
+            for row, values in table.rows(columns, _place(items[0]).start, _place(items[-1]).start + 1):
+                if row == _place(items[done]).start:
+                    done += 1
+                    yield partial(_joined, items[done - 1], values, columns[0], names)
+        except UnusableItem as error:
+            yield from (partial(_refuse, error) for _ in items[done:])
+        else:
+            missing = UnusableItem("broken table", f"{table.path} has fewer rows than its footer claims; write it again")
+            yield from (partial(_refuse, missing) for _ in items[done:])
+
+    def _columns(self, table: SourceParquet) -> list[str]:
+        """What is read of a row: first the pictures, then all plain values."""
+        names = table.schema.names
+        candidates = [self.image_column] if self.image_column is not None else ["image", *table.image_features()]
+        image = next((name for name in candidates if names.count(name) == 1 and _holds_pictures(table.schema.field(name).type)), None)
+        if image is None:
+            wanted = self.image_column or "image"
+            detail = f"{table.path} has no column {wanted!r} of bytes or of struct<bytes, path>; it has {', '.join(names)[:500]}"
+            raise UnusableItem("no image column", f"{detail}; name the right one by image_column")
+        return [image, *(field.name for field in table.schema if names.count(field.name) == 1 and _is_plain_value(field.type))]
+
+
+def _joined(item: SourceItem, values: Mapping[str, Any], image: str, class_names: Mapping[str, list[str]]) -> tuple[SourceItem, bytes]:
+    data, file_name = _picture(values[image], item.path)
+    said = {name: _named(value, class_names.get(name)) for name, value in values.items() if name != image and value is not None}
+    said |= {"file_name": file_name} if file_name else {}
+    label = next((emotion for name in _LABELS if (emotion := _emotion(said.get(name))) is not None), None)
+    taken = [name for name in _SAID if _text(said.get(name)) is not None]
+    licence = _text(said.get("licence")) or _text(said.get("license")) or item.licence
+    attributes = {name: value for name, value in said.items() if name not in taken and _fits(value)}
+    joined = replace(
+        item,
+        label=label,
+        split=parse_split(said.get("split")) or item.split,
+        licence=licence,
+        attributes=json.dumps(attributes, sort_keys=True) if attributes else None,
+        artist=_text(said.get("artist")),
+        style=_text(said.get("style")),
+        genre=_text(said.get("genre")),
+    )
+    return joined, data
+
+
+def _picture(value: Any, path: str) -> tuple[bytes, str | None]:
+    if isinstance(value, bytes):
+        value = {"bytes": value}
+    if not isinstance(value, dict) or value.get("bytes") is None:
+        named = value.get("path") if isinstance(value, dict) else None
+        raise UnusableItem("missing file", f"{path} holds no picture (path {named!r}); write the table with the pictures embedded")
+    data: bytes = value["bytes"]
+    if len(data) > MAX_FILE_BYTES:
+        raise UnusableItem("file too large", f"{path} has more than {MAX_FILE_BYTES // 2**20} MiB; reduce the picture or remove it")
+    return data, _text(value.get("path"))
+
+
+def _named(value: Any, names: list[str] | None) -> Any:
+    """A value as it is kept: a class by its name, a number that JSON does not know as nothing."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if names is not None and isinstance(value, int) and 0 <= value < len(names):
+        return names[value]
+    return value
+
+
+def _emotion(value: Any) -> Any:
+    try:
+        return parse_emotion(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _text(value: Any) -> str | None:
+    return printable(value) if isinstance(value, str) and value else None
+
+
+def _fits(value: Any) -> bool:
+    return value is not None and not (isinstance(value, str) and len(value) > MAX_TEXT)
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(field.name == "bytes" and _is_binary(field.type) for field in kind)
+    return _is_binary(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+
+
+def _is_plain_value(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer, pa.types.is_floating)
+    return any(test(kind) for test in tests) or pa.types.is_boolean(kind)
+
+
+def _place(item: SourceItem) -> Place:
+    assert item.place is not None, f"{item.path} was not listed by this reader"
+    return item.place
+
+
+def _refuse(error: UnusableItem) -> NoReturn:
+    raise error

@@ -1,0 +1,188 @@
+"""WebDataset: tar archives in which consecutive members of one key are a sample: `0001.jpg`, `0001.json`, `0001.cls`, `0001.txt`.
+
+What img2dataset writes is read as it is: its JSON is kept, and what it failed to download is listed with the reason that it gives, in
+`00000.parquet` beside `00000.tar` or in a sample's JSON. Planning reads headers; a picture is read by its byte range when its turn comes.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
+from itertools import groupby
+from pathlib import PurePosixPath
+from typing import Any
+
+from coemogen_core.data.readers.container_listing import list_containers, parse_split, require_unchanged, split_of
+from coemogen_core.data.readers.img2dataset import failed_downloads, require_success
+from coemogen_core.data.readers.reader import LoadItem
+from coemogen_core.data.readers.tar_members import tar_members
+from coemogen_core.data.source_folder import SourceFolder, is_picture
+from coemogen_core.data.source_item import Extent, FileStamp, Place, RejectedFile, SourceItem, UnusableItem, printable
+from coemogen_core.emotions import Emotion, parse_emotion
+
+EXPECTED = "WebDataset archives: *.tar with <key>.jpg and, where there are any, <key>.json, <key>.cls, <key>.txt"
+MAX_ANNOTATION_BYTES = 2**20
+READ_ACROSS = 2**16  # bytes between two members of a sample that are read along rather than asked for apart
+_ANNOTATIONS = (".json", ".cls", ".txt")
+
+logger = logging.getLogger(__name__)
+
+
+class WebDatasetReader:
+    """Reader of tar archives. The label is `label` or `emotion` of the JSON or the `.cls`, where that is one of the eight emotions."""
+
+    version = 1
+
+    def __init__(self, root: str, licence: str | None = None) -> None:
+        self.folder = SourceFolder(root)
+        self.licence = licence
+
+    def list_items(self) -> Iterator[SourceItem | RejectedFile]:
+        """All samples, archive by archive, in the order of their members."""
+        for archive in list_containers(self.folder, EXPECTED, (".tar",), (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")):
+            if isinstance(archive, RejectedFile):
+                yield archive
+            else:
+                yield from self._list_archive(*archive)
+
+    def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
+        """Each by the byte range of its sample."""
+        for (path, stamp), inside in groupby(items, key=lambda item: (_place(item).container, _place(item).stamp)):
+            changed = None
+            try:
+                require_unchanged(self.folder, path, stamp)
+            except UnusableItem as error:
+                changed = error
+            yield from (partial(self._load, item, changed) for item in inside)
+
+    def _list_archive(self, path: str, stamp: FileStamp) -> Iterator[SourceItem | RejectedFile]:
+        members = tar_members(self.folder, path, stamp.size or 0)
+        for key, members_of_key in groupby(members, key=lambda member: _key(member) if isinstance(member, Extent) else None):
+            if key is None:
+                yield from (member for member in members_of_key if isinstance(member, RejectedFile))
+            else:
+                yield from self._list_sample(path, stamp, [member for member in members_of_key if isinstance(member, Extent)])
+        yield from failed_downloads(self.folder, path)
+
+    def _list_sample(self, path: str, stamp: FileStamp, members: list[Extent]) -> Iterator[SourceItem | RejectedFile]:
+        pictures = [member for member in members if is_picture(member.name)]
+        beside = tuple(member for member in members if member.name.lower().endswith(_ANNOTATIONS))
+        if not pictures:
+            yield self._without_picture(path, members[0], beside)
+            return
+        first, *others = sorted(pictures, key=lambda picture: (picture.name.count("."), picture.start))
+        yield SourceItem(
+            path=f"{path}/{first.name}",
+            stamp=FileStamp(first.size, stamp.tag, stamp.modified),
+            split=split_of(path),
+            licence=self.licence,
+            place=Place(path, stamp, first.start, beside),
+        )
+        for picture in others:
+            detail = f"the sample's picture is {first.name}; give the other one a key of its own"
+            yield RejectedFile(f"{path}/{picture.name}", "second picture of a sample", detail)
+
+    def _without_picture(self, path: str, first: Extent, beside: tuple[Extent, ...]) -> RejectedFile:
+        """Why a sample has no picture: its JSON may know."""
+        name = f"{path}/{first.name}"
+        try:
+            for member in beside:
+                if member.name.lower().endswith(".json"):
+                    _require_short(member)
+                    require_success(_parse_json(self._read(path, member), name), name)
+        except UnusableItem as error:
+            return RejectedFile(name, error.reason, printable(error.detail))
+        return RejectedFile(name, "no picture", "the sample has no member that ends like a picture; add it or remove the sample")
+
+    def _load(self, item: SourceItem, changed: UnusableItem | None) -> tuple[SourceItem, bytes]:
+        if changed is not None:
+            raise changed
+        place = _place(item)
+        picture = Extent(item.path, place.start, item.stamp.size or 0)
+        for member in place.beside:
+            _require_short(member)
+        data, *annotations = self._read_together(place.container, [picture, *place.beside])
+        texts = {PurePosixPath(member.name).suffix.lower(): text for member, text in zip(place.beside, annotations, strict=True)}
+        return self._joined(item, texts), data
+
+    def _read_together(self, path: str, members: list[Extent]) -> list[bytes]:
+        start, end = min(member.start for member in members), max(member.start + member.size for member in members)
+        if end - start > sum(member.size for member in members) + READ_ACROSS:
+            return [self._read(path, member) for member in members]
+        data = memoryview(self.folder.read_range(path, start, end - start))
+        return [bytes(data[member.start - start : member.start - start + member.size]) for member in members]
+
+    def _read(self, path: str, member: Extent) -> bytes:
+        return self.folder.read_range(path, member.start, member.size)
+
+    def _joined(self, item: SourceItem, texts: dict[str, bytes]) -> SourceItem:
+        said = _parse_json(texts[".json"], item.path) if ".json" in texts else {}
+        require_success(said, item.path)
+        labels = {label for label in (_emotion(said.get("label")), _emotion(said.get("emotion")), self._class(texts.get(".cls"))) if label}
+        if len(labels) > 1:
+            raise UnusableItem("contradictory emotion", f"{item.path} is called {' and '.join(sorted(labels))}; correct its annotations")
+        for ending, name in ((".cls", "cls"), (".txt", "caption")):
+            if ending in texts:
+                said.setdefault(name, texts[ending].decode("utf-8", "replace").strip())
+        return replace(
+            item,
+            label=next(iter(labels), None),
+            split=parse_split(said.get("split")) or item.split,
+            artist=_text(said.get("artist")),
+            style=_text(said.get("style")),
+            genre=_text(said.get("genre")),
+            licence=_text(said.get("licence")) or _text(said.get("license")) or item.licence,
+            attributes=json.dumps(said, sort_keys=True) if said else None,
+        )
+
+    def _class(self, text: bytes | None) -> Emotion | None:
+        """Emotion of a `.cls`: its name, or its number in `classes.txt`; a number means nothing without that list."""
+        word = text.decode("utf-8", "replace").strip() if text is not None else ""
+        if word.isascii() and word.isdigit() and int(word[:9]) < len(self._classes):
+            return _emotion(self._classes[int(word[:9])])
+        return _emotion(word)
+
+    @cached_property
+    def _classes(self) -> list[str]:
+        try:
+            return self.folder.read("classes.txt").decode("utf-8", "replace").splitlines()
+        except UnusableItem:
+            return []
+
+
+def _key(member: Extent) -> str:
+    """WebDataset's rule: the path up to the first dot of its last piece."""
+    folder, separator, name = member.name.rpartition("/")
+    return folder + separator + name.partition(".")[0]
+
+
+def _place(item: SourceItem) -> Place:
+    assert item.place is not None, f"{item.path} was not listed by this reader"
+    return item.place
+
+
+def _require_short(member: Extent) -> None:
+    if member.size > MAX_ANNOTATION_BYTES:
+        raise UnusableItem("broken annotation", f"{member.name} has more than {MAX_ANNOTATION_BYTES} bytes; shorten it")
+
+
+def _parse_json(data: bytes, path: str) -> dict[str, Any]:
+    try:
+        said = json.loads(data, parse_constant=lambda _: None)  # NaN and Infinity are no JSON
+    except (ValueError, RecursionError) as error:
+        raise UnusableItem("broken annotation", f"{path}: its JSON is none ({error}); mend the sample") from error
+    if not isinstance(said, dict):
+        raise UnusableItem("broken annotation", f"{path}: its JSON is no object; mend the sample")
+    return said
+
+
+def _emotion(word: object) -> Emotion | None:
+    try:
+        return parse_emotion(word) if isinstance(word, str) else None
+    except ValueError:
+        return None
+
+
+def _text(value: object) -> str | None:
+    return printable(value) if isinstance(value, str) and value else None
