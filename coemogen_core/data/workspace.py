@@ -8,7 +8,7 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +152,27 @@ class Table:
         if not names:
             raise FileNotFoundError(f"table {self.uri} has no parts: run the stage that writes it first")
         return pl.concat([self.read_part(name, columns) for name in names])
+
+    def read_parts(self, names: Sequence[str], columns: list[str]) -> pl.DataFrame:
+        """Rows of many parts at once, a fraction of the cost of opening them one by one.
+
+        Args:
+            names: parts, each once; the rows stand in their order.
+            columns: without pictures.
+
+        Returns:
+            `part` (an enumeration of `names`) and the columns.
+
+        Raises:
+            FileNotFoundError: there is no such part.
+        """
+        kind = pl.Enum(names)
+        if not names or local_folder(self.uri) is None:
+            frames = [self.read_part(name, columns).select(pl.lit(name, kind).alias("part"), *columns) for name in names]
+            return pl.concat(frames) if frames else pl.DataFrame(schema={"part": kind} | dict.fromkeys(columns, pl.Null))
+        files = [f"{local_folder(self.uri)}/{name}.parquet" for name in names]
+        rows = pl.scan_parquet(files, include_file_paths="part", glob=False, hive_partitioning=False).select("part", *columns).collect()
+        return rows.with_columns(pl.col("part").replace_strict(files, names, return_dtype=kind))
 
     def count(self, parts: list[str] | None = None) -> int:
         """Number of rows, read from the Parquet footers alone."""
