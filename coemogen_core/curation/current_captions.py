@@ -72,7 +72,7 @@ def current_captions_of_parts(
     kind = pl.Enum(parts)
     image_parts = {chunk: part for part in parts for chunk in admitted_chunks(workspace, source, part, policy)}
     if not image_parts:
-        return pl.DataFrame(schema={"part": kind} | CURRENT)
+        return pl.DataFrame(schema={"part": kind, **CURRENT})
     captions = _aligned_chunks(workspace, source, list(image_parts), encoder_id)
     captions = captions.with_columns(part=pl.col("part").replace_strict(image_parts, return_dtype=kind))
     if rejected is not None:

@@ -50,9 +50,9 @@ def _nearest_known(index: Index, block: np.ndarray) -> list[np.ndarray]:
     """Leaders of earlier blocks that may be the nearest, of each vector of a block."""
     if not len(index):
         return [np.empty(0, np.int64)] * len(block)
-    matches = index.search(block, min(NEAREST, len(index)), threads=0, exact=len(index) <= EXACT_UP_TO)
-    keys, found = np.atleast_2d(matches.keys).astype(np.int64), np.atleast_1d(matches.counts)
-    return [row[:number] for row, number in zip(keys, found, strict=True)]
+    nearest = min(NEAREST, len(index))
+    matches = index.search(block, nearest, threads=0, exact=len(index) <= EXACT_UP_TO)
+    return list(np.asarray(matches.keys).astype(np.int64).reshape(len(block), nearest))
 
 
 def _proposed_within(block: np.ndarray, max_distance: float) -> np.ndarray:

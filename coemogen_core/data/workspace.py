@@ -9,9 +9,10 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import dataframely as dy
 import fsspec
@@ -200,15 +201,28 @@ def write_atomically(uri: str, data: bytes | memoryview, *, replace: bool = True
             exactly one of several writers wins.
     """
     filesystem, path = fsspec.core.url_to_fs(uri)
-    folder, name = path.rsplit("/", 1)
-    filesystem.makedirs(folder, exist_ok=True)
     if not replace and not isinstance(filesystem, LocalFileSystem):
+        filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         filesystem.pipe_file(path, bytes(data), mode="create")  # object storage writes whole objects only
         return
+    with written_whole(uri, replace=replace) as file:
+        file.write(data)
+
+
+@contextmanager
+def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """A file to write a stream to, under a hidden temporary name that becomes its own when the block ends well.
+
+    Raises:
+        FileExistsError: `replace` is off (local disks only) and the file exists.
+    """
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    folder, name = path.rsplit("/", 1)
+    filesystem.makedirs(folder, exist_ok=True)
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
     try:
         with filesystem.open(temporary, "wb") as file:
-            file.write(data)
+            yield file
         if replace:
             filesystem.mv(temporary, path)
         else:
