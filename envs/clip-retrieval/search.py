@@ -50,6 +50,9 @@ def serve(export: Path, clip: Path, port: int) -> None:
     """Answer `/knn-service` on the loopback address."""
     import flask
     from clip_retrieval.clip_back import clip_back
+    from own_tokenizer import use_own_tokenizer
+
+    use_own_tokenizer(clip)
 
     run = flask.Flask.run
     flask.Flask.run = lambda app, **options: run(app, **options | {"host": LOOPBACK})  # it asks for 0.0.0.0
