@@ -10,10 +10,11 @@ from rich.markdown import Markdown
 
 from coemogen_core.curation.clip_retrieval_export import export_clip_retrieval
 from coemogen_core.curation.decisions import CurationOutcome, current_version, mark_current, read_record
+from coemogen_core.curation.export_folder import Export
 from coemogen_core.curation.funnel import write_funnel
 from coemogen_core.curation.publication import publish
 from coemogen_core.curation.refilter import Thresholds, refilter
-from coemogen_core.curation.webdataset_export import SHARD_SIZE, Export, export_webdataset
+from coemogen_core.curation.webdataset_export import SHARD_SIZE, export_webdataset
 from coemogen_core.data.workspace import Workspace
 
 ExportLayout = Literal["webdataset", "clip-retrieval"]
@@ -52,7 +53,7 @@ def export_dataset(destination: str, *, workspace: str, dataset: str, version: s
     """Copy a published dataset into a folder or URI, in a layout that others read.
 
     Args:
-        destination: folder or URI; what stands there under the same names is replaced.
+        destination: folder or URI; what an earlier export wrote there is replaced.
         workspace: folder or URI of the tables.
         dataset: published dataset.
         version: its version; current = the last one that was marked so.
@@ -71,7 +72,7 @@ def export_dataset(destination: str, *, workspace: str, dataset: str, version: s
         export = export_webdataset(place, dataset, chosen, destination, shard_size)
     else:
         export = export_clip_retrieval(place, dataset, chosen, destination)
-    print(f"{export.uri}: {export.rows} pictures of {chosen} in {len(export.files)} files")
+    print(f"{destination}: {export.rows} pictures of {chosen} in {len(export.files)} files")
     return export
 
 

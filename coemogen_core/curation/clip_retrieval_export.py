@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+from coemogen_core.curation.export_folder import Export, clear_earlier, record_export
 from coemogen_core.curation.published_rows import ROWS_AT_ONCE, ending, published_parts, read_manifest
-from coemogen_core.curation.webdataset_export import Export
 from coemogen_core.data.workspace import Workspace, write_atomically
 
 _DESCRIBED = ["image_id", "caption", "label", "confidence", "similarity", "width", "height", "split", "artist", "style", "genre", "licence"]
@@ -28,7 +28,8 @@ def export_clip_retrieval(workspace: Workspace, dataset: str, version: str, dest
     embeddings = workspace.table("embeddings", manifest.record.source, manifest.record.recipe.encoder_id)
     parts, root, rows = published_parts(manifest), destination.rstrip("/"), 0
     digits = len(str(len(parts) - 1))
-    names = []
+    names: list[str] = []
+    clear_earlier(destination)
     for number, part in enumerate(parts):
         described = _write_pictures(workspace, dataset, version, part, root)
         vectors = described.select("image_id").join(embeddings.read_part(part), on="image_id", how="left", maintain_order="left")
@@ -39,7 +40,8 @@ def export_clip_retrieval(workspace: Workspace, dataset: str, version: str, dest
         write_atomically(f"{root}/{names[-2]}", _as_npy(vectors["embedding"].to_numpy()))
         write_atomically(f"{root}/{names[-1]}", _as_parquet(described))
         rows += described.height
-    return Export(uri=destination, rows=rows, files=tuple(names))
+    export = Export(dataset=dataset, version=version, layout="clip-retrieval", rows=rows, files=tuple(names))
+    return record_export(destination, export)
 
 
 def _write_pictures(workspace: Workspace, dataset: str, version: str, part: str, root: str) -> pl.DataFrame:

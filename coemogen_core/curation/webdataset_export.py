@@ -7,23 +7,12 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from coemogen_core.curation.export_folder import Export, clear_earlier, record_export
 from coemogen_core.curation.published_rows import ROWS_AT_ONCE, ending, published_parts, read_manifest
 from coemogen_core.data.workspace import Workspace, written_whole
 from schemas.tables import Curated
 
 SHARD_SIZE = 1000
-
-
-class Export(BaseModel):
-    """What an export wrote."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    uri: str = Field(description="folder of the export")
-    rows: int = Field(ge=0, description="pictures")
-    files: tuple[str, ...] = Field(description="names of its shards or parts within the folder")
 
 
 def export_webdataset(workspace: Workspace, dataset: str, version: str, destination: str, shard_size: int = SHARD_SIZE) -> Export:
@@ -38,6 +27,7 @@ def export_webdataset(workspace: Workspace, dataset: str, version: str, destinat
     if shard_size < 1:
         raise ValueError(f"a shard holds at least one picture, not {shard_size}")
     manifest = read_manifest(workspace, dataset, version)
+    clear_earlier(destination)
     curated = workspace.table("curated", dataset, version)
     batches = (batch for part in published_parts(manifest) for batch in curated.iter_part(part, Curated.column_names(), ROWS_AT_ONCE))
     rows = (row for batch in batches for row in batch.iter_rows(named=True))
@@ -46,7 +36,8 @@ def export_webdataset(workspace: Workspace, dataset: str, version: str, destinat
     for first in rows:
         names.append(f"{len(names):05d}.tar")
         count += _write_shard(f"{destination.rstrip('/')}/{names[-1]}", chain([first], islice(rows, shard_size - 1)))
-    return Export(uri=destination, rows=count, files=tuple(names))
+    export = Export(dataset=dataset, version=version, layout="webdataset", rows=count, files=tuple(names))
+    return record_export(destination, export)
 
 
 def _write_shard(uri: str, rows: Iterable[dict[str, Any]]) -> int:

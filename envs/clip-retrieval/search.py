@@ -3,8 +3,8 @@
     envs/clip-retrieval/.venv/bin/python envs/clip-retrieval/search.py EXPORT --clip FOLDER --port 1234
 
 EXPORT is a folder that `coemogen export --layout clip-retrieval` wrote; FOLDER holds the CLIP that embedded its pictures, for queries
-in words. The index is built once. clip-retrieval binds every address of the machine and would fetch models for options that are
-switched off here; the service starts with the export as its working directory, because `image_path` is relative to it.
+in words. The index is built again when the export is newer. clip-retrieval binds every address of the machine and would fetch models for
+options that are switched off here; the service runs in the export, because `image_path` is relative to it.
 """
 
 import argparse
@@ -35,15 +35,19 @@ def main() -> None:
 
 
 def build_index(export: Path) -> None:
-    """Build the index beside the embeddings, whole or not at all."""
-    if (export / INDEX).exists():
+    """Build the index beside the embeddings, whole or not at all, unless one stands there that is newer."""
+    index = export / INDEX
+    written = [path.stat().st_mtime for kind in ("img_emb", "metadata") for path in (export / kind).iterdir()]
+    if index.exists() and index.stat().st_mtime > max(written):
         return
     from clip_retrieval.clip_index import clip_index
 
     building = export / f".{INDEX}.building"
     shutil.rmtree(building, ignore_errors=True)
     clip_index(embeddings_folder=str(export), index_folder=str(building))
-    building.rename(export / INDEX)
+    shutil.rmtree(index, ignore_errors=True)
+    building.rename(index)
+    os.utime(index)
 
 
 def serve(export: Path, clip: Path, port: int) -> None:

@@ -63,7 +63,7 @@ def test_webdataset_opens_with_datasets(workspace, version, tmp_path):
     import datasets
 
     export = export_webdataset(workspace, "emoart", version, str(tmp_path / "tars"), 5)
-    files = [f"{export.uri}/{name}" for name in export.files]
+    files = [str(tmp_path / "tars" / name) for name in export.files]
     loaded = datasets.load_dataset("webdataset", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.num_rows == 12
     assert loaded[0]["png"].size == (48, 40)
@@ -118,3 +118,11 @@ def test_the_ending_is_that_of_the_content(kind, name):
 def test_no_picture_has_no_ending():
     with pytest.raises(ValueError, match=r"manifest\.json"):
         ending(b"nothing")
+
+
+def test_an_earlier_export_leaves_no_shard_behind(workspace, version, tmp_path):
+    (tmp_path / "mine.tar").write_bytes(b"mine")
+    assert len(export_webdataset(workspace, "emoart", version, str(tmp_path), 2).files) == 6
+    export = export_webdataset(workspace, "emoart", version, str(tmp_path), 10)
+    assert sorted(path.name for path in tmp_path.glob("*.tar")) == [*export.files, "mine.tar"]
+    assert json.loads((tmp_path / "export.json").read_text())["files"] == list(export.files)
