@@ -9,7 +9,19 @@ CAPTIONER := envs/captioner
 CAPTIONER_VENV := $(CAPTIONER)/.venv
 CAPTIONER_STAMP := $(CAPTIONER_VENV)/.installed
 
-.PHONY: install demo demo-short test test-vllm check lint captioner clean-demo
+# clip-retrieval pins an old numpy and pyarrow: an environment of its own too.
+RETRIEVAL := envs/clip-retrieval
+RETRIEVAL_VENV := $(RETRIEVAL)/.venv
+RETRIEVAL_STAMP := $(RETRIEVAL_VENV)/.installed
+
+# What `make search` serves; CLIP is the folder of the model that embedded the pictures.
+WORKSPACE ?= demo/workspace
+DATASET ?= emoart
+CLIP ?= coemogen_core/lab/models/clip
+EXPORT ?= $(WORKSPACE)/exports/$(DATASET)-search
+PORT ?= 1234
+
+.PHONY: install demo demo-short test test-vllm test-search check lint captioner clip-retrieval search clean-demo
 
 install: $(STAMP)
 
@@ -41,6 +53,22 @@ $(CAPTIONER_STAMP): $(wildcard $(CAPTIONER)/requirements-*.txt $(CAPTIONER)/*.py
 # One after the other: each server takes gigabytes and all cores.
 test-vllm: $(STAMP) $(CAPTIONER_STAMP)
 	$(BIN)/python -m pytest -m vllm -rs tests/vllm
+
+clip-retrieval: $(RETRIEVAL_STAMP)
+
+$(RETRIEVAL_STAMP): $(RETRIEVAL)/requirements.txt $(RETRIEVAL)/mend.py $(CAPTIONER)/mend.py $(CAPTIONER)/torchvision_operators.py
+	@echo "building $(RETRIEVAL_VENV): about a minute, and several GB"
+	test -x $(RETRIEVAL_VENV)/bin/python || $(PYTHON) -m venv $(RETRIEVAL_VENV)
+	$(RETRIEVAL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(RETRIEVAL)/requirements.txt
+	$(RETRIEVAL_VENV)/bin/python $(RETRIEVAL)/mend.py
+	touch $@
+
+search: $(STAMP) $(RETRIEVAL_STAMP)
+	$(BIN)/coemogen export $(EXPORT) --workspace $(WORKSPACE) --dataset $(DATASET) --layout clip-retrieval
+	HF_HUB_OFFLINE=1 $(RETRIEVAL_VENV)/bin/python $(RETRIEVAL)/search.py $(EXPORT) --clip $(CLIP) --port $(PORT)
+
+test-search: $(STAMP) $(RETRIEVAL_STAMP)
+	$(BIN)/python -m pytest -m clip_retrieval -rs tests/clip_retrieval
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -43,6 +43,7 @@ def build_emoart(params: BuildEmoartParams) -> CorpusOutcome:
         captions=params.caption_policy,
         encoder_id=encoder_id,
         drop_fraction=params.drop_fraction,
+        near_duplicates=params.near_duplicates,
     )
     curation = decide_corpus(stages, params.workspace, name, parts, recipe)
     started = time.monotonic()

@@ -31,6 +31,7 @@ def build_emoset(params: BuildEmosetParams) -> CorpusOutcome:
         captions=params.caption_policy,
         encoder_id=params.encoder.encoder_id,
         drop_fraction=params.drop_fraction,
+        near_duplicates=params.near_duplicates,
     )
     curation = decide_corpus(stages, params.workspace, name, parts, recipe)
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

@@ -5,7 +5,7 @@ from typing import Any
 
 from coemogen_core.captioning.caption_part import has_due
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, mark_current
-from coemogen_core.curation.funnel import funnel_markdown
+from coemogen_core.curation.funnel import write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
 from flows.artifacts import publish_markdown
@@ -13,7 +13,7 @@ from flows.captioner import parts_at_once, running_captioner
 from flows.params import BuildEmoartParams, BuildEmosetParams, Source
 from flows.stages import Stages
 from tasks.caption import caption_part_task
-from tasks.curate import align_captions_task, decide_task
+from tasks.curate import align_captions_task, decide_task, group_near_duplicates_task
 from tasks.ingest import ingest_part_task, plan_source_task
 
 
@@ -43,10 +43,14 @@ def caption_and_align(
 
 def decide_corpus(stages: Stages, workspace_uri: str, source: str, parts: list[str], recipe: CurationRecipe) -> CurationOutcome:
     """Decide every picture, make this version the current one, and show the funnel."""
+    if recipe.near_duplicates is not None:
+        started = time.monotonic()
+        grouped = group_near_duplicates_task(workspace_uri, source, parts, recipe.encoder_id, recipe.near_duplicates)
+        stages.record("near-duplicates", [grouped], time.monotonic() - started)
     started = time.monotonic()
     curation = decide_task(workspace_uri, source, parts, recipe)
     stages.record("curate", curation.parts, time.monotonic() - started)
     workspace = Workspace(workspace_uri)
     mark_current(workspace, recipe.dataset, curation.version)
-    publish_markdown(f"funnel-{recipe.dataset}", funnel_markdown(workspace, recipe.dataset, curation.version))
+    publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version))
     return curation

@@ -12,6 +12,7 @@ from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.emoart import MIN_CONFIDENCE
 from coemogen_core.curation.emotion_probe import ProbeRecipe
+from coemogen_core.curation.near_duplicates import NearDuplicateRecipe
 from coemogen_core.data.plan import DEFAULT_PART_SIZE
 from coemogen_core.data.readers.registry import Layout
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
@@ -58,6 +59,9 @@ class _Captioned(_Params):
         description="which of a picture's captions counts; none = this flow's own, best_alignment or latest = recaptioned ones too",
     )
     drop_fraction: float = Field(default=0.2, ge=0.0, lt=1.0, description="share of worst aligned captions to drop within each emotion")
+    near_duplicates: NearDuplicateRecipe | None = Field(
+        default=None, description="keep only the largest of the pictures that look alike to the encoder; none = keep all of them"
+    )
 
     _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)
 

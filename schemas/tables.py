@@ -147,6 +147,16 @@ class Decisions(dy.Schema):
     caption_attempt = dy.Int32(nullable=True)
     text_tokens = dy.Int32(nullable=True)  # length of the caption for the encoder
     cut_tokens = dy.Int32(nullable=True)  # of which it did not see so many
+    near_duplicate_of = dy.String(nullable=True, regex=SHA256_PATTERN)  # the larger picture that was kept instead
+
+
+class NearDuplicates(dy.Schema):
+    """`near_duplicates/<source>/<recipe>`: a picture that belongs to a group of such as look alike; those without a like are left out."""
+
+    image_id = _image_id()
+    group_id = dy.String(regex=SHA256_PATTERN, nullable=False)  # image_id of the largest picture of the group
+    pixels = dy.Int64(min=1, nullable=False)
+    distance = dy.Float32(min=0.0, max=2.0, nullable=False)  # cosine distance to the largest
 
 
 class Samples(dy.Schema):

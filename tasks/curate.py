@@ -13,6 +13,7 @@ from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
 from coemogen_core.curation.emotion_probe import ProbeRecipe
+from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
 from coemogen_core.curation.probe_training import TrainedClassifier, train_classifier
 from coemogen_core.curation.scoring import score_part
 from coemogen_core.data.workspace import Workspace
@@ -35,6 +36,14 @@ def train_classifier_task(workspace_uri: str, source: str, parts: Sequence[str],
 def score_part_task(workspace_uri: str, source: str, part: str, encoder_id: str, classifier_id: str) -> PartOutcome:
     """Give every picture of a part its emotion probabilities. See `score_part`."""
     return score_part(Workspace(workspace_uri), source, part, encoder_id, classifier_id)
+
+
+@task(name="near-duplicates", task_run_name="near-duplicates of {source}", cache_policy=NO_CACHE)
+def group_near_duplicates_task(
+    workspace_uri: str, source: str, parts: Sequence[str], encoder_id: str, recipe: NearDuplicateRecipe
+) -> PartOutcome:
+    """Find the pictures of a source that look alike. See `group_near_duplicates`."""
+    return group_near_duplicates(Workspace(workspace_uri), source, parts, encoder_id, recipe)
 
 
 @task(name="decide", task_run_name="decide {source}", cache_policy=NO_CACHE)

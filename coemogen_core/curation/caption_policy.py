@@ -45,7 +45,7 @@ class CaptionPolicy(BaseModel):
         return not self.recipe_ids or recipe_id in self.recipe_ids
 
     def select(self, captions: pl.DataFrame) -> pl.DataFrame:
-        """One caption of each picture, by picture.
+        """One caption of each picture (of each part, where parts are told apart), in their order.
 
         Args:
             captions: `image_id, recipe_id, attempt, asked_at, similarity` (nullable) and `fits` (whether its prior is the picture's
@@ -56,5 +56,6 @@ class CaptionPolicy(BaseModel):
             "latest": ["asked_at", "recipe_id", "attempt"],
             "best_alignment": ["similarity", "recipe_id", "attempt"],
         }
-        ordered = captions.sort("image_id", "fits", *orders[self.choose], nulls_last=False, maintain_order=True)
-        return ordered.unique("image_id", keep="last", maintain_order=True)
+        picture = [name for name in ("part", "image_id") if name in captions.columns]
+        ordered = captions.sort(*picture, "fits", *orders[self.choose], nulls_last=False, maintain_order=True)
+        return ordered.unique(picture, keep="last", maintain_order=True)

@@ -1,5 +1,7 @@
 """The current caption of every picture of a part: stored attempts and similarities, chosen by a policy."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from coemogen_core.captioning.attempts import chunk_names, part_recipe_sequence
@@ -53,21 +55,39 @@ def current_captions(
     Raises:
         FileNotFoundError: a chunk has not been aligned with this encoder.
     """
-    chunks = admitted_chunks(workspace, source, part, policy)
-    if not chunks:
-        return pl.DataFrame(schema=CURRENT)
-    captions = pl.concat([_aligned_chunk(workspace, source, chunk, encoder_id) for chunk in chunks])
+    of_part = labels.select(pl.lit(part, pl.Enum([part])).alias("part"), "image_id", "label")
+    return current_captions_of_parts(workspace, source, [part], policy, encoder_id, of_part, rejected).drop("part")
+
+
+def current_captions_of_parts(
+    workspace: Workspace,
+    source: str,
+    parts: Sequence[str],
+    policy: CaptionPolicy,
+    encoder_id: str,
+    labels: pl.DataFrame,
+    rejected: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """Like `current_captions`, for many image parts at once: `labels` and the result have `part` (an enumeration of `parts`) in front."""
+    kind = pl.Enum(parts)
+    image_parts = {chunk: part for part in parts for chunk in admitted_chunks(workspace, source, part, policy)}
+    if not image_parts:
+        return pl.DataFrame(schema={"part": kind, **CURRENT})
+    captions = _aligned_chunks(workspace, source, list(image_parts), encoder_id)
+    captions = captions.with_columns(part=pl.col("part").replace_strict(image_parts, return_dtype=kind))
     if rejected is not None:
         captions = captions.join(rejected, on=_KEY, how="anti", maintain_order="left")
-    labelled = captions.join(labels.select("image_id", "label"), on="image_id", how="left", maintain_order="left")
+    labelled = captions.join(labels.select("part", "image_id", "label"), on=["part", "image_id"], how="left", maintain_order="left")
     fits = (pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label"))).fill_null(False)
-    return policy.select(labelled.with_columns(fits=fits)).select(list(CURRENT))
+    return policy.select(labelled.with_columns(fits=fits)).select("part", *CURRENT)
 
 
-def _aligned_chunk(workspace: Workspace, source: str, chunk: str, encoder_id: str) -> pl.DataFrame:
+def _aligned_chunks(workspace: Workspace, source: str, chunks: list[str], encoder_id: str) -> pl.DataFrame:
+    """Captions of the chunks with their similarity; `part` is the chunk."""
     alignment = workspace.table("alignment", source, encoder_id)
-    if not alignment.has_part(chunk):
-        raise FileNotFoundError(f"no part {chunk} in {alignment.uri}: align the captions of source {source!r} with this encoder first")
-    attempts = workspace.table("captions", source).read_part(chunk, _ATTEMPT).filter(pl.col("caption").is_not_null())
-    scores = alignment.read_part(chunk, [*_KEY, "similarity", "text_tokens", "cut_tokens"])
-    return attempts.join(scores, on=_KEY, how="left", maintain_order="left")
+    missing = next((chunk for chunk in chunks if not alignment.has_part(chunk)), None)
+    if missing is not None:
+        raise FileNotFoundError(f"no part {missing} in {alignment.uri}: align the captions of source {source!r} with this encoder first")
+    attempts = workspace.table("captions", source).read_parts(chunks, _ATTEMPT).filter(pl.col("caption").is_not_null())
+    scores = alignment.read_parts(chunks, [*_KEY, "similarity", "text_tokens", "cut_tokens"])
+    return attempts.join(scores, on=["part", *_KEY], how="left", maintain_order="left")

@@ -40,6 +40,9 @@ dataset = load_dataset("path/to/this/folder", split="train")
 | captions | {{ record.recipe.captions.describe() }}{% if models %}, model {{ models|join(", ") }}{% endif %} |
 | similarity | cosine, encoder `{{ record.recipe.encoder_id }}` |
 | dropped for low similarity | the lowest {{ "%g"|format(record.recipe.drop_fraction * 100) }} % of each emotion |
+{% if record.recipe.near_duplicates -%}
+| near-duplicates | cosine distance of embeddings up to {{ record.recipe.near_duplicates.max_distance }}; the largest picture stays |
+{% endif -%}
 
 | step | dropped | remaining |
 |---|---:|---:|

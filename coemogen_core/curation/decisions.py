@@ -6,18 +6,23 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import accumulate
+from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from coemogen_core.audit.reviews import rejected_attempts
 from coemogen_core.curation.alignment_filter import KEPT, LOW_ALIGNMENT, drop_lowest_aligned
 from coemogen_core.curation.caption_policy import CaptionPolicy
-from coemogen_core.curation.current_captions import current_captions
+from coemogen_core.curation.current_captions import current_captions_of_parts
 from coemogen_core.curation.emoart import LOW_CONFIDENCE, NOT_SCORED
 from coemogen_core.curation.emoset import NO_LABEL, NOT_COLLECTED
+from coemogen_core.curation.near_duplicates import NEAR_DUPLICATE, NearDuplicateRecipe, drop_near_duplicates, read_groups
 from coemogen_core.curation.selection import Selection
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.data.workspace import Table, Workspace
 from coemogen_core.recipe import recipe_id
 from schemas.outcomes import PartOutcome
 from schemas.tables import Decisions
@@ -27,6 +32,9 @@ NO_CAPTION = "no caption"
 REJECTED_CAPTION = "caption rejected by a person"
 OTHER_EMOTION = "caption for another emotion"
 NOT_EMBEDDED = "not embedded"
+LINES_AT_ONCE = 10_000
+WRITERS = 4
+PARTS_AT_ONCE = 128  # read and judged together: opening and judging them one by one costs five times as much
 REASONS = (
     DUPLICATE,
     NO_LABEL,
@@ -38,6 +46,7 @@ REASONS = (
     OTHER_EMOTION,
     NOT_EMBEDDED,
     LOW_ALIGNMENT,
+    NEAR_DUPLICATE,
 )
 """Every reason to drop a picture, in the order in which they are asked."""
 
@@ -52,6 +61,17 @@ class CurationRecipe(BaseModel):
     captions: CaptionPolicy = Field(description="which of a picture's captions is the current one")
     encoder_id: str = Field(min_length=1, description="encoder of the similarities")
     drop_fraction: float = Field(default=0.2, ge=0.0, lt=1.0, description="share of lowest similarity to drop within each emotion")
+    near_duplicates: NearDuplicateRecipe | None = Field(
+        default=None, description="keep only the largest of the pictures that look alike to the encoder; none = keep all of them"
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A recipe without near-duplicates is written, and hashed, as it was before there were any."""
+        fields: dict[str, Any] = serialise(self)
+        if self.near_duplicates is None:
+            del fields["near_duplicates"]
+        return fields
 
 
 class DecisionsRecord(BaseModel):
@@ -93,23 +113,22 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
     """
     started = time.perf_counter()
     part_names = sorted(parts)
-    rejected = rejected_attempts(workspace, source)
-    candidates = [_candidates(workspace, source, part, recipe, rejected) for part in part_names]
-    if not candidates:
+    if not part_names:
         raise FileNotFoundError(f"source {source!r} has no image parts in {workspace.uri}: ingest it first")
-    verdicts = _verdicts(pl.concat(candidates), recipe.drop_fraction)
+    candidates, heights = _all_candidates(workspace, source, part_names, recipe)
+    groups = None
+    if recipe.near_duplicates is not None:
+        groups = read_groups(workspace, source, part_names, recipe.encoder_id, recipe.near_duplicates)
+    verdicts = _verdicts(candidates, recipe.drop_fraction, groups)
     record = _record(source, part_names, verdicts, recipe)
     names = ("decisions", recipe.dataset, record.version)
     if not workspace.exists(*names, "recipe.json"):
         workspace.write_json(record.model_dump(mode="json"), *names, "recipe.json")
     table = workspace.table(*names)
-    outcomes = []
-    for part, rows in zip(part_names, candidates, strict=True):
-        decided, verdicts = verdicts.head(rows.height), verdicts.slice(rows.height)
-        reused = table.has_part(part)
-        if not reused:
-            table.write_part(part, decided, Decisions)
-        outcomes.append(PartOutcome(part=part, rows=decided.height, dropped=int((~decided["kept"]).sum()), reused=reused))
+    ends = list(accumulate(heights))
+    lots = [verdicts.slice(end - height, height) for end, height in zip(ends, heights, strict=True)]
+    with ThreadPoolExecutor(WRITERS) as threads:
+        outcomes = list(threads.map(partial(_write, table), part_names, lots))
     return CurationOutcome(dataset=recipe.dataset, version=record.version, parts=tuple(outcomes), seconds=time.perf_counter() - started)
 
 
@@ -142,11 +161,31 @@ def current_version(workspace: Workspace, dataset: str) -> str:
     return str(workspace.read_json("decisions", dataset, "current.json")["version"])
 
 
-def _candidates(workspace: Workspace, source: str, part: str, recipe: CurationRecipe, rejected: pl.DataFrame) -> pl.DataFrame:
-    """Every picture of a part: label, caption and similarity where it is wanted, and every reason that one row alone can give."""
-    judged = recipe.selection.judge(workspace, source, part)
-    captions = current_captions(workspace, source, part, recipe.captions, recipe.encoder_id, judged, rejected)
-    judged = judged.join(captions, on="image_id", how="left", maintain_order="left")
+def _write(table: Table, part: str, decided: pl.DataFrame) -> PartOutcome:
+    reused = table.has_part(part)
+    if not reused:
+        table.write_part(part, decided, Decisions)
+    return PartOutcome(part=part, rows=decided.height, dropped=int((~decided["kept"]).sum()), reused=reused)
+
+
+def _all_candidates(workspace: Workspace, source: str, parts: list[str], recipe: CurationRecipe) -> tuple[pl.DataFrame, list[int]]:
+    """Every picture of all parts, part by part, and the number of rows of each part."""
+    rejected = rejected_attempts(workspace, source)
+    frames, heights = [], []
+    for start in range(0, len(parts), PARTS_AT_ONCE):
+        lot = parts[start : start + PARTS_AT_ONCE]
+        rows = _candidates(workspace, source, lot, recipe, rejected)
+        counted = dict(rows["part"].cast(pl.String).value_counts().iter_rows())
+        heights += [counted.get(part, 0) for part in lot]
+        frames.append(rows.drop("part"))
+    return pl.concat(frames), heights
+
+
+def _candidates(workspace: Workspace, source: str, parts: list[str], recipe: CurationRecipe, rejected: pl.DataFrame) -> pl.DataFrame:
+    """Every picture of some parts: label, caption and similarity where it is wanted, and every reason that one row alone can give."""
+    judged = recipe.selection.judge_parts(workspace, source, parts)
+    captions = current_captions_of_parts(workspace, source, parts, recipe.captions, recipe.encoder_id, judged, rejected)
+    judged = judged.join(captions, on=["part", "image_id"], how="left", maintain_order="left")
     turned_down = pl.col("image_id").is_in(rejected["image_id"].implode())
     reason = (
         pl.when(pl.col("reason").is_not_null())
@@ -162,6 +201,7 @@ def _candidates(workspace: Workspace, source: str, part: str, recipe: CurationRe
     of_caption = {"caption": "caption", "similarity": "similarity", "caption_recipe_id": "recipe_id", "caption_attempt": "attempt"}
     of_caption |= {"text_tokens": "text_tokens", "cut_tokens": "cut_tokens"}
     return judged.select(
+        "part",
         "image_id",
         "label",
         "confidence",
@@ -170,20 +210,27 @@ def _candidates(workspace: Workspace, source: str, part: str, recipe: CurationRe
     )
 
 
-def _verdicts(candidates: pl.DataFrame, drop_fraction: float) -> pl.DataFrame:
-    """The global steps: pictures that two parts share count once, and the alignment filter looks at all parts together."""
+def _verdicts(candidates: pl.DataFrame, drop_fraction: float, groups: pl.DataFrame | None) -> pl.DataFrame:
+    """The global steps: pictures that two parts share count once, then the alignment filter and the near-duplicates look at all parts."""
     duplicate = pl.when(~pl.col("image_id").is_first_distinct()).then(pl.lit(DUPLICATE)).otherwise("reason")
-    rows = candidates.with_columns(duplicate.alias("reason"))
-    complete = rows.filter(pl.col("reason").is_null()).select("image_id", "label", "similarity")
-    filtered = drop_lowest_aligned(complete, drop_fraction).select("image_id", final="reason")
-    judged = rows.join(filtered, on="image_id", how="left", maintain_order="left")
-    return judged.with_columns(pl.coalesce("reason", "final").alias("reason")).drop("final").with_columns(kept=pl.col("reason") == KEPT)
+    rows = candidates.with_columns(duplicate.alias("reason")).with_row_index("row")
+    complete = rows.filter(pl.col("reason").is_null()).select("row", "image_id", "label", "similarity")
+    filtered = drop_lowest_aligned(complete, drop_fraction).with_columns(near_duplicate_of=pl.lit(None, pl.String))
+    if groups is not None:
+        filtered = drop_near_duplicates(filtered, groups)
+    final = filtered.select("row", "near_duplicate_of", final="reason")
+    judged = rows.join(final, on="row", how="left", maintain_order="left")
+    return (
+        judged.with_columns(pl.coalesce("reason", "final").alias("reason")).drop("row", "final").with_columns(kept=pl.col("reason") == KEPT)
+    )
 
 
 def _record(source: str, parts: list[str], verdicts: pl.DataFrame, recipe: CurationRecipe) -> DecisionsRecord:
+    captioned = verdicts.filter(pl.col("caption").is_not_null())
+    lines = captioned.select(pl.concat_str("image_id", pl.lit("\0"), "caption", pl.lit("\0")))
     digest = hashlib.sha256()
-    for image_id, caption in verdicts.filter(pl.col("caption").is_not_null()).select("image_id", "caption").iter_rows():
-        digest.update(f"{image_id}\0{caption}\0".encode())
+    for lot in lines.iter_slices(LINES_AT_ONCE):
+        digest.update("".join(lot.to_series()).encode())
     fields = {"source": source, "parts": parts, "captions": digest.hexdigest(), "recipe": recipe}
     return DecisionsRecord(
         version=recipe_id(recipe.dataset, fields), source=source, parts=tuple(parts), captions=digest.hexdigest(), recipe=recipe

@@ -2,11 +2,18 @@
 
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from coemogen_core.curation.decisions import REASONS, read_decisions, read_record
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+
+FUNNEL = "funnel.json"
+BINS = 20
+BAR = 20  # characters
+HISTOGRAMS = {"confidence": "confidence", "alignment": "similarity"}
+"""Name of the histogram and the column that it counts."""
 
 
 def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[str, Any]:
@@ -19,7 +26,8 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
     Returns:
         `candidates`, `kept`; `steps`: `{reason, dropped, remaining}` in the order in which the reasons are asked;
         `per_emotion`: `{candidates, kept}` of each emotion; `per_style`: kept pictures by style and emotion, the largest
-        style first (empty without `images` or without styles); `captions`: see `_caption_lengths`. JSON-serialisable.
+        style first (empty without `images` or without styles); `captions`: see `_caption_lengths`; `histograms` of `confidence` and
+        `alignment`: see `histogram`. JSON-serialisable.
     """
     dropped = dict(decisions.filter(~pl.col("kept")).group_by("reason").len().iter_rows())
     steps, remaining = [], decisions.height
@@ -34,36 +42,75 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
         "steps": steps,
         "per_emotion": per_emotion,
         "captions": _caption_lengths(decisions),
+        "histograms": {name: histogram(decisions, column) for name, column in HISTOGRAMS.items()},
         "per_style": {} if images is None else _per_style(decisions, images),
     }
 
 
-def funnel_markdown(workspace: Workspace, dataset: str, version: str) -> str:
-    """The funnel of a version as Markdown: a table of the steps that dropped something, and one of the emotions.
+def write_funnel(workspace: Workspace, dataset: str, version: str) -> str:
+    """Count a version, write `decisions/<dataset>/<version>/funnel.json`, and say the same as Markdown.
 
     Raises:
-        FileNotFoundError: there is no such version.
+        FileNotFoundError: there is no such version, or its pictures are gone.
     """
     record = read_record(workspace, dataset, version)
-    counts = funnel(read_decisions(workspace, dataset, version))
-    steps = [f"| {step['reason']} | {step['dropped']} | {step['remaining']} |" for step in counts["steps"] if step["dropped"]]
-    emotions = [f"| {emotion} | {count['candidates']} | {count['kept']} |" for emotion, count in counts["per_emotion"].items()]
-    lines = [
-        f"**{dataset}** `{version}`: {counts['kept']} of {counts['candidates']} pictures of source `{record.source}` kept.",
-        "",
-        "| step | dropped | remaining |",
-        "|---|---:|---:|",
-        f"| candidates | | {counts['candidates']} |",
-        *steps,
-        "",
-        "| emotion | candidates | kept |",
-        "|---|---:|---:|",
-        *emotions,
-        "",
-        f"Captions cut at the encoder's window: {counts['captions']['cut']} of {counts['captions']['count']}, "
-        f"{counts['captions']['share_of_tokens_cut']:.1%} of their tokens.",
+    images = workspace.table("images", record.source).read_parts(record.parts, ["image_id", "style"])
+    counts = funnel(read_decisions(workspace, dataset, version), images)
+    workspace.write_json(counts, "decisions", dataset, version, FUNNEL)
+    head = f"**{dataset}** `{version}`: {counts['kept']} of {counts['candidates']} pictures of source `{record.source}` kept."
+    return f"{head}\n\n{funnel_tables(counts)}"
+
+
+def funnel_tables(counts: dict[str, Any]) -> str:
+    """The counts of `funnel` as Markdown tables: steps that dropped something, emotions, emotions by style, the two histograms."""
+    steps = [["candidates", "", counts["candidates"]]]
+    steps += [[step["reason"], step["dropped"], step["remaining"]] for step in counts["steps"] if step["dropped"]]
+    emotions = [[emotion, count["candidates"], count["kept"]] for emotion, count in counts["per_emotion"].items()]
+    tables = [_table(["step", "dropped", "remaining"], steps), _table(["emotion", "candidates", "kept"], emotions)]
+    if counts["per_style"]:
+        styles = [[" ".join(style.split()).replace("|", "\\|"), *row.values()] for style, row in counts["per_style"].items()]
+        tables.append(_table(["kept, by style", *EMOTIONS], styles))
+    tables += [_histogram_table(name, found) for name, found in counts["histograms"].items() if found["edges"]]
+    captions = counts["captions"]
+    tables.append(
+        f"Captions cut at the encoder's window: {captions['cut']} of {captions['count']}, "
+        f"{captions['share_of_tokens_cut']:.1%} of their tokens.\n"
+    )
+    return "\n".join(tables)
+
+
+def histogram(decisions: pl.DataFrame, column: str) -> dict[str, list[Any]]:
+    """Distribution of a column over the pictures that have a value, in equal bins from the smallest to the largest value.
+
+    Returns:
+        `edges` (one more than bins), `all` and `kept`: pictures per bin, [low, high), the last one closed; all empty without a value.
+    """
+    rows = decisions.select(column, "kept").drop_nulls()
+    if rows.is_empty():
+        return {"edges": [], "all": [], "kept": []}
+    values = rows[column].to_numpy().astype(np.float64)
+    every, edges = np.histogram(values, BINS)
+    kept, _ = np.histogram(values[rows["kept"].to_numpy()], edges)
+    return {"edges": [round(float(edge), 6) for edge in edges], "all": every.tolist(), "kept": kept.tolist()}
+
+
+def _histogram_table(name: str, found: dict[str, list[Any]]) -> str:
+    most = max(found["all"])
+    rows = [
+        [
+            f"{low:.3f} to {high:.3f}",
+            every,
+            kept,
+            "█" * round(BAR * kept / most) + "░" * (round(BAR * every / most) - round(BAR * kept / most)),
+        ]
+        for low, high, every, kept in zip(found["edges"], found["edges"][1:], found["all"], found["kept"], strict=False)
     ]
-    return "\n".join(lines) + "\n"
+    return _table([name, "pictures", "kept", ""], rows)
+
+
+def _table(head: list[str], rows: list[list[Any]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 def _caption_lengths(decisions: pl.DataFrame) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def _with_pictures(images: Table, part: str, kept: pl.DataFrame) -> pl.DataFrame
 
 def _facts(workspace: Workspace, record: DecisionsRecord, rows: int) -> CardFacts:
     decisions = read_decisions(workspace, record.recipe.dataset, record.version)
-    images = workspace.table("images", record.source).read(["image_id", "style", "licence"], list(record.parts))
+    images = workspace.table("images", record.source).read_parts(record.parts, ["image_id", "style", "licence"])
     unique = images.unique("image_id", keep="first", maintain_order=True)
     published = unique.join(decisions.filter("kept").select("image_id"), on="image_id")
     return CardFacts(

@@ -1,5 +1,7 @@
 """Which pictures of a source are wanted, and for which emotion: a query over stored labels or stored scores."""
 
+from collections.abc import Sequence
+
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,22 +38,28 @@ class Selection(BaseModel):
         Raises:
             FileNotFoundError: the part of the images table, or of the scores where they decide, does not exist.
         """
-        images = _read(workspace, "images", source, part=part, columns=["image_id", "label"], stage="ingest").sort("image_id")
+        return self.judge_parts(workspace, source, [part]).drop("part")
+
+    def judge_parts(self, workspace: Workspace, source: str, parts: Sequence[str]) -> pl.DataFrame:
+        """Like `judge`, for many image parts at once: with `part` in front, in the order of the parts, each sorted by id."""
+        images = _read(workspace, "images", source, parts=parts, columns=["image_id", "label"], stage="ingest").sort("part", "image_id")
         if self.classifier_id is None:
-            return judge_labels(images, self.emotions)
-        scores = _read(
-            workspace, "emotion_scores", source, self.classifier_id, part=part, columns=["image_id", "label", "confidence"], stage="score"
-        )
-        scored = images.select("image_id").join(scores, on="image_id", how="left", maintain_order="left")
-        return judge_scores(scored, self.emotions, self.min_confidence)
+            judged = judge_labels(images, self.emotions)
+        else:
+            names, columns = ("emotion_scores", source, self.classifier_id), ["image_id", "label", "confidence"]
+            scores = _read(workspace, *names, parts=parts, columns=columns, stage="score")
+            scored = images.select("part", "image_id").join(scores, on=["part", "image_id"], how="left", maintain_order="left")
+            judged = judge_scores(scored, self.emotions, self.min_confidence)
+        return judged.insert_column(0, images["part"])
 
     def wanted(self, workspace: Workspace, source: str, part: str) -> pl.DataFrame:
         """The wanted pictures of an image part: `image_id`, `emotion`, sorted by id. Raises like `judge`."""
         return self.judge(workspace, source, part).filter(pl.col("reason").is_null()).select("image_id", emotion="label")
 
 
-def _read(workspace: Workspace, *names: str, part: str, columns: list[str], stage: str) -> pl.DataFrame:
+def _read(workspace: Workspace, *names: str, parts: Sequence[str], columns: list[str], stage: str) -> pl.DataFrame:
     table = workspace.table(*names)
-    if not table.has_part(part):
-        raise FileNotFoundError(f"no part {part} in {table.uri}: {stage} source {names[1]!r} first")
-    return table.read_part(part, columns)
+    missing = next((part for part in parts if not table.has_part(part)), None)
+    if missing is not None:
+        raise FileNotFoundError(f"no part {missing} in {table.uri}: {stage} source {names[1]!r} first")
+    return table.read_parts(parts, columns)

@@ -8,11 +8,11 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import dataframely as dy
 import fsspec
@@ -124,7 +124,7 @@ class Table:
             What validates and writes the next rows: `ROWS_PER_GROUP` of them but for the last, so that the part has the same bytes as if
             written at once. That keys are unique across pieces is the caller's to see to.
         """
-        with _appearing(self._part_uri(name)) as file, _parquet_writer(file, schema) as writer:
+        with written_whole(self._part_uri(name)) as file, _parquet_writer(file, schema) as writer:
             yield lambda rows: writer.write_table(_arrow_table(rows, schema), row_group_size=ROWS_PER_GROUP)
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
@@ -166,6 +166,27 @@ class Table:
             raise FileNotFoundError(f"table {self.uri} has no parts: run the stage that writes it first")
         return pl.concat([self.read_part(name, columns) for name in names])
 
+    def read_parts(self, names: Sequence[str], columns: list[str]) -> pl.DataFrame:
+        """Rows of many parts at once, a fraction of the cost of opening them one by one.
+
+        Args:
+            names: parts, each once; the rows stand in their order.
+            columns: without pictures.
+
+        Returns:
+            `part` (an enumeration of `names`) and the columns.
+
+        Raises:
+            FileNotFoundError: there is no such part.
+        """
+        kind = pl.Enum(names)
+        if not names or local_folder(self.uri) is None:
+            frames = [self.read_part(name, columns).select(pl.lit(name, kind).alias("part"), *columns) for name in names]
+            return pl.concat(frames) if frames else pl.DataFrame(schema={"part": kind} | dict.fromkeys(columns, pl.Null))
+        files = [f"{local_folder(self.uri)}/{name}.parquet" for name in names]
+        rows = pl.scan_parquet(files, include_file_paths="part", glob=False, hive_partitioning=False).select("part", *columns).collect()
+        return rows.with_columns(pl.col("part").replace_strict(files, names, return_dtype=kind))
+
     def count(self, parts: list[str] | None = None) -> int:
         """Number of rows, read from the Parquet footers alone."""
         filesystem, folder = fsspec.core.url_to_fs(self.uri)
@@ -192,17 +213,21 @@ def write_atomically(uri: str, data: bytes | memoryview, *, replace: bool = True
             exactly one of several writers wins.
     """
     filesystem, path = fsspec.core.url_to_fs(uri)
-    filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
     if not replace and not isinstance(filesystem, LocalFileSystem):
+        filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         filesystem.pipe_file(path, bytes(data), mode="create")  # object storage writes whole objects only
         return
-    with _appearing(uri, replace=replace) as file:
+    with written_whole(uri, replace=replace) as file:
         file.write(data)
 
 
 @contextmanager
-def _appearing(uri: str, *, replace: bool = True) -> Iterator[Any]:
-    """A file to write to, under a hidden temporary name beside its target; it takes the target's place when the block ends well."""
+def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """A file to write a stream to, under a hidden temporary name that becomes its own when the block ends well.
+
+    Raises:
+        FileExistsError: `replace` is off (local disks only) and the file exists.
+    """
     filesystem, path = fsspec.core.url_to_fs(uri)
     folder, name = path.rsplit("/", 1)
     filesystem.makedirs(folder, exist_ok=True)

@@ -6,7 +6,7 @@ import pytest
 
 from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.decisions import CurationRecipe, current_version, decide, mark_current, read_decisions, read_record
-from coemogen_core.curation.funnel import funnel, funnel_markdown
+from coemogen_core.curation.funnel import funnel, write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
@@ -183,7 +183,7 @@ def test_funnel_adds_up(workspace, pictures):
 
 def test_funnel_as_markdown_shows_the_steps_that_dropped_something(workspace, pictures):
     version = decide(workspace, SOURCE, PARTS, RECIPE).version
-    text = funnel_markdown(workspace, "emoart", version)
+    text = write_funnel(workspace, "emoart", version)
     assert f"`{version}`: 12 of 21 pictures" in text
     assert "| low alignment | 3 | 12 |" in text
     assert "| fear | 5 | 4 |" in text
@@ -199,3 +199,19 @@ def test_the_current_version_is_the_one_marked_last(workspace, pictures):
         assert current_version(workspace, "emoart") == version
     with pytest.raises(FileNotFoundError, match="no decisions emoart-9"):
         mark_current(workspace, "emoart", "emoart-9")
+
+
+def test_histograms_count_every_picture_that_has_a_value(workspace, pictures):
+    version = decide(workspace, SOURCE, PARTS, RECIPE).version
+    decisions = read_decisions(workspace, "emoart", version)
+    text = write_funnel(workspace, "emoart", version)
+    counts = workspace.read_json("decisions", "emoart", version, "funnel.json")
+    for name, column in (("confidence", "confidence"), ("alignment", "similarity")):
+        found = counts["histograms"][name]
+        assert sum(found["all"]) == decisions[column].drop_nulls().len()
+        assert sum(found["kept"]) == 12
+        assert found["edges"][0] == pytest.approx(decisions[column].min())
+        assert found["edges"][-1] == pytest.approx(decisions[column].max())
+        assert f"| {name} | pictures | kept |" in text
+    assert counts["per_style"] == funnel(decisions, workspace.table("images", SOURCE).read(["image_id", "style"]))["per_style"]
+    assert "| kept, by style | amusement | awe |" in text
