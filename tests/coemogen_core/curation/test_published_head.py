@@ -53,7 +53,7 @@ def test_a_head_scores_pictures_like_a_trained_classifier(tmp_path):
     scores = workspace.table("emotion_scores", "art", name).read_part(PART)
     assert np.array_equal(scores["probabilities"].to_numpy(), load_probe(workspace, name).predict(vectors))
     with pytest.raises(ValueError, match="reads embeddings of clip-1"):
-        score_part(workspace, "art", PART, "clip-2", name)
+        score_part(workspace, "other", PART, "clip-2", name)
 
 
 class Payload:
