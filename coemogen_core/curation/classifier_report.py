@@ -15,6 +15,7 @@ def validation_markdown(report: CrossValidation) -> str:
         f"| accuracy, polarity | {_spread(report.polarity_accuracy)} | {report.polarity_chance:.3f} | {report.polarity_majority:.3f} |",
         f"| macro accuracy | {_spread(report.macro_accuracy)} | {report.chance:.3f} | {report.chance:.3f} |",
         f"| expected calibration error | {_spread(report.ece)} | | |",
+        f"| the same, all folds together | {report.pooled_ece:.3f} | | |",
     ]
     confusion = [
         f"| {emotion} | {' | '.join(str(count) for count in counts)} |" for emotion, counts in zip(EMOTIONS, report.confusion, strict=True)

@@ -66,7 +66,8 @@ class CrossValidation(BaseModel):
     accuracy: FoldValues = Field(description="share whose likeliest of eight emotions is their label")
     polarity_accuracy: FoldValues = Field(description="share whose likelier polarity (sum over its four emotions) is that of their label")
     macro_accuracy: FoldValues = Field(description="mean over emotions of the accuracy within one emotion")
-    ece: FoldValues = Field(description="expected calibration error of the calibrated probabilities (15 bins)")
+    ece: FoldValues = Field(description="expected calibration error of the calibrated probabilities (15 bins); large where folds are small")
+    pooled_ece: float = Field(ge=0, le=1, description="the same over the pictures of all folds together")
     chance: float = Field(default=1 / len(EMOTIONS), description="accuracy of guessing among eight")
     polarity_chance: float = Field(default=0.5, description="polarity accuracy of guessing")
     majority: float = Field(ge=0, le=1, description="accuracy of always guessing the commonest emotion")
@@ -162,6 +163,7 @@ def _measure(probabilities: np.ndarray, labels: np.ndarray, fold_of: np.ndarray)
         "polarity_accuracy": FoldValues.of([polarity_right[fold].mean() for fold in folds]),
         "macro_accuracy": FoldValues.of([_macro(right[fold], labels[fold]) for fold in folds]),
         "ece": FoldValues.of([expected_calibration_error(probabilities[fold], labels[fold]) for fold in folds]),
+        "pooled_ece": expected_calibration_error(probabilities, labels),
         "majority": float(np.bincount(labels).max() / len(labels)),
         "polarity_majority": float(max(is_positive.mean(), 1 - is_positive.mean())),
         "confusion": confusion.tolist(),

