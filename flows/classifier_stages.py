@@ -14,9 +14,9 @@ from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome
 from tasks.curate import (
     audit_styles_task,
+    compare_with_ratings_task,
     cross_validate_task,
     import_published_head_task,
-    rating_agreement_task,
     train_classifier_task,
 )
 from tasks.embed import embed_part_task
@@ -49,7 +49,7 @@ def examine_classifier(stages: Stages, params: BuildEmoartParams, parts: list[st
         _compare(params, params.labelled_source, "oasis", params.valence_ratings, classifier_id, validation_id)
     if params.art_ratings is not None:
         _compare(params, params.source.name, "wikiart-emotions", params.art_ratings, classifier_id, None)
-    audit = on_worker(
+    outcome = on_worker(
         audit_styles_task,
         params.workspace,
         params.dataset,
@@ -59,8 +59,9 @@ def examine_classifier(stages: Stages, params: BuildEmoartParams, parts: list[st
         params.encoder,
         params.min_confidence,
     )
-    pictures = audit.overall.pictures if audit.overall else 0
-    stages.record("examine", [PartOutcome(part=audit.audit_id, rows=pictures, reused=True)], time.monotonic() - started)
+    audit = outcome.report
+    part = PartOutcome(part=audit.audit_id, rows=audit.overall.pictures if audit.overall else 0, reused=outcome.reused)
+    stages.record("examine", [part], time.monotonic() - started)
     return "\n" + styles_markdown(audit)
 
 
@@ -89,5 +90,5 @@ def _cross_validate(stages: Stages, params: BuildEmoartParams, parts: list[str],
 
 
 def _compare(params: BuildEmoartParams, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None) -> None:
-    agreement = on_worker(rating_agreement_task, params.workspace, params.dataset, source, kind, file, classifier_id, validation_id)
+    agreement = on_worker(compare_with_ratings_task, params.workspace, params.dataset, source, kind, file, classifier_id, validation_id)
     publish_markdown(f"agreement-{kind}-{params.dataset}", agreement_markdown(agreement))

@@ -11,15 +11,15 @@ from prefect.cache_policies import NO_CACHE
 from coemogen_core.curation.alignment import align_captions
 from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
-from coemogen_core.curation.cross_validation import FoldsRecipe, ValidationOutcome, cross_validate, out_of_fold_predictions
+from coemogen_core.curation.cross_validation import FoldsRecipe, ValidationOutcome, cross_validate
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
 from coemogen_core.curation.emotion_probe import ProbeRecipe
-from coemogen_core.curation.human_ratings import RatingsKind, read_ratings
+from coemogen_core.curation.human_ratings import RatingsKind
 from coemogen_core.curation.probe_training import TrainedClassifier, train_classifier
 from coemogen_core.curation.published_head import import_published_head
-from coemogen_core.curation.rating_agreement import RatingAgreement, measure_agreement
+from coemogen_core.curation.rating_agreement import RatingAgreement, compare_with_ratings
 from coemogen_core.curation.scoring import score_part
-from coemogen_core.curation.style_audit import StyleAudit, audit_styles
+from coemogen_core.curation.style_audit import AuditOutcome, audit_styles
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
 
@@ -51,22 +51,17 @@ def cross_validate_task(
 
 
 @task(name="compare with ratings", task_run_name="compare {source} with {kind}", cache_policy=NO_CACHE)
-def rating_agreement_task(
+def compare_with_ratings_task(
     workspace_uri: str, dataset: str, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None
 ) -> RatingAgreement:
-    """Compare a classifier's scores of a source, or a cross-validation's, with what people felt. See `measure_agreement`."""
-    workspace, ratings = Workspace(workspace_uri), read_ratings(kind, file)
-    if validation_id is not None:
-        predictions, name = out_of_fold_predictions(workspace, validation_id), validation_id
-    else:
-        predictions, name = workspace.table("emotion_scores", source, classifier_id).read(["image_id", "probabilities"]), classifier_id
-    return measure_agreement(workspace, dataset, source, ratings, predictions.unique("image_id", keep="first", maintain_order=True), name)
+    """Compare a classifier's scores of a source, or a cross-validation's, with what people felt. See `compare_with_ratings`."""
+    return compare_with_ratings(Workspace(workspace_uri), dataset, source, kind, file, classifier_id, validation_id)
 
 
 @task(name="audit styles", task_run_name="audit styles of {source}", cache_policy=NO_CACHE)
 def audit_styles_task(
     workspace_uri: str, dataset: str, source: str, parts: Sequence[str], classifier_id: str, encoder: EncoderRecipe, min_confidence: float
-) -> StyleAudit:
+) -> AuditOutcome:
     """How sure the classifier is of each style, and how often zero-shot CLIP disagrees. See `audit_styles`."""
     return audit_styles(Workspace(workspace_uri), dataset, source, parts, classifier_id, encoder, min_confidence)
 

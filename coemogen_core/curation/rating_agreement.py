@@ -5,7 +5,8 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.stats import rankdata
 
-from coemogen_core.curation.human_ratings import Ratings, RatingsKind, ratings_of_images
+from coemogen_core.curation.cross_validation import out_of_fold_predictions
+from coemogen_core.curation.human_ratings import Ratings, RatingsKind, ratings_of_images, read_ratings
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS, POSITIVE
 from coemogen_core.evaluation.bootstrap import percentile_interval
@@ -50,6 +51,39 @@ class RatingAgreement(BaseModel):
     rejected: list[tuple[int, str]] = Field(description="line and reason of the rows of the ratings file that could not be used")
 
 
+def compare_with_ratings(
+    workspace: Workspace, dataset: str, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None = None
+) -> RatingAgreement:
+    """Compare a classifier with a ratings file; see `measure_agreement`. Holds the scores of rated pictures and of one part.
+
+    Args:
+        workspace: where the source was ingested and scored.
+        dataset: dataset that the report belongs to.
+        source: source of the pictures.
+        kind: format of the ratings file.
+        file: its path or URI.
+        classifier_id: classifier that has scored the source.
+        validation_id: a cross-validation whose out-of-fold predictions are taken instead: for pictures that the classifier learnt from.
+
+    Raises:
+        FileNotFoundError: no such file, or the source was not ingested, scored or cross-validated.
+        ValueError: the file holds no such ratings.
+    """
+    ratings = read_ratings(kind, file)
+    if validation_id is not None:
+        return measure_agreement(workspace, dataset, source, ratings, out_of_fold_predictions(workspace, validation_id), validation_id)
+    rated = ratings_of_images(workspace, source, ratings).select("image_id")
+    table = workspace.table("emotion_scores", source, classifier_id)
+    if not table.parts():
+        raise FileNotFoundError(f"table {table.uri} has no parts: score the source {source!r} first")
+    scores = pl.concat(
+        [table.read_part(part, ["image_id", "probabilities"]).join(rated, on="image_id", how="semi") for part in table.parts()]
+    )
+    return measure_agreement(
+        workspace, dataset, source, ratings, scores.unique("image_id", keep="first", maintain_order=True), classifier_id
+    )
+
+
 def measure_agreement(
     workspace: Workspace, dataset: str, source: str, ratings: Ratings, predictions: pl.DataFrame, name: str
 ) -> RatingAgreement:
@@ -60,7 +94,7 @@ def measure_agreement(
         dataset: dataset that the report belongs to.
         source: source of the pictures.
         ratings: what people felt.
-        predictions: rows of the scores table. For pictures that the classifier was trained on, take those of a cross-validation.
+        predictions: rows of the scores table, each picture once. For pictures that the classifier learnt from, those of a cross-validation.
         name: id of the predictions.
 
     Raises:

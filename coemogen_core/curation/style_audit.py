@@ -49,9 +49,18 @@ class StyleAudit(BaseModel):
     styles: list[StyleRow] = Field(description="largest style first")
 
 
+class AuditOutcome(BaseModel):
+    """Outcome of the audit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    report: StyleAudit = Field(description="the numbers")
+    reused: bool = Field(description="they were there already and nothing was computed")
+
+
 def audit_styles(
     workspace: Workspace, dataset: str, source: str, parts: Sequence[str], classifier_id: str, encoder: EncoderRecipe, min_confidence: float
-) -> StyleAudit:
+) -> AuditOutcome:
     """Audit a scored source, and keep the answer: `reports/<dataset>/<audit_id>.json`. Holds one part's embeddings at a time.
 
     Pictures without a score or without an embedding of this encoder are left out.
@@ -62,7 +71,7 @@ def audit_styles(
     fields = {"source": source, "parts": sorted(parts), "classifier": classifier_id, "encoder": encoder.encoder_id}
     name = recipe_id("styles", {**fields, "text": ZERO_SHOT_TEXT, "min_confidence": min_confidence})
     if workspace.exists(REPORTS, dataset, f"{name}.json"):
-        return StyleAudit.model_validate(workspace.read_json(REPORTS, dataset, f"{name}.json"))
+        return AuditOutcome(report=StyleAudit.model_validate(workspace.read_json(REPORTS, dataset, f"{name}.json")), reused=True)
     texts = load_encoder(encoder).encode_texts([ZERO_SHOT_TEXT.format(emotion=emotion) for emotion in EMOTIONS])
     rows = (_rows(workspace, source, part, classifier_id, encoder.encoder_id, texts, min_confidence) for part in sorted(parts))
     sums = pl.concat([_sums(part) for part in rows]).group_by("style").sum().sort("pictures", "style", descending=[True, False])
@@ -79,7 +88,7 @@ def audit_styles(
         styles=styles,
     )
     workspace.write_json(audit.model_dump(mode="json"), REPORTS, dataset, f"{name}.json")
-    return audit
+    return AuditOutcome(report=audit, reused=False)
 
 
 def zero_shot_labels(embeddings: np.ndarray, texts: np.ndarray) -> list[str]:

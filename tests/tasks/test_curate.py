@@ -11,6 +11,7 @@ from coemogen_core.curation import (
     probe_training,
     publication,
     published_head,
+    rating_agreement,
     scoring,
     style_audit,
 )
@@ -24,6 +25,7 @@ from coemogen_core.emotions import EMOTIONS
 from tasks.curate import (
     align_captions_task,
     audit_styles_task,
+    compare_with_ratings_task,
     cross_validate_task,
     decide_task,
     import_published_head_task,
@@ -41,6 +43,7 @@ PAIRS = [
     (import_published_head_task, published_head.import_published_head),
     (cross_validate_task, cross_validation.cross_validate),
     (audit_styles_task, style_audit.audit_styles),
+    (compare_with_ratings_task, rating_agreement.compare_with_ratings),
     (score_part_task, scoring.score_part),
     (decide_task, decisions.decide),
     (publish_task, publication.publish),

@@ -5,10 +5,11 @@ from scipy.stats import spearmanr
 
 from coemogen_core.curation.classifier_report import agreement_markdown
 from coemogen_core.curation.human_ratings import RATINGS_SCHEMA, Ratings
-from coemogen_core.curation.rating_agreement import measure_agreement, polarity_score, rank_correlation
+from coemogen_core.curation.rating_agreement import compare_with_ratings, measure_agreement, polarity_score, rank_correlation
 from coemogen_core.curation.scoring import score_rows
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from schemas.tables import EmotionScores
 from tests.coemogen_core.curation.small_tables import image_row, write_images
 
 
@@ -75,3 +76,28 @@ def test_agreement_is_measured_on_the_pictures_that_have_both(tmp_path):
     assert "30 pictures rated, 1 lines" in markdown
     nothing = measure_agreement(workspace, "emoart", "art", ratings, predictions.clear(), "probe-2")
     assert (nothing.valence.pictures, nothing.valence.spearman, nothing.emotions) == (0, None, {})
+
+
+def test_scores_of_all_parts_are_compared_or_a_cross_validations(tmp_path):
+    workspace = Workspace(str(tmp_path / "workspace"))
+    lines, everything = ["image_id,valence_mean_1to7"], []
+    generator = np.random.default_rng(0)
+    for first, part in ((0, "part-00000-aa"), (12, "part-00001-bb")):
+        images = write_images(workspace, "photos", part, [image_row(EMOTIONS[number % 8], number) for number in range(first, first + 12)])
+        scores = score_rows(images["image_id"], generator.dirichlet(np.ones(8), 12).astype(np.float32))
+        workspace.table("emotion_scores", "photos", "head-1").write_part(part, scores, EmotionScores)
+        everything.append(scores)
+    lines += [f"{number},{1 + number % 6}" for number in range(0, 24, 2)]  # half of the pictures are rated
+    (tmp_path / "ratings.csv").write_text("\n".join(lines) + "\n")
+    arguments = (workspace, "emoart", "photos", "oasis", str(tmp_path / "ratings.csv"), "head-1")
+    found = compare_with_ratings(*arguments)
+    rated = pl.concat(everything)[::2]
+    expected = spearmanr(polarity_score(rated["probabilities"].to_numpy()), [1 + number % 6 for number in range(0, 24, 2)]).statistic
+    assert (found.predictions, found.valence.pictures) == ("head-1", 12)
+    assert found.valence.spearman == pytest.approx(expected)
+    workspace.table("cross_validation", "folds-1").write_part("out_of_fold", pl.concat(everything)[::-1], EmotionScores)
+    folds = compare_with_ratings(*arguments, "folds-1")
+    assert folds.predictions == "folds-1"
+    assert folds.valence.spearman == pytest.approx(expected)
+    with pytest.raises(FileNotFoundError, match="score the source 'photos' first"):
+        compare_with_ratings(*arguments[:-1], "head-2")

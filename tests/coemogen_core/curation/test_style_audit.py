@@ -42,7 +42,7 @@ def expected(workspace, encoder):
 
 def test_every_style_is_counted_over_all_parts(art):
     workspace, encoder = art
-    audit = audit_styles(workspace, "emoart", "art", PARTS, "probe-1", encoder, 0.6)
+    audit = audit_styles(workspace, "emoart", "art", PARTS, "probe-1", encoder, 0.6).report
     rows = expected(workspace, encoder).with_columns(pl.col("style").fill_null(NO_STYLE)).to_dicts()
     assert audit.overall.pictures == 38
     assert [row.pictures for row in audit.styles] == sorted((row.pictures for row in audit.styles), reverse=True)
@@ -62,10 +62,14 @@ def test_every_style_is_counted_over_all_parts(art):
 
 def test_the_answer_is_kept_and_keyed_by_its_question(art):
     workspace, encoder = art
-    audit = audit_styles(workspace, "emoart", "art", PARTS, "probe-1", encoder, 0.6)
+    first = audit_styles(workspace, "emoart", "art", PARTS, "probe-1", encoder, 0.6)
+    audit = first.report
+    assert not first.reused
     assert workspace.read_json("reports", "emoart", f"{audit.audit_id}.json") == audit.model_dump(mode="json")
-    assert audit_styles(workspace, "emoart", "art", PARTS[::-1], "probe-1", encoder, 0.6) == audit
-    assert audit_styles(workspace, "emoart", "art", PARTS, "probe-1", encoder, 0.9).audit_id != audit.audit_id
+    again = audit_styles(workspace, "emoart", "art", PARTS[::-1], "probe-1", encoder, 0.6)
+    assert again.reused
+    assert again.report == audit
+    assert audit_styles(workspace, "emoart", "art", PARTS, "probe-1", encoder, 0.9).report.audit_id != audit.audit_id
     table = styles_markdown(audit)
     assert table.count("\n| ") == 5  # head, all, three styles
     assert f"| Cubism | {next(row.pictures for row in audit.styles if row.style == 'Cubism')} |" in table
@@ -77,7 +81,7 @@ def test_nothing_scored_gives_an_empty_audit(tmp_path, tiny_clip):
     embed_part(workspace, "art", PARTS[0], encoder)
     empty = score_rows(pl.Series("image_id", [], dtype=pl.String), np.empty((0, 8), np.float32))
     workspace.table("emotion_scores", "art", "probe-1").write_part(PARTS[0], empty, EmotionScores)
-    audit = audit_styles(workspace, "emoart", "art", PARTS[:1], "probe-1", encoder, 0.75)
+    audit = audit_styles(workspace, "emoart", "art", PARTS[:1], "probe-1", encoder, 0.75).report
     assert (audit.overall, audit.styles) == (None, [])
     assert "pictures" in styles_markdown(audit)
 
