@@ -25,7 +25,7 @@ def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncode
 
     Raises:
         FileNotFoundError: the part of the images table does not exist.
-        FloatingPointError: the model gave NaN or infinity in the recipe's precision.
+        FloatingPointError: the model gave NaN, infinity or what half precision cannot hold.
     """
     started = time.perf_counter()
     images = workspace.table("images", source)
@@ -47,8 +47,19 @@ def _embed(images: Table, part: str, encoder: ImageEncoder) -> pl.DataFrame:
         readable = [(image_id, array) for image_id, array in zip(batch_ids, pixels, strict=True) if array is not None]
         if readable:
             ids.extend(image_id for image_id, _ in readable)
-            vectors.append(encoder.encode_pixels(np.stack([array for _, array in readable])).astype(np.float16))
+            vectors.append(_halved(encoder.encode_pixels(np.stack([array for _, array in readable])), encoder))
     return pl.DataFrame({"image_id": pl.Series(ids, dtype=pl.String), "embedding": pl.Series(np.concatenate(vectors))})
+
+
+def _halved(vectors: np.ndarray, encoder: ImageEncoder) -> np.ndarray:
+    with np.errstate(over="ignore"):  # said below, with the remedy
+        half = vectors.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise FloatingPointError(
+            f"{encoder.encoder_id} gave NaN, infinity or numbers above {np.finfo(np.float16).max:g}, more than half precision holds: "
+            "compute in float32 or bfloat16, or scale the vectors down in the encoder"
+        )
+    return half
 
 
 def _decoded_batches(images: Table, part: str, encoder: ImageEncoder) -> Iterator[tuple[list[str], list[np.ndarray | None]]]:

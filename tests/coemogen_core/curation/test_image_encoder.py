@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
+from coemogen_core.curation import embedding
 from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.curation.efficientnet import EfficientNetRecipe
 from coemogen_core.curation.embedding import embed_part
@@ -124,3 +125,23 @@ def test_an_undecodable_picture_is_left_out(tmp_path):
     write_images(workspace, "photos", PART, [row, image_row("awe", 2)])
     outcome = embed_part(workspace, "photos", PART, LITE)
     assert (outcome.rows, outcome.dropped) == (1, 1)
+
+
+class HugeEncoder:
+    """Any backbone fits that has this shape; this one's numbers do not fit into half precision."""
+
+    encoder_id, dim, batch_size = "huge-000000000000", 4, 2
+
+    def preprocess(self, image):
+        return np.zeros((3, 2, 2), np.float32)
+
+    def encode_pixels(self, pixels):
+        return np.full((len(pixels), 4), 1e6, np.float32)
+
+
+def test_vectors_that_the_table_cannot_hold_are_refused_not_stored(tmp_path, monkeypatch, tiny_clip):
+    workspace = Workspace(str(tmp_path))
+    write_images(workspace, "photos", PART, [image_row("awe", 1)])
+    monkeypatch.setattr(embedding, "load_image_encoder", lambda recipe: HugeEncoder())
+    with pytest.raises(FloatingPointError, match="huge-000000000000 gave"):
+        embed_part(workspace, "photos", PART, EncoderRecipe(model=str(tiny_clip)))
