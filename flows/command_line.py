@@ -15,7 +15,7 @@ errors = Console(stderr=True, highlight=False)
 
 Root = Annotated[str, Parameter(help="Folder or URI of the pictures.")]
 WorkspaceUri = Annotated[str, Parameter(help="Folder or URI that takes all tables.")]
-ProfileName = Annotated[str, Parameter(help="Parameters to start from: lab, or sd15 (the paper's models).")]
+ProfileName = Annotated[str, Parameter(help="Parameters to start from: lab, real (real photos on a laptop), or sd15 (the paper's models).")]
 Settings = Annotated[
     list[str], Parameter(name="--set", help="Replace a parameter: key=value, nested keys with dots, e.g. training.steps=300.", negative="")
 ]
@@ -63,6 +63,10 @@ def build_emoart_command(
     *,
     workspace: WorkspaceUri,
     labelled: Annotated[str, Parameter(help="Name of the labelled set in the workspace.")] = "emoset",
+    labelled_root: Annotated[str | None, Parameter(help="Folder or URI of the labelled set, if it is not ingested yet.")] = None,
+    labelled_layout: Annotated[str, Parameter(help="How the labelled set's folders are arranged.")] = "emoset",
+    valence_ratings: Annotated[str | None, Parameter(help="OASIS's valence ratings of the labelled set, a CSV.")] = None,
+    art_ratings: Annotated[str | None, Parameter(help="WikiArt-Emotions' ratings of the paintings, a TSV.")] = None,
     profile: ProfileName = "lab",
     layout: str = "wikiart",
     name: str = "wikiart",
@@ -76,7 +80,11 @@ def build_emoart_command(
     from flows.profiles import load_params, merge
 
     source = {"name": name, "layout": layout, "root": root, "licence": licence}
-    overrides = merge({"workspace": workspace, "source": source, "labelled_source": labelled}, nested(settings))
+    given: dict[str, Any] = {"workspace": workspace, "source": source, "labelled_source": labelled}
+    if labelled_root is not None:
+        given["labelled_set"] = {"name": labelled, "layout": labelled_layout, "root": labelled_root}
+    given |= {key: file for key, file in (("valence_ratings", valence_ratings), ("art_ratings", art_ratings)) if file is not None}
+    overrides = merge(given, nested(settings))
     _say(build_emoart(load_params(profile, "build-emoart", BuildEmoartParams, overrides)))  # type: ignore[arg-type]
 
 

@@ -17,10 +17,10 @@ from tasks.curate import align_captions_task, decide_task, group_near_duplicates
 from tasks.ingest import ingest_part_task, plan_source_task
 
 
-def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size: int) -> list[str]:
+def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size: int, stage: str = "ingest") -> list[str]:
     """Plan and ingest a picture set; returns the names of its parts."""
     parts = plan_source_task(workspace_uri, source.name, source.layout, source.root, source.licence, part_size, source.image_column)
-    stages.each_part("ingest", ingest_part_task, parts, workspace_uri=workspace_uri, source=source.name)
+    stages.each_part(stage, ingest_part_task, parts, workspace_uri=workspace_uri, source=source.name)
     return parts
 
 
@@ -41,8 +41,10 @@ def caption_and_align(
     stages.each_part("align", align_captions_task, parts, **shared, policy=params.caption_policy, recipe=params.encoder)
 
 
-def decide_corpus(stages: Stages, workspace_uri: str, source: str, parts: list[str], recipe: CurationRecipe) -> CurationOutcome:
-    """Decide every picture, make this version the current one, and show the funnel."""
+def decide_corpus(
+    stages: Stages, workspace_uri: str, source: str, parts: list[str], recipe: CurationRecipe, appendix: str = ""
+) -> CurationOutcome:
+    """Decide every picture, make this version the current one, and show the funnel, with whatever Markdown belongs below it."""
     if recipe.near_duplicates is not None:
         started = time.monotonic()
         grouped = group_near_duplicates_task(workspace_uri, source, parts, recipe.encoder_id, recipe.near_duplicates)
@@ -52,5 +54,5 @@ def decide_corpus(stages: Stages, workspace_uri: str, source: str, parts: list[s
     stages.record("curate", curation.parts, time.monotonic() - started)
     workspace = Workspace(workspace_uri)
     mark_current(workspace, recipe.dataset, curation.version)
-    publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version))
+    publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version) + appendix)
     return curation

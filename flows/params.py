@@ -3,16 +3,19 @@
 They are put together from the recipes of the core, so a setting is described and bounded in one place only.
 """
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
+from coemogen_core.curation.cross_validation import FoldsRecipe
+from coemogen_core.curation.efficientnet import EfficientNetRecipe
 from coemogen_core.curation.emoart import MIN_CONFIDENCE
 from coemogen_core.curation.emotion_probe import ProbeRecipe
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe
+from coemogen_core.curation.image_encoder import ImageEncoderRecipe
 from coemogen_core.data.plan import DEFAULT_PART_SIZE
 from coemogen_core.data.readers.registry import Layout
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
@@ -51,7 +54,7 @@ class Source(_Params):
 class _Captioned(_Params):
     workspace: str = Field(min_length=1, description="folder or URI that takes all tables")
     part_size: int = Field(default=DEFAULT_PART_SIZE, ge=1, le=100_000, description="pictures per part: the unit of work and of retry")
-    encoder: EncoderRecipe = Field(description="CLIP of the caption filter and the classifier")
+    encoder: EncoderRecipe = Field(description="CLIP of the caption filter, and of the classifier unless it has another encoder")
     caption: CaptionRecipe = Field(description="what decides a caption")
     captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
     current: CaptionPolicy | None = Field(
@@ -82,11 +85,48 @@ class BuildEmoartParams(_Captioned):
     """Unlabelled paintings to a scored, captioned, filtered and published dataset."""
 
     source: Source = Field(description="the unlabelled paintings")
-    labelled_source: str = Field(pattern=NAME, description="ingested labelled set that the emotion classifier learns from")
+    labelled_source: str = Field(pattern=NAME, description="labelled set in the workspace that the emotion classifier learns from")
+    labelled_set: Source | None = Field(
+        default=None,
+        description="where to ingest the labelled set from; none = build-emoset has ingested it",
+    )
     dataset: str = Field(default="emoart", pattern=r"^[a-z][a-z0-9_]*$", description="name of the dataset that comes out")
+    probe_encoder: ImageEncoderRecipe | None = Field(
+        default=None, description="image encoder of the emotion classifier, CLIP or another backbone; none = `encoder`"
+    )
     probe: ProbeRecipe = Field(default=ProbeRecipe(), description="how the emotion classifier is trained")
+    published_head: str | None = Field(
+        default=None,
+        description="EmoGen's published classifier, path or URI of the .pth, instead of a trained one; reads CLIP ViT-L/14",
+    )
+    cross_validation: FoldsRecipe | None = Field(
+        default=None, description="measure the classifier's recipe in folds of the labelled set as well; none = leave that out"
+    )
+    valence_ratings: str | None = Field(
+        default=None, description="CSV with people's valence ratings of the labelled set (OASIS), to compare the cross-validation with"
+    )
+    art_ratings: str | None = Field(default=None, description="WikiArt-Emotions' TSV, to compare the scores of the paintings with")
     emotions: tuple[Emotion, ...] = Field(default=EMOART_EMOTIONS, min_length=1, description="emotions to collect")
     min_confidence: float = Field(default=MIN_CONFIDENCE, ge=0.0, lt=1.0, description="a painting's confidence must be greater than this")
+
+    @property
+    def classifier_encoder(self) -> EncoderRecipe | EfficientNetRecipe:
+        """The image encoder of the emotion classifier."""
+        return self.probe_encoder or self.encoder
+
+    @model_validator(mode="after")
+    def _classifier_fits(self) -> Self:
+        if self.labelled_set is not None and self.labelled_set.name != self.labelled_source:
+            raise ValueError(f"labelled_set is {self.labelled_set.name!r}, labelled_source {self.labelled_source!r}: name them alike")
+        if self.published_head is not None:
+            reads = self.classifier_encoder
+            if not isinstance(reads, EncoderRecipe) or reads.unit_length:
+                raise ValueError("published_head reads CLIP's raw vectors: set probe_encoder to that CLIP with unit_length = false")
+            if self.cross_validation is not None or self.valence_ratings is not None:
+                raise ValueError("published_head is not trained here: leave cross_validation and valence_ratings out")
+        if self.valence_ratings is not None and self.cross_validation is None:
+            raise ValueError("valence_ratings are compared with out-of-fold predictions: set cross_validation too")
+        return self
 
 
 class RecaptionParams(_Params):

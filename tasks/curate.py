@@ -1,4 +1,4 @@
-"""Prefect tasks of the curation: align captions, train the emotion classifier, score pictures, decide.
+"""Prefect tasks of the curation: align captions, train, import and examine the emotion classifier, score pictures, decide.
 
 Without Prefect: the functions of the same name in `coemogen_core.curation`.
 """
@@ -11,11 +11,16 @@ from prefect.cache_policies import NO_CACHE
 from coemogen_core.curation.alignment import align_captions
 from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
+from coemogen_core.curation.cross_validation import FoldsRecipe, ValidationOutcome, cross_validate
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
 from coemogen_core.curation.emotion_probe import ProbeRecipe
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
+from coemogen_core.curation.human_ratings import RatingsKind
 from coemogen_core.curation.probe_training import TrainedClassifier, train_classifier
+from coemogen_core.curation.published_head import import_published_head
+from coemogen_core.curation.rating_agreement import RatingAgreement, compare_with_ratings
 from coemogen_core.curation.scoring import score_part
+from coemogen_core.curation.style_audit import AuditOutcome, audit_styles
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
 
@@ -30,6 +35,36 @@ def align_captions_task(workspace_uri: str, source: str, part: str, policy: Capt
 def train_classifier_task(workspace_uri: str, source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe) -> TrainedClassifier:
     """Train, calibrate and measure the emotion classifier on a labelled source. See `train_classifier`."""
     return train_classifier(Workspace(workspace_uri), source, parts, encoder_id, recipe)
+
+
+@task(name="import classifier", task_run_name="import {file}", cache_policy=NO_CACHE)
+def import_published_head_task(workspace_uri: str, file: str, encoder_id: str) -> str:
+    """Make a published classifier head one of the workspace's classifiers. See `import_published_head`."""
+    return import_published_head(Workspace(workspace_uri), file, encoder_id)
+
+
+@task(name="cross-validate classifier", task_run_name="cross-validate classifier on {source}", cache_policy=NO_CACHE)
+def cross_validate_task(
+    workspace_uri: str, source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe, folds: FoldsRecipe
+) -> ValidationOutcome:
+    """Measure the classifier's recipe on pictures that it has not seen. See `cross_validate`."""
+    return cross_validate(Workspace(workspace_uri), source, parts, encoder_id, recipe, folds)
+
+
+@task(name="compare with ratings", task_run_name="compare {source} with {kind}", cache_policy=NO_CACHE)
+def compare_with_ratings_task(
+    workspace_uri: str, dataset: str, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None
+) -> RatingAgreement:
+    """Compare a classifier's scores of a source, or a cross-validation's, with what people felt. See `compare_with_ratings`."""
+    return compare_with_ratings(Workspace(workspace_uri), dataset, source, kind, file, classifier_id, validation_id)
+
+
+@task(name="audit styles", task_run_name="audit styles of {source}", cache_policy=NO_CACHE)
+def audit_styles_task(
+    workspace_uri: str, dataset: str, source: str, parts: Sequence[str], classifier_id: str, encoder: EncoderRecipe, min_confidence: float
+) -> AuditOutcome:
+    """How sure the classifier is of each style, and how often zero-shot CLIP disagrees. See `audit_styles`."""
+    return audit_styles(Workspace(workspace_uri), dataset, source, parts, classifier_id, encoder, min_confidence)
 
 
 @task(name="score part", task_run_name="score {source}/{part}", cache_policy=NO_CACHE)

@@ -7,48 +7,41 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
+from coemogen_core.curation.compute_settings import ComputeSettings
 from coemogen_core.model_source import ModelName, fingerprint
 from coemogen_core.recipe import recipe_id
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 Item = TypeVar("Item")
 _LOADING = threading.Lock()
 
 
-class EncoderRecipe(BaseModel):
+class EncoderRecipe(ComputeSettings):
     """Which CLIP, and how it runs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelName = Field(min_length=1, description="folder of a saved CLIPModel with tokenizer and image processor, or a hub id")
     revision: str | None = Field(default=None, description="commit of a hub model; none = its main branch")
-    precision: Literal["float32", "float16", "bfloat16"] = Field(default="float32", description="number format that the model computes in")
-    batch_size: int = Field(default=64, ge=1, le=4096, description="pictures or texts per forward pass; not part of the recipe id")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it runs; not part of the recipe id")
+    unit_length: bool = Field(
+        default=True,
+        description="off = image embeddings keep the length that the model gives them: EmoGen's published head wants that",
+    )
 
     @property
     def encoder_id(self) -> str:
-        """Recipe id: hashes weights, tokenizer and preprocessing (the model's fingerprint) and the precision.
+        """Recipe id: hashes weights, tokenizer and preprocessing (the model's fingerprint), the precision and whether vectors are raw.
 
         Raises:
             FileNotFoundError: `model` looks like a folder and is none.
         """
-        return recipe_id("clip", {"model": fingerprint(self.model, self.revision), "precision": self.precision})
-
-    @property
-    def torch_device(self) -> torch.device:
-        """The device that `device` stands for on this machine."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        raw = {} if self.unit_length else {"unit_length": False}  # so that ids from before this setting stay what they are
+        return recipe_id("clip", {"model": fingerprint(self.model, self.revision), "precision": self.precision, **raw})
 
 
 class ClipEncoder:
@@ -58,10 +51,20 @@ class ClipEncoder:
         source = {"pretrained_model_name_or_path": recipe.model, "revision": recipe.revision or "main"}
         self.recipe = recipe
         self._device = recipe.torch_device
-        self._dtype = _DTYPES[recipe.precision]
+        self._dtype = recipe.torch_dtype
         self._model = CLIPModel.from_pretrained(**source, dtype=self._dtype).to(self._device).eval().requires_grad_(False)
         self._tokenizer = AutoTokenizer.from_pretrained(**source)
         self._processor = AutoImageProcessor.from_pretrained(**source, backend="pil")
+
+    @property
+    def encoder_id(self) -> str:
+        """Recipe id of its vectors."""
+        return self.recipe.encoder_id
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures or texts per forward pass."""
+        return self.recipe.batch_size
 
     @property
     def dim(self) -> int:
@@ -78,13 +81,14 @@ class ClipEncoder:
         return np.asarray(self._processor(images=[image], return_tensors="np")["pixel_values"][0], dtype=np.float32)
 
     def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Unit-length embeddings, float32 [n, dim], of preprocessed pictures [n, 3, height, width], in one forward pass."""
+        """Embeddings, float32 [n, dim], of preprocessed pictures [n, 3, height, width], in one forward pass; of unit length by default."""
         with torch.inference_mode():
             values = torch.from_numpy(pixels).to(self._device, self._dtype)
-            return self._unit(self._model.get_image_features(pixel_values=values).pooler_output)
+            features = self._finite(self._model.get_image_features(pixel_values=values).pooler_output)
+            return (torch.nn.functional.normalize(features, dim=-1) if self.recipe.unit_length else features).cpu().numpy()
 
     def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """Unit-length embeddings, float32 [n, dim], of RGB pictures of any size."""
+        """Embeddings, float32 [n, dim], of RGB pictures of any size; of unit length by default."""
         batches = _batched(images, self.recipe.batch_size)
         vectors = [self.encode_pixels(np.stack([self.preprocess(image) for image in batch])) for batch in batches]
         return np.concatenate(vectors) if vectors else np.empty((0, self.dim), dtype=np.float32)
@@ -104,15 +108,15 @@ class ClipEncoder:
             features = self._model.get_text_features(
                 input_ids=tokens["input_ids"].to(self._device), attention_mask=tokens["attention_mask"].to(self._device)
             )
-            return self._unit(features.pooler_output)
+            return torch.nn.functional.normalize(self._finite(features.pooler_output), dim=-1).cpu().numpy()
 
-    def _unit(self, features: torch.Tensor) -> np.ndarray:
+    def _finite(self, features: torch.Tensor) -> torch.Tensor:
         vectors = features.float()
         if not torch.isfinite(vectors).all():
             raise FloatingPointError(
                 f"CLIP {self.recipe.model} gave NaN or infinite embeddings in {self.recipe.precision}: use precision float32 or bfloat16"
             )
-        return torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy()
+        return vectors
 
 
 def load_encoder(recipe: EncoderRecipe) -> ClipEncoder:

@@ -23,6 +23,12 @@ class ProbeRecipe(BaseModel):
         min_length=1,
         description="inverse regularisation strengths to choose from on the validation split; null takes those that suit the kind",
     )
+    selection_folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=20,
+        description="folds of the training rows that choose strength and temperature, for small sets; none = the validation split does",
+    )
     max_iterations: int = Field(
         default=500, ge=1, description="limit of the optimiser: iterations of a linear probe, epochs of one with a hidden layer"
     )
@@ -33,7 +39,7 @@ class ProbeRecipe(BaseModel):
         description="share of each class to carve out for validation or test where the source has no such split",
     )
     min_held_out_rows: int = Field(default=16, ge=1, description="a val or test split with fewer labelled rows counts as absent")
-    seed: int = Field(default=0, ge=0, description="of the carving")
+    seed: int = Field(default=0, ge=0, description="of the carving, the folds and a hidden layer's start")
     require_all_emotions: bool = Field(
         default=True, description="refuse a training set without all eight emotions; otherwise an absent one gets probability 0"
     )
@@ -96,6 +102,10 @@ class LabelledVectors:
     """[n, dim]"""
     labels: np.ndarray
     """int [n], indices into EMOTIONS"""
+
+    def take(self, rows: np.ndarray) -> "LabelledVectors":
+        """Some of the rows, by index."""
+        return LabelledVectors(self.vectors[rows], self.labels[rows])
 
 
 def measure_probe(probe: EmotionProbe, rows: LabelledVectors) -> ProbeMetrics:

@@ -37,7 +37,23 @@ def check_classes(rows: pl.DataFrame, recipe: ProbeRecipe) -> None:
         ValueError: an emotion has no training row (named; unless the recipe allows it), fewer than two emotions have, or there
             is no row to validate or test on, or one whose emotion was never trained.
     """
-    training = set(rows.filter(pl.col("split") == "train")["label"])
+    training = check_emotions(rows.filter(pl.col("split") == "train")["label"], recipe)
+    for split in ("val", "test"):
+        labels = set(rows.filter(pl.col("split") == split)["label"])
+        if not labels:
+            raise ValueError(f"no labelled image is left for the {split} split: every emotion needs at least three labelled images")
+        if labels - training:
+            names = ", ".join(sorted(labels - training))
+            raise ValueError(f"the {split} split has emotions that the training split lacks: {names}. Mend the source's split files")
+
+
+def check_emotions(labels: pl.Series, recipe: ProbeRecipe) -> set[str]:
+    """The emotions among the labels to train on.
+
+    Raises:
+        ValueError: an emotion is absent (named; unless the recipe allows it), or fewer than two are there.
+    """
+    training = set(labels)
     absent = [emotion for emotion in EMOTIONS if emotion not in training]
     if absent and recipe.require_all_emotions:
         raise ValueError(
@@ -46,13 +62,7 @@ def check_classes(rows: pl.DataFrame, recipe: ProbeRecipe) -> None:
         )
     if len(training) < 2:
         raise ValueError("the classifier's training split has images of fewer than two emotions: give it a labelled source")
-    for split in ("val", "test"):
-        labels = set(rows.filter(pl.col("split") == split)["label"])
-        if not labels:
-            raise ValueError(f"no labelled image is left for the {split} split: every emotion needs at least three labelled images")
-        if labels - training:
-            names = ", ".join(sorted(labels - training))
-            raise ValueError(f"the {split} split has emotions that the training split lacks: {names}. Mend the source's split files")
+    return training
 
 
 def _carve(rows: pl.DataFrame, split: str, fraction: float, generator: np.random.Generator) -> pl.DataFrame:

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import polars as pl
 
-from coemogen_core.curation.probe_training import load_probe, read_classifier_card
+from coemogen_core.curation.classifier_store import load_probe, read_classifier_card
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from schemas.outcomes import PartOutcome
@@ -33,11 +33,12 @@ def score_part(workspace: Workspace, source: str, part: str, encoder_id: str, cl
             raise FileNotFoundError(f"no part {part} in {embeddings.uri}: embed source {source!r} first")
         rows = embeddings.read_part(part)
         probabilities = load_probe(workspace, classifier_id).predict(rows["embedding"].to_numpy())
-        scores.write_part(part, _score_rows(rows["image_id"], probabilities), EmotionScores)
+        scores.write_part(part, score_rows(rows["image_id"], probabilities), EmotionScores)
     return PartOutcome(part=part, rows=scores.count([part]), reused=reused, seconds=time.perf_counter() - started)
 
 
-def _score_rows(image_ids: pl.Series, probabilities: np.ndarray) -> pl.DataFrame:
+def score_rows(image_ids: pl.Series, probabilities: np.ndarray) -> pl.DataFrame:
+    """Rows of the scores table of pictures with these probabilities, float32 [n, 8]."""
     return pl.DataFrame(
         {
             "image_id": image_ids,

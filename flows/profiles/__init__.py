@@ -1,4 +1,7 @@
-"""Profiles: the parameters of all flows for one world, as data. `lab` runs on a laptop, `sd15` is the paper's setting."""
+"""Profiles: the parameters of all flows for one world, as data.
+
+`lab` runs on a laptop, `real` too, on real photos and paintings with a real emotion classifier, `sd15` is the paper's setting.
+"""
 
 import tomllib
 from collections.abc import Mapping
@@ -9,7 +12,7 @@ from pydantic import BaseModel
 
 from coemogen_core.training.recipes import RECIPES
 
-Profile = Literal["lab", "sd15"]
+Profile = Literal["lab", "real", "sd15"]
 FlowName = Literal["build-emoset", "build-emoart", "recaption", "train-and-eval"]
 Params = TypeVar("Params", bound=BaseModel)
 

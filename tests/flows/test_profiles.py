@@ -1,5 +1,7 @@
 """Profiles are complete: every flow's parameters can be read from each, and overrides reach nested fields."""
 
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
@@ -10,7 +12,7 @@ from flows.profiles import Profile, load_params, merge
 SOURCE = {"name": "s", "layout": "wikiart", "root": "/somewhere"}
 
 
-@pytest.mark.parametrize("profile", ["lab", "sd15"])
+@pytest.mark.parametrize("profile", get_args(Profile))
 def test_every_profile_serves_every_flow(profile: Profile) -> None:
     assert load_params(profile, "build-emoset", BuildEmosetParams, {"workspace": "w", "source": SOURCE}).drop_fraction == 0.2
     assert load_params(profile, "build-emoart", BuildEmoartParams, {"workspace": "w", "source": SOURCE, "labelled_source": "l"})

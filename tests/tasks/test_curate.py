@@ -3,7 +3,18 @@ import inspect
 import pytest
 from prefect import flow
 
-from coemogen_core.curation import alignment, decisions, embedding, probe_training, publication, scoring
+from coemogen_core.curation import (
+    alignment,
+    cross_validation,
+    decisions,
+    embedding,
+    probe_training,
+    publication,
+    published_head,
+    rating_agreement,
+    scoring,
+    style_audit,
+)
 from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.decisions import CurationRecipe
@@ -11,7 +22,16 @@ from coemogen_core.curation.emotion_probe import ProbeRecipe
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
-from tasks.curate import align_captions_task, decide_task, score_part_task, train_classifier_task
+from tasks.curate import (
+    align_captions_task,
+    audit_styles_task,
+    compare_with_ratings_task,
+    cross_validate_task,
+    decide_task,
+    import_published_head_task,
+    score_part_task,
+    train_classifier_task,
+)
 from tasks.embed import embed_part_task
 from tasks.publish import publish_task
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, labelled_photos, write_captions, write_images
@@ -20,6 +40,10 @@ PAIRS = [
     (embed_part_task, embedding.embed_part),
     (align_captions_task, alignment.align_captions),
     (train_classifier_task, probe_training.train_classifier),
+    (import_published_head_task, published_head.import_published_head),
+    (cross_validate_task, cross_validation.cross_validate),
+    (audit_styles_task, style_audit.audit_styles),
+    (compare_with_ratings_task, rating_agreement.compare_with_ratings),
     (score_part_task, scoring.score_part),
     (decide_task, decisions.decide),
     (publish_task, publication.publish),

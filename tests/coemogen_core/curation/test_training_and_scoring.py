@@ -5,10 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from coemogen_core.curation.classifier_store import load_probe, read_classifier_card
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.embedding import embed_part
 from coemogen_core.curation.emotion_probe import ProbeRecipe
-from coemogen_core.curation.probe_training import classifier_id, load_probe, read_classifier_card, train_classifier
+from coemogen_core.curation.probe_training import classifier_id, train_classifier
 from coemogen_core.curation.scoring import score_part
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS

@@ -1,0 +1,84 @@
+"""The emotion classifier that EmoGen's authors published, as a classifier of a workspace: one linear layer on CLIP ViT-L/14.
+
+It reads image embeddings as the model gives them, not scaled to unit length: use an encoder with `unit_length = false`.
+"""
+
+import hashlib
+import io
+from collections.abc import Mapping
+
+import fsspec
+import torch
+
+from coemogen_core.curation.classifier_store import PublishedHeadCard, has_classifier, save_classifier
+from coemogen_core.curation.emotion_probe import EmotionProbe
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS, Emotion
+from coemogen_core.recipe import recipe_id
+
+EMOGEN_ORDER: tuple[Emotion, ...] = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
+"""Rows of the published layer, as EmoGen's evaluation counts them. The same as EMOTIONS; written down so that neither moves alone."""
+WEIGHT, BIAS = "fc.weight", "fc.bias"
+EXPECTED = f"EmoGen's clip_emotion_classifier.pth, a state dict of {WEIGHT} [8, n] and {BIAS} [8]"
+MAX_BYTES = 64 * 2**20
+
+
+def import_published_head(workspace: Workspace, file: str, encoder_id: str) -> str:
+    """Make a published classifier head one of the workspace's classifiers, unless it is there already; returns its id.
+
+    Args:
+        workspace: takes the classifier.
+        file: path or URI of the published file.
+        encoder_id: encoder whose embeddings it is to read; that they are the right ones (CLIP ViT-L/14, raw) nobody can tell from the file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no such state dict, or holds more than tensors.
+    """
+    data = _read(file)
+    digest = hashlib.sha256(data).hexdigest()
+    name = recipe_id("head", {"origin": "emogen", "sha256": digest, "encoder": encoder_id})
+    if not has_classifier(workspace, name):
+        card = PublishedHeadCard(
+            classifier_id=name, encoder_id=encoder_id, emotions=EMOTIONS, temperature=1.0, origin="emogen", sha256=digest
+        )
+        save_classifier(workspace, read_head(data, file), card)
+    return name
+
+
+def read_head(data: bytes, file: str) -> EmotionProbe:
+    """The probe in a published file's content, its rows in the order of EMOTIONS, at temperature 1.
+
+    Raises:
+        ValueError: the content is no such state dict, or holds more than tensors; the message names `file` and what is expected.
+    """
+    state = _state_dict(data, file)
+    weight, bias = state[WEIGHT].float().numpy(), state[BIAS].float().numpy()
+    rows = [EMOGEN_ORDER.index(emotion) for emotion in EMOTIONS]
+    return EmotionProbe((weight[rows],), (bias[rows],))
+
+
+def _read(file: str) -> bytes:
+    with fsspec.open(file, "rb") as handle:
+        data = handle.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"{file} is larger than {MAX_BYTES // 2**20} MiB: give {EXPECTED}")
+    return data
+
+
+def _state_dict(data: bytes, file: str) -> Mapping[str, torch.Tensor]:
+    try:
+        state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    except Exception as error:  # what a damaged or hostile file raises is anybody's guess: pickle, zip, end of file, ...
+        reason = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise ValueError(
+            f"{file} is refused, it is damaged or wants to run code when it is opened ({reason}): fetch {EXPECTED} again from its authors"
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(state.get(key), torch.Tensor) for key in (WEIGHT, BIAS)):
+        raise ValueError(f"{file} holds no {WEIGHT} and {BIAS}: give {EXPECTED}")
+    weight, bias = tuple(state[WEIGHT].shape), tuple(state[BIAS].shape)
+    if set(state) != {WEIGHT, BIAS} or len(weight) != 2 or weight[0] != len(EMOGEN_ORDER) or bias != (len(EMOGEN_ORDER),):
+        raise ValueError(f"{file} holds {sorted(map(str, state))} with a layer of shape {list(weight)}: give {EXPECTED}")
+    if not (torch.isfinite(state[WEIGHT]).all() and torch.isfinite(state[BIAS]).all()):
+        raise ValueError(f"{file} holds NaN or infinite weights: fetch {EXPECTED} again from its authors")
+    return state

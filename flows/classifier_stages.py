@@ -1,0 +1,94 @@
+"""Stages of build-emoart that make the emotion classifier, and those that examine it."""
+
+import time
+from typing import Any
+
+from coemogen_core.curation.classifier_report import agreement_markdown, styles_markdown, validation_markdown
+from coemogen_core.curation.cross_validation import CrossValidation
+from coemogen_core.curation.human_ratings import RatingsKind
+from coemogen_core.data.workspace import Workspace
+from flows.artifacts import publish_markdown
+from flows.corpus_stages import ingest_source
+from flows.params import BuildEmoartParams
+from flows.stages import Stages, on_worker
+from schemas.outcomes import PartOutcome
+from tasks.curate import (
+    audit_styles_task,
+    compare_with_ratings_task,
+    cross_validate_task,
+    import_published_head_task,
+    train_classifier_task,
+)
+from tasks.embed import embed_part_task
+
+
+def make_classifier(stages: Stages, params: BuildEmoartParams) -> tuple[str, str | None]:
+    """Import the published head, or train a classifier on the labelled set and cross-validate its recipe where that is wanted.
+
+    Returns:
+        The classifier's id, and the id of the cross-validation or None.
+    """
+    encoder_id = params.classifier_encoder.encoder_id
+    if params.published_head is not None:
+        return on_worker(import_published_head_task, params.workspace, params.published_head, encoder_id), None
+    parts = _labelled_parts(stages, params)
+    labelled: dict[str, Any] = {"workspace_uri": params.workspace, "source": params.labelled_source}
+    stages.each_part("embed-labelled", embed_part_task, parts, **labelled, recipe=params.classifier_encoder)
+    validation = _cross_validate(stages, params, parts, encoder_id)
+    started = time.monotonic()
+    trained = on_worker(train_classifier_task, params.workspace, params.labelled_source, parts, encoder_id, params.probe)
+    outcome = PartOutcome(part=trained.card.classifier_id, rows=trained.card.train_rows, reused=trained.reused, seconds=trained.seconds)
+    stages.record("classifier", [outcome], time.monotonic() - started)
+    return trained.card.classifier_id, validation.validation_id if validation else None
+
+
+def examine_classifier(stages: Stages, params: BuildEmoartParams, parts: list[str], classifier_id: str, validation_id: str | None) -> str:
+    """Compare the classifier with people where there are ratings, audit it per style; returns the audit's table as Markdown."""
+    started = time.monotonic()
+    if params.valence_ratings is not None:
+        _compare(params, params.labelled_source, "oasis", params.valence_ratings, classifier_id, validation_id)
+    if params.art_ratings is not None:
+        _compare(params, params.source.name, "wikiart-emotions", params.art_ratings, classifier_id, None)
+    outcome = on_worker(
+        audit_styles_task,
+        params.workspace,
+        params.dataset,
+        params.source.name,
+        parts,
+        classifier_id,
+        params.encoder,
+        params.min_confidence,
+    )
+    audit = outcome.report
+    part = PartOutcome(part=audit.audit_id, rows=audit.overall.pictures if audit.overall else 0, reused=outcome.reused)
+    stages.record("examine", [part], time.monotonic() - started)
+    return "\n" + styles_markdown(audit)
+
+
+def _labelled_parts(stages: Stages, params: BuildEmoartParams) -> list[str]:
+    if params.labelled_set is not None:
+        return ingest_source(stages, params.workspace, params.labelled_set, params.part_size, stage="ingest-labelled")
+    table = Workspace(params.workspace).table("images", params.labelled_source)
+    parts = table.parts()
+    if not parts:
+        raise FileNotFoundError(f"{table.uri} has no parts: run build-emoset on the labelled set first, or say where it is (labelled_set)")
+    return parts
+
+
+def _cross_validate(stages: Stages, params: BuildEmoartParams, parts: list[str], encoder_id: str) -> CrossValidation | None:
+    if params.cross_validation is None:
+        return None
+    started = time.monotonic()
+    outcome = on_worker(
+        cross_validate_task, params.workspace, params.labelled_source, parts, encoder_id, params.probe, params.cross_validation
+    )
+    report = outcome.report
+    part = PartOutcome(part=report.validation_id, rows=report.rows, reused=outcome.reused, seconds=outcome.seconds)
+    stages.record("cross-validate", [part], time.monotonic() - started)
+    publish_markdown(f"classifier-{params.dataset}", validation_markdown(report))
+    return report
+
+
+def _compare(params: BuildEmoartParams, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None) -> None:
+    agreement = on_worker(compare_with_ratings_task, params.workspace, params.dataset, source, kind, file, classifier_id, validation_id)
+    publish_markdown(f"agreement-{kind}-{params.dataset}", agreement_markdown(agreement))
