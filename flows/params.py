@@ -14,8 +14,8 @@ from coemogen_core.curation.cross_validation import FoldsRecipe
 from coemogen_core.curation.efficientnet import EfficientNetRecipe
 from coemogen_core.curation.emoart import MIN_CONFIDENCE
 from coemogen_core.curation.emotion_probe import ProbeRecipe
-from coemogen_core.curation.near_duplicates import NearDuplicateRecipe
 from coemogen_core.curation.image_encoder import ImageEncoderRecipe
+from coemogen_core.curation.near_duplicates import NearDuplicateRecipe
 from coemogen_core.data.plan import DEFAULT_PART_SIZE
 from coemogen_core.data.readers.registry import Layout
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion

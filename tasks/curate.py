@@ -14,8 +14,8 @@ from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.cross_validation import FoldsRecipe, ValidationOutcome, cross_validate
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
 from coemogen_core.curation.emotion_probe import ProbeRecipe
-from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
 from coemogen_core.curation.human_ratings import RatingsKind
+from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
 from coemogen_core.curation.probe_training import TrainedClassifier, train_classifier
 from coemogen_core.curation.published_head import import_published_head
 from coemogen_core.curation.rating_agreement import RatingAgreement, compare_with_ratings
