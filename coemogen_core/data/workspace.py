@@ -97,7 +97,7 @@ class Table:
         filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
         return filesystem.exists(path)
 
-    def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True) -> None:
+    def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True, checked: bool = False) -> None:
         """Validate the rows and write them as one part, whole or not at all.
 
         Args:
@@ -105,12 +105,14 @@ class Table:
             rows: its rows; columns that the schema does not know are left out.
             schema: what the rows look like.
             replace: off = a part of this name that appeared meanwhile, by whomever, is left as it is.
+            checked: the caller has cast and validated the rows, together with others.
 
         Raises:
             dataframely.exc.ValidationError: a row breaks the schema; the message names the rule and counts the rows.
             FileExistsError: `replace` is off and there is such a part.
         """
-        table = _validated(rows, schema).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
+        valid = rows if checked else _validated(rows, schema)
+        table = valid.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP, write_page_index=True)
         write_atomically(self._part_uri(name), buffer.getbuffer(), replace=replace)
