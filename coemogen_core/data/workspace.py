@@ -98,7 +98,7 @@ class Table:
         filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
         return filesystem.exists(path)
 
-    def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True) -> None:
+    def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True, checked: bool = False) -> None:
         """Validate the rows and write them as one part, whole or not at all.
 
         Args:
@@ -106,14 +106,16 @@ class Table:
             rows: its rows; columns that the schema does not know are left out.
             schema: what the rows look like.
             replace: off = a part of this name that appeared meanwhile, by whomever, is left as it is.
+            checked: the caller has cast and validated the rows, together with others.
 
         Raises:
             dataframely.exc.ValidationError: a row breaks the schema; the message names the rule and counts the rows.
             FileExistsError: `replace` is off and there is such a part.
         """
+        valid = rows if checked else _validated(rows, schema)
         buffer = io.BytesIO()
         with _parquet_writer(buffer, schema) as writer:
-            writer.write_table(_arrow_table(rows, schema), row_group_size=ROWS_PER_GROUP)
+            writer.write_table(_arrow_table(valid, schema), row_group_size=ROWS_PER_GROUP)
         write_atomically(self._part_uri(name), buffer.getbuffer(), replace=replace)
 
     @contextmanager
@@ -125,7 +127,7 @@ class Table:
             written at once. That keys are unique across pieces is the caller's to see to.
         """
         with written_whole(self._part_uri(name)) as file, _parquet_writer(file, schema) as writer:
-            yield lambda rows: writer.write_table(_arrow_table(rows, schema), row_group_size=ROWS_PER_GROUP)
+            yield lambda rows: writer.write_table(_arrow_table(_validated(rows, schema), schema), row_group_size=ROWS_PER_GROUP)
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Rows of one part, all columns or the named ones. Raises FileNotFoundError when the part does not exist."""
@@ -258,8 +260,8 @@ def _parquet_writer(file: Any, schema: type[dy.Schema]) -> pq.ParquetWriter:
     return pq.ParquetWriter(file, wanted, compression="zstd", write_page_index=True, use_dictionary=repeated)
 
 
-def _arrow_table(rows: pl.DataFrame, schema: type[dy.Schema]) -> pa.Table:
-    return _validated(rows, schema).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
+def _arrow_table(valid: pl.DataFrame, schema: type[dy.Schema]) -> pa.Table:
+    return valid.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(arrow_schema(schema))
 
 
 def _validated(rows: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
