@@ -1,7 +1,6 @@
 """build-emoart's classifier: from an encoder of its own or a published head, examined beside whatever people said."""
 
 import io
-import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from flows.build_emoart import build_emoart
 from flows.command_line import app
-from flows.params import BuildEmoartParams
+from flows.params import BuildEmoartParams, Source
 from flows.profiles import load_params
 from tests.coemogen_core.curation.test_human_ratings import HEADER, line
 
@@ -127,7 +126,7 @@ def test_the_command_line_hands_all_of_it_on(monkeypatch: pytest.MonkeyPatch, tm
     command = ["build-emoart", "art", "--workspace", str(tmp_path), "--profile", "real", "--labelled-root", "photos"]
     app([*command, "--valence-ratings", "v.csv", "--art-ratings", "a.tsv"], result_action="return_value")
     (params,) = given
-    assert json.loads(params.labelled_set.model_dump_json()) == {"name": "emoset", "layout": "emoset", "root": "photos", "licence": None}
+    assert params.labelled_set == Source(name="emoset", layout="emoset", root="photos")
     assert (params.valence_ratings, params.art_ratings) == ("v.csv", "a.tsv")
     assert params.classifier_encoder.backbone == "efficientnet-lite0"
     assert params.cross_validation.folds == 5

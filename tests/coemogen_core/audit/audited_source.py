@@ -103,5 +103,6 @@ def write_decisions(workspace: Workspace, captions: pl.DataFrame, kept: pl.Expr)
     workspace.write_json({"version": "v1"}, "decisions", "emoset", "current.json")
     rows = captions.with_columns(kept=kept, label="emotion", reason=pl.lit("kept"), confidence=pl.lit(None, pl.Float32))
     rows = rows.with_columns(caption_recipe_id="recipe_id", caption_attempt="attempt", text_tokens=pl.lit(9), cut_tokens=pl.lit(0))
+    rows = rows.with_columns(near_duplicate_of=pl.lit(None, pl.String))
     for part in PARTS:
         workspace.table("decisions", "emoset", "v1").write_part(part, rows.filter(part=part), Decisions)
