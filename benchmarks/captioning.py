@@ -25,16 +25,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
+from results_table import Row, report, row
 
 ROOT = Path(__file__).parents[1]
 STUB = ROOT / "tests" / "coemogen_core" / "captioning" / "server" / "unruly_server.py"
 PART_SIZE = 1000
 SOURCE = "photos"
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -59,9 +58,7 @@ def main() -> None:
             rows += memory_rows(Path(folder), chosen.memory_images)
         if chosen.only in (None, "vllm"):
             rows += vllm_rows(Path(folder), chosen.vllm_images, chosen.repeats)
-    print_table(rows)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rows, indent=2) + "\n")
+    report(rows, chosen.json)
 
 
 def stub_rows(folder: Path, images: int, repeats: int) -> list[Row]:
@@ -256,21 +253,6 @@ def scenes() -> Iterator[bytes]:
         buffer = io.BytesIO()
         render(sample_scene(rng, sample_any_emotion(rng))).save(buffer, "PNG")
         yield buffer.getvalue()
-
-
-def row(name: str, unit: str, ours: float, reference: float | None, bar: float, holds: bool) -> Row:
-    """A row of the table. Without a reference, the bar is one on `ours`."""
-    ratio = None if reference is None else ours / reference
-    return {"name": name, "unit": unit, "ours": ours, "reference": reference, "ratio": ratio, "bar": bar, "holds": holds}
-
-
-def print_table(rows: list[Row]) -> None:
-    """Markdown."""
-    print("\n| what | unit | ours | reference | ratio | bar | holds |\n|---|---|---:|---:|---:|---:|---|")
-    for each in rows:
-        reference, ratio = ("" if value is None else f"{value:.4g}" for value in (each["reference"], each["ratio"]))
-        cells = (each["name"], each["unit"], f"{each['ours']:.4g}", reference, ratio, f"{each['bar']:g}", "yes" if each["holds"] else "no")
-        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":

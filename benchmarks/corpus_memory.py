@@ -15,16 +15,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from captioning import ROOT, stub_server
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parent))
-from captioning import ROOT, print_table, row, stub_server
+from results_table import Row, report, row
 
 SOURCE = "pictures"
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -47,9 +44,7 @@ def main() -> None:
     (few, less), (many, more) = found.items()
     name = f"peak memory from files to publication, {many:,} against {few:,} pictures"
     rows = [row(name, "MiB", more["peak_mib"], less["peak_mib"], 1.1, more["peak_mib"] / less["peak_mib"] <= 1.1)]
-    print_table(rows)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rows, indent=2) + "\n")
+    report(rows, chosen.json)
 
 
 def draw(folder: Path, count: int) -> None:

@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results_table import Row, report, row
 
 ROOT = Path(__file__).parents[1]
 NEIGHBOUR = ROOT / "envs" / "clip-retrieval" / ".venv" / "bin" / "python"
 REFERENCE = ROOT / "envs" / "clip-retrieval" / "time_inference.py"
 SOURCE, CLASSIFIER, ENCODER, CAPTION_RECIPE = "art", "probe-000000000000", "clip-000000000000", "caption-000000000000"
 PART_SIZE = 1000
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -57,9 +57,7 @@ def main() -> None:
             rows += filter_rows(chosen.filter_rows, chosen.repeats)
         if chosen.only in (None, "refilter"):
             rows += refilter_rows(Path(folder), chosen.refilter_rows, chosen.repeats)
-    print_table(rows)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rows, indent=2) + "\n")
+    report(rows, chosen.json)
 
 
 def embedding_rows(folder: Path, images: int, repeats: int) -> list[Row]:
@@ -270,21 +268,6 @@ def write_scored_source(uri: str, count: int) -> None:
         lengths = {"text_tokens": [16] * size, "cut_tokens": [0] * size}
         aligned = pl.DataFrame(columns | {"similarity": np.clip(rng.normal(0.25, 0.05, size), -1, 1)} | lengths)
         workspace.table("alignment", SOURCE, ENCODER).write_part(chunk_name(part, CAPTION_RECIPE, 0), aligned, Alignment)
-
-
-def row(name: str, unit: str, ours: float, reference: float | None, bar: float | None, holds: bool | None) -> Row:
-    """A row of the table. Without a reference, the bar is one on `ours`; without a bar, it only informs."""
-    ratio = None if reference is None else ours / reference
-    return {"name": name, "unit": unit, "ours": ours, "reference": reference, "ratio": ratio, "bar": bar, "holds": holds}
-
-
-def print_table(rows: list[Row]) -> None:
-    """Markdown."""
-    print("\n| what | unit | ours | reference | ratio | bar | holds |\n|---|---|---:|---:|---:|---:|---|")
-    for each in rows:
-        numbers = ["" if each[name] is None else f"{each[name]:.4g}" for name in ("ours", "reference", "ratio", "bar")]
-        verdict = {True: "yes", False: "no", None: ""}[each["holds"]]
-        print(f"| {' | '.join((each['name'], each['unit'], *numbers, verdict))} |")
 
 
 if __name__ == "__main__":

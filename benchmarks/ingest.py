@@ -1,6 +1,6 @@
 """Ingestion: pictures a second against `datasets`' imagefolder -> Parquet on the same files, and whether memory grows with the source.
 
-    .venv/bin/python benchmarks/ingest.py --photos ../shared/data/mini_emoset/image --json ingest.json
+    .venv/bin/python benchmarks/ingest.py --photos FOLDER --json ingest.json
 
 `datasets` copies the files into Parquet and decodes nothing; ours decodes and checks every picture whole. Real photos are replicated to
 distinct files by a few bytes after the end of their JPEG. Every measurement has a process of its own; ours and the reference take turns.
@@ -19,15 +19,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
+from results_table import Row, report, row
 
 ROOT = Path(__file__).parents[1]
 SOURCE = "photos"
 FOLDER_SIZE = 1000  # generated pictures in a folder
-Row = dict[str, Any]
 
 
 def main() -> None:
@@ -50,9 +49,7 @@ def main() -> None:
             rows += rate_rows(Path(folder), chosen.photos, chosen.images, chosen.repeats)
         if chosen.only in (None, "memory"):
             rows += memory_rows(Path(folder), chosen.memory_images)
-    print_table(rows)
-    if chosen.json:
-        chosen.json.write_text(json.dumps(rows, indent=2) + "\n")
+    report(rows, chosen.json)
 
 
 def rate_rows(folder: Path, photos: Path | None, count: int, repeats: int) -> list[Row]:
@@ -157,19 +154,6 @@ def jpeg(seed: int, width: int, height: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
-
-
-def row(name: str, unit: str, ours: float, reference: float, bar: float, holds: bool) -> Row:
-    """A row of the table."""
-    return {"name": name, "unit": unit, "ours": ours, "reference": reference, "ratio": ours / reference, "bar": bar, "holds": holds}
-
-
-def print_table(rows: list[Row]) -> None:
-    """Markdown."""
-    print("\n| what | unit | ours | reference | ratio | bar | holds |\n|---|---|---:|---:|---:|---:|---|")
-    for each in rows:
-        numbers = (f"{each[name]:.4g}" for name in ("ours", "reference", "ratio", "bar"))
-        print(f"| {each['name']} | {each['unit']} | {' | '.join(numbers)} | {'yes' if each['holds'] else 'no'} |")
 
 
 if __name__ == "__main__":
