@@ -131,9 +131,8 @@ class Table:
 
     def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
         """Rows of one part, all columns or the named ones. Raises FileNotFoundError when the part does not exist."""
-        filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
-        with filesystem.open(path, "rb") as file:
-            return _to_polars(pq.read_table(file, columns=columns))
+        with self._opened(name) as (file, is_local):
+            return _to_polars(pq.ParquetFile(file, pre_buffer=is_local).read(columns=columns, use_threads=is_local))
 
     def iter_part(self, name: str, columns: list[str] | None = None, batch_size: int = 64) -> Iterator[pl.DataFrame]:
         """Rows of one part in batches of at most `batch_size`, so that pictures never lie in memory all at once."""
@@ -147,15 +146,22 @@ class Table:
                     yield image_id, picture.as_py()
 
     def _batches(self, name: str, columns: list[str] | None, batch_size: int) -> Iterator[pa.RecordBatch]:
-        """Read as it is needed. Arrow would else hold the whole part in memory (`pre_buffer`), and a column of a row group twice.
+        """Read as it is needed. Arrow would else hold the whole part in memory (`pre_buffer`), and a column of a row group twice."""
+        with self._opened(name) as (file, is_local):
+            parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_AT_ONCE if is_local else 0)
+            yield from parquet.iter_batches(batch_size=batch_size, columns=columns, use_threads=is_local)
 
-        A local file is not read through Python: that makes bytes of many MiB, which leave holes in the heap.
+    @contextmanager
+    def _opened(self, name: str) -> Iterator[tuple[Any, bool]]:
+        """A part's file, and whether Arrow's threads may read it: only where it is not read through Python.
+
+        Else they may still hold it when the process ends, which then aborts, its work done (apache/arrow#34314, #50482). And a local file
+        read through Python makes bytes of many MiB, which leave holes in the heap.
         """
         filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
         is_local = isinstance(filesystem, LocalFileSystem)
         with pa.OSFile(path) if is_local else filesystem.open(path, "rb") as file:
-            parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_AT_ONCE if is_local else 0)
-            yield from parquet.iter_batches(batch_size=batch_size, columns=columns)
+            yield file, is_local
 
     def read(self, columns: list[str] | None = None, parts: list[str] | None = None) -> pl.DataFrame:
         """Rows of all parts (or the named ones) in part order. For columns that fit in memory: leave pictures out.
