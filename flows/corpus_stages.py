@@ -7,6 +7,7 @@ from coemogen_core.captioning.caption_part import has_due
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, mark_current
 from coemogen_core.curation.funnel import write_funnel
 from coemogen_core.curation.selection import Selection
+from coemogen_core.data.rejection_summary import most_frequent_rejections
 from coemogen_core.data.workspace import Workspace
 from flows.artifacts import publish_markdown
 from flows.captioner import parts_at_once, running_captioner
@@ -18,9 +19,18 @@ from tasks.ingest import ingest_part_task, plan_source_task
 
 
 def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size: int, stage: str = "ingest") -> list[str]:
-    """Plan and ingest a picture set; returns the names of its parts."""
+    """Plan and ingest a picture set; returns the names of its parts.
+
+    Raises:
+        ValueError: not one entry of the source is a picture that can be used; the message says why.
+    """
     parts = plan_source_task(workspace_uri, source.name, source.layout, source.root, source.licence, part_size, source.image_column)
-    stages.each_part(stage, ingest_part_task, parts, workspace_uri=workspace_uri, source=source.name)
+    outcomes = stages.each_part(stage, ingest_part_task, parts, workspace_uri=workspace_uri, source=source.name)
+    if not sum(outcome.rows for outcome in outcomes):
+        reasons = most_frequent_rejections(Workspace(workspace_uri), source.name, parts)
+        raise ValueError(
+            f"source {source.name!r} ({source.root}) has no usable picture; rejected: {reasons}; the table rejected/{source.name} lists all"
+        )
     return parts
 
 
