@@ -13,7 +13,6 @@ import asyncio
 import hashlib
 import io
 import json
-import os
 import resource
 import shutil
 import statistics
@@ -26,11 +25,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import child_process
 import numpy as np
+from child_process import ROOT
 from PIL import Image
 from results_table import Row, report, row
 
-ROOT = Path(__file__).parents[1]
 STUB = ROOT / "tests" / "coemogen_core" / "captioning" / "server" / "unruly_server.py"
 PART_SIZE = 1000
 SOURCE = "photos"
@@ -193,11 +193,7 @@ def generate_load(job: Row) -> int:
 def in_child(job: Row) -> Row:
     """Measure in a process of its own, on a workspace without captions."""
     shutil.rmtree(Path(job["workspace"]) / "captions", ignore_errors=True)
-    command = [sys.executable, __file__, "--child", json.dumps(job)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return child_process.in_child(__file__, job)
 
 
 @contextmanager

@@ -8,16 +8,15 @@ size in a process of its own. The pictures are made beforehand.
 
 import argparse
 import json
-import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from captioning import ROOT, stub_server
+from captioning import stub_server
+from child_process import in_child
 from PIL import Image
 from results_table import Row, report, row
 
@@ -39,7 +38,7 @@ def main() -> None:
         for count in (chosen.images // 10, chosen.images):
             draw(Path(folder) / f"pictures-{count}", count)
             job = {"root": f"{folder}/pictures-{count}", "workspace": f"{folder}/workspace-{count}", "endpoint": endpoint}
-            found[count] = in_child(job)
+            found[count] = in_child(__file__, job)
             print(f"{count:,} pictures: {found[count]}", flush=True)
     (few, less), (many, more) = found.items()
     name = f"peak memory from files to publication, {many:,} against {few:,} pictures"
@@ -119,13 +118,6 @@ def measure(job: Row) -> Row:
     done("publish")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"peak_mib": peak, "published": published.manifest.rows, "seconds": seconds}
-
-
-def in_child(job: Row) -> Row:
-    """Measure in a process of its own."""
-    command = [sys.executable, __file__, "--child", json.dumps(job)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,9 @@ import argparse
 import hashlib
 import io
 import json
-import os
 import resource
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from child_process import ROOT, in_child, printed_json
 from results_table import Row, report, row
 
-ROOT = Path(__file__).parents[1]
 NEIGHBOUR = ROOT / "envs" / "clip-retrieval" / ".venv" / "bin" / "python"
 REFERENCE = ROOT / "envs" / "clip-retrieval" / "time_inference.py"
 SOURCE, CLASSIFIER, ENCODER, CAPTION_RECIPE = "art", "probe-000000000000", "clip-000000000000", "caption-000000000000"
@@ -69,7 +66,7 @@ def embedding_rows(folder: Path, images: int, repeats: int) -> list[Row]:
     turns = []
     for _ in range(repeats):
         shutil.rmtree(folder / "workspace" / "embeddings", ignore_errors=True)
-        ours = in_child({"kind": "embed", "workspace": workspace})
+        ours = in_child(__file__, {"kind": "embed", "workspace": workspace})
         turns.append((ours, reference_embedding(files, folder / "reference")))
     print(f"embedding, turn by turn (ours, reference): {json.dumps(turns)}")
     found = [{name: statistics.median(turn[side][name] for turn in turns) for name in turns[0][side]} for side in (0, 1)]
@@ -82,7 +79,7 @@ def embedding_rows(folder: Path, images: int, repeats: int) -> list[Row]:
 
 def filter_rows(count: int, repeats: int) -> list[Row]:
     """Seconds, and the largest resident memory of a process that makes the frame and filters it."""
-    turns = [in_child({"kind": "filter", "rows": count}) for _ in range(repeats)]
+    turns = [in_child(__file__, {"kind": "filter", "rows": count}) for _ in range(repeats)]
     seconds, peak = (statistics.median(turn[name] for turn in turns) for name in ("seconds", "peak_mib"))
     return [
         row(f"alignment filter, {count:,} rows", "s", seconds, None, 20, seconds < 20),
@@ -97,7 +94,7 @@ def refilter_rows(folder: Path, count: int, repeats: int) -> list[Row]:
     turns = []
     for _ in range(repeats):
         shutil.rmtree(workspace / "decisions", ignore_errors=True)
-        turns.append(in_child({"kind": "refilter", "workspace": str(workspace)}))
+        turns.append(in_child(__file__, {"kind": "refilter", "workspace": str(workspace)}))
     seconds, processor = (statistics.median(turn[name] for turn in turns) for name in ("seconds", "processor_s"))
     name = f"another threshold and fraction, {count:,} rows"
     return [row(name, "s", seconds, None, 2, seconds < 2), row(f"{name}, processor time", "s", processor, None, None, None)]
@@ -125,7 +122,7 @@ def reference_embedding(files: str, destination: Path) -> Row:
     """clip_inference in its own environment."""
     shutil.rmtree(destination, ignore_errors=True)
     model = ROOT / "coemogen_core" / "lab" / "models" / "clip"
-    return run([str(NEIGHBOUR), str(REFERENCE), files, str(destination), str(model)])
+    return printed_json([str(NEIGHBOUR), str(REFERENCE), files, str(destination), str(model)])
 
 
 def filter_alignment(job: Row) -> Row:
@@ -185,20 +182,6 @@ def timed(function: Callable[..., Any], spent: dict[str, float], name: str) -> C
             spent[name] += time.perf_counter() - started
 
     return wrapped
-
-
-def in_child(job: Row) -> Row:
-    """Measure in a process of its own."""
-    return run([sys.executable, __file__, "--child", json.dumps(job)])
-
-
-def run(command: list[str]) -> Row:
-    """The JSON in the last line that a command prints."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def write_pictures(folder: Path, count: int) -> None:

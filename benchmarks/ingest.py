@@ -14,17 +14,16 @@ import os
 import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import child_process
 import numpy as np
 from PIL import Image
 from results_table import Row, report, row
 
-ROOT = Path(__file__).parents[1]
 SOURCE = "photos"
 FOLDER_SIZE = 1000  # generated pictures in a folder
 
@@ -118,14 +117,10 @@ def in_child(job: Row) -> Row:
     """Measure in a process of its own, into an empty folder."""
     with tempfile.TemporaryDirectory(prefix="ingest-warm-") as warm:
         write_small(Path(warm) / "source", 10)
-        command = [sys.executable, __file__, "--child", json.dumps(job | {"warm": f"{warm}/source"})]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_HOME": f"{warm}/home", "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+        found = child_process.in_child(__file__, job | {"warm": f"{warm}/source"}, HF_HOME=f"{warm}/home")
     for folder in (job["folder"], f"{job['folder']}-warm"):
         shutil.rmtree(folder, ignore_errors=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr[-2000:])
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return found
 
 
 def write_photos(folder: Path, photos: Path | None, count: int) -> None:
