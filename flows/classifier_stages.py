@@ -3,7 +3,13 @@
 import time
 from typing import Any
 
-from coemogen_core.curation.classifier_report import agreement_markdown, styles_markdown, validation_markdown
+from coemogen_core.curation.classifier_report import (
+    agreement_line,
+    agreement_markdown,
+    styles_markdown,
+    validation_line,
+    validation_markdown,
+)
 from coemogen_core.curation.cross_validation import CrossValidation
 from coemogen_core.curation.human_ratings import RatingsKind
 from coemogen_core.data.workspace import Workspace
@@ -46,9 +52,9 @@ def examine_classifier(stages: Stages, params: BuildEmoartParams, parts: list[st
     """Compare the classifier with people where there are ratings, audit it per style; returns the audit's table as Markdown."""
     started = time.monotonic()
     if params.valence_ratings is not None:
-        _compare(params, params.labelled_source, "oasis", params.valence_ratings, classifier_id, validation_id)
+        _compare(stages, params, params.labelled_source, "oasis", params.valence_ratings, classifier_id, validation_id)
     if params.art_ratings is not None:
-        _compare(params, params.source.name, "wikiart-emotions", params.art_ratings, classifier_id, None)
+        _compare(stages, params, params.source.name, "wikiart-emotions", params.art_ratings, classifier_id, None)
     outcome = on_worker(
         audit_styles_task,
         params.workspace,
@@ -85,10 +91,14 @@ def _cross_validate(stages: Stages, params: BuildEmoartParams, parts: list[str],
     report = outcome.report
     part = PartOutcome(part=report.validation_id, rows=report.rows, reused=outcome.reused, seconds=outcome.seconds)
     stages.record("cross-validate", [part], time.monotonic() - started)
+    stages.remark(validation_line(report))
     publish_markdown(f"classifier-{params.dataset}", validation_markdown(report))
     return report
 
 
-def _compare(params: BuildEmoartParams, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None) -> None:
+def _compare(
+    stages: Stages, params: BuildEmoartParams, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None
+) -> None:
     agreement = on_worker(compare_with_ratings_task, params.workspace, params.dataset, source, kind, file, classifier_id, validation_id)
+    stages.remark(agreement_line(agreement))
     publish_markdown(f"agreement-{kind}-{params.dataset}", agreement_markdown(agreement))

@@ -5,7 +5,7 @@ from typing import Any
 
 from coemogen_core.captioning.caption_part import has_due
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, mark_current
-from coemogen_core.curation.funnel import write_funnel
+from coemogen_core.curation.funnel import FUNNEL, funnel_line, write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.rejection_summary import most_frequent_rejections
 from coemogen_core.data.workspace import Workspace
@@ -65,4 +65,5 @@ def decide_corpus(
     workspace = Workspace(workspace_uri)
     mark_current(workspace, recipe.dataset, curation.version)
     publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version) + appendix)
+    stages.remark(funnel_line(workspace.read_json("decisions", recipe.dataset, curation.version, FUNNEL)))
     return curation

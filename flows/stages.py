@@ -65,6 +65,11 @@ class Stages:
             record = {"outcome": outcome.model_dump(mode="json"), "order": [FLOWS.index(self._flow), len(self.outcomes)]}
             self._workspace.write_json(record, "timings", self._flow, f"{stage}.json")
 
+    def remark(self, text: str) -> None:
+        """Say in a line what a stage found."""
+        get_run_logger().info(text)
+        console.print(f"  {escape(text)}", highlight=False)
+
     @property
     def recomputed_nothing(self) -> bool:
         """Whether every part of every stage was there already."""

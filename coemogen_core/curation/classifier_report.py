@@ -35,6 +35,25 @@ def validation_markdown(report: CrossValidation) -> str:
     return "\n".join(lines) + "\n"
 
 
+def validation_line(report: CrossValidation) -> str:
+    """Accuracy on unseen pictures in a line, beside chance and majority."""
+    return (
+        f"unseen pictures of {report.source}, {report.folds.folds} folds: {_spread(report.accuracy)} right among 8 emotions "
+        f"(chance {report.chance:.3f}, majority {report.majority:.3f}), {_spread(report.polarity_accuracy)} by polarity "
+        f"(chance {report.polarity_chance:.3f}, majority {report.polarity_majority:.3f})"
+    )
+
+
+def agreement_line(report: RatingAgreement) -> str:
+    """Rank correlation with people's valence in a line."""
+    valence = report.valence
+    ratings = f"agreement with {_NAMES[report.kind]}, {valence.pictures} pictures"
+    if valence.spearman is None:
+        return f"{ratings}: not enough for a correlation"
+    interval = "" if valence.interval is None else f", {valence.interval.low:.3f} to {valence.interval.high:.3f}"
+    return f"{ratings}: Spearman's correlation with valence {valence.spearman:.3f}{interval}"
+
+
 def agreement_markdown(report: RatingAgreement) -> str:
     """Rank correlations of the classifier with human ratings."""
     lines = [

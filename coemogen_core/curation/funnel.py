@@ -79,6 +79,12 @@ def funnel_tables(counts: dict[str, Any]) -> str:
     return "\n".join(tables)
 
 
+def funnel_line(counts: dict[str, Any]) -> str:
+    """The counts of `funnel` in a line, e.g. "29 of 69 kept; 34 low confidence, 6 low alignment"."""
+    dropped = ", ".join(f"{step['dropped']:,} {step['reason']}" for step in counts["steps"] if step["dropped"])
+    return f"{counts['kept']:,} of {counts['candidates']:,} kept" + (f"; {dropped}" if dropped else "")
+
+
 def histogram(decisions: pl.DataFrame, column: str) -> dict[str, list[Any]]:
     """Distribution of a column over the pictures that have a value, in equal bins from the smallest to the largest value.
 

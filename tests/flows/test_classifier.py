@@ -55,7 +55,9 @@ def artifact(key: str) -> str:
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_one_run_ingests_trains_examines_and_publishes(world: Path, tiny_clip: Path, tmp_path: Path) -> None:
+def test_one_run_ingests_trains_examines_and_publishes(
+    world: Path, tiny_clip: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     raw = {"model": str(tiny_clip), "device": "cpu", "unit_length": False}
     examined = {"cross_validation": {"folds": 2}, "valence_ratings": str(world / "valence.csv"), "art_ratings": str(world / "felt.tsv")}
     values = settings(world, tmp_path / "w", tiny_clip, probe_encoder=raw, **examined)
@@ -80,6 +82,11 @@ def test_one_run_ingests_trains_examines_and_publishes(world: Path, tiny_clip: P
     assert "zero-shot CLIP" in artifact("funnel-emoart")
     assert "| accuracy, 8 emotions |" in artifact("classifier-emoart")
     assert f"({PHOTOS} pictures" not in artifact("agreement-oasis-emoart")
+    kept = workspace.table("decisions", "emoart", outcome.version).read(["kept"])["kept"].sum()
+    assert f"{kept} of {PAINTINGS} kept; " in caplog.text
+    right = f"{reports['agreement-oasis']['valence']['spearman']:.3f}"
+    assert f"agreement with OASIS, {PHOTOS} pictures: Spearman's correlation with valence {right}" in caplog.text
+    assert "2 folds: " in caplog.text
     assert all(stage.recomputed_nothing for stage in build_emoart(params).stages)
 
 
