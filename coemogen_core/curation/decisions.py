@@ -3,12 +3,13 @@
 `decisions/<dataset>/<version>/` mirrors the image parts; `recipe.json` beside them says what decided.
 """
 
-import hashlib
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 
 from coemogen_core.audit.reviews import rejected_attempts
 from coemogen_core.curation.alignment_filter import KEPT, LOW_ALIGNMENT, drop_lowest_aligned
+from coemogen_core.curation.candidate_spool import CandidateSpool
 from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.current_captions import current_captions_of_parts
 from coemogen_core.curation.emoart import LOW_CONFIDENCE, NOT_SCORED
@@ -32,9 +34,8 @@ NO_CAPTION = "no caption"
 REJECTED_CAPTION = "caption rejected by a person"
 OTHER_EMOTION = "caption for another emotion"
 NOT_EMBEDDED = "not embedded"
-LINES_AT_ONCE = 10_000
 WRITERS = 4
-PARTS_AT_ONCE = 128  # read and judged together: opening and judging them one by one costs five times as much
+PARTS_AT_ONCE = 16  # read and judged together, and in memory together: one by one costs several times as much
 REASONS = (
     DUPLICATE,
     NO_LABEL,
@@ -103,10 +104,11 @@ class CurationOutcome(BaseModel):
 
 
 def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: CurationRecipe) -> CurationOutcome:
-    """Decide every picture of the given image parts; all columns but the pictures are held in memory.
+    """Decide every picture of the given image parts.
 
-    The version hashes the recipe, the part names and the captions in use, so a caption that was added or replaced gives a new
-    version and never changes a finished one.
+    Candidates lie on disk while the alignment filter and the near-duplicates look at all parts: in memory are a few parts at a time, and of
+    every picture its id, label and similarity. The version hashes the recipe, the part names and the captions in use, so a caption that was
+    added or replaced gives a new version and never changes a finished one.
 
     Raises:
         FileNotFoundError: an image part has not been ingested, scored (where scores decide) or aligned.
@@ -115,22 +117,22 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
     part_names = sorted(parts)
     if not part_names:
         raise FileNotFoundError(f"source {source!r} has no image parts in {workspace.uri}: ingest it first")
-    candidates, heights = _all_candidates(workspace, source, part_names, recipe)
     groups = None
     if recipe.near_duplicates is not None:
         groups = read_groups(workspace, source, part_names, recipe.encoder_id, recipe.near_duplicates)
-    verdicts = _verdicts(candidates, recipe.drop_fraction, groups)
-    record = _record(source, part_names, verdicts, recipe)
-    names = ("decisions", recipe.dataset, record.version)
-    if not workspace.exists(*names, "recipe.json"):
-        workspace.write_json(record.model_dump(mode="json"), *names, "recipe.json")
-    table = workspace.table(*names)
-    ends = list(accumulate(heights))
-    verdicts = _checked(verdicts)
-    lots = [verdicts.slice(end - height, height) for end, height in zip(ends, heights, strict=True)]
-    with ThreadPoolExecutor(WRITERS) as threads:
-        outcomes = list(threads.map(partial(_write, table), part_names, lots))
-    return CurationOutcome(dataset=recipe.dataset, version=record.version, parts=tuple(outcomes), seconds=time.perf_counter() - started)
+    with tempfile.TemporaryDirectory(prefix="decide-") as folder:
+        spool = CandidateSpool(Path(folder))
+        rejected = rejected_attempts(workspace, source)
+        for start in range(0, len(part_names), PARTS_AT_ONCE):
+            lot = part_names[start : start + PARTS_AT_ONCE]
+            spool.add(lot, _candidates(workspace, source, lot, recipe, rejected))
+        verdicts = _verdicts(spool.judged(), recipe.drop_fraction, groups)
+        record = _record(source, part_names, spool.captions, recipe)
+        names = ("decisions", recipe.dataset, record.version)
+        if not workspace.exists(*names, "recipe.json"):
+            workspace.write_json(record.model_dump(mode="json"), *names, "recipe.json")
+        outcomes = _write_all(workspace.table(*names), spool, verdicts)
+    return CurationOutcome(dataset=recipe.dataset, version=record.version, parts=outcomes, seconds=time.perf_counter() - started)
 
 
 def read_decisions(workspace: Workspace, dataset: str, version: str) -> pl.DataFrame:
@@ -162,8 +164,21 @@ def current_version(workspace: Workspace, dataset: str) -> str:
     return str(workspace.read_json("decisions", dataset, "current.json")["version"])
 
 
+def _write_all(table: Table, spool: CandidateSpool, verdicts: pl.DataFrame) -> tuple[PartOutcome, ...]:
+    """Write every part; their rows are checked a lot at a time, because one part after the other takes many times as long."""
+    outcomes: list[PartOutcome] = []
+    with ThreadPoolExecutor(WRITERS) as threads:
+        for parts, heights, candidates in spool.lots():
+            start = sum(outcome.rows for outcome in outcomes)
+            decided = _checked(candidates.drop("reason").hstack(verdicts.slice(start, candidates.height)))
+            ends = list(accumulate(heights))
+            lots = [decided.slice(end - height, height) for end, height in zip(ends, heights, strict=True)]
+            outcomes += threads.map(partial(_write, table), parts, lots)
+    return tuple(outcomes)
+
+
 def _checked(verdicts: pl.DataFrame) -> pl.DataFrame:
-    """The rows as the schema wants them, all parts looked at together: part by part takes many times as long.
+    """The rows as the schema wants them.
 
     Raises:
         dataframely.exc.ValidationError: a row breaks the schema, or a picture stands twice.
@@ -180,19 +195,6 @@ def _write(table: Table, part: str, decided: pl.DataFrame) -> PartOutcome:
     if not reused:
         table.write_part(part, decided, Decisions, checked=True)
     return PartOutcome(part=part, rows=decided.height, dropped=int((~decided["kept"]).sum()), reused=reused)
-
-
-def _all_candidates(workspace: Workspace, source: str, parts: list[str], recipe: CurationRecipe) -> tuple[pl.DataFrame, list[int]]:
-    """Every picture of all parts, part by part, and the number of rows of each part."""
-    rejected = rejected_attempts(workspace, source)
-    frames, heights = [], []
-    for start in range(0, len(parts), PARTS_AT_ONCE):
-        lot = parts[start : start + PARTS_AT_ONCE]
-        rows = _candidates(workspace, source, lot, recipe, rejected)
-        counted = dict(rows["part"].cast(pl.String).value_counts().iter_rows())
-        heights += [counted.get(part, 0) for part in lot]
-        frames.append(rows.drop("part"))
-    return pl.concat(frames), heights
 
 
 def _candidates(workspace: Workspace, source: str, parts: list[str], recipe: CurationRecipe, rejected: pl.DataFrame) -> pl.DataFrame:
@@ -224,28 +226,29 @@ def _candidates(workspace: Workspace, source: str, parts: list[str], recipe: Cur
     )
 
 
-def _verdicts(candidates: pl.DataFrame, drop_fraction: float, groups: pl.DataFrame | None) -> pl.DataFrame:
-    """The global steps: pictures that two parts share count once, then the alignment filter and the near-duplicates look at all parts."""
+def _verdicts(judged: pl.DataFrame, drop_fraction: float, groups: pl.DataFrame | None) -> pl.DataFrame:
+    """The global steps: pictures that two parts share count once, then the alignment filter and the near-duplicates look at all parts.
+
+    Args:
+        judged: `image_id`, `label`, `similarity`, `reason` of all candidates.
+        drop_fraction: of the alignment filter.
+        groups: near-duplicates, if they are wanted.
+
+    Returns:
+        `reason`, `kept`, `near_duplicate_of` of the same rows.
+    """
     duplicate = pl.when(~pl.col("image_id").is_first_distinct()).then(pl.lit(DUPLICATE)).otherwise("reason")
-    rows = candidates.with_columns(duplicate.alias("reason")).with_row_index("row")
+    rows = judged.with_columns(duplicate.alias("reason")).with_row_index("row")
     complete = rows.filter(pl.col("reason").is_null()).select("row", "image_id", "label", "similarity")
     filtered = drop_lowest_aligned(complete, drop_fraction).with_columns(near_duplicate_of=pl.lit(None, pl.String))
     if groups is not None:
         filtered = drop_near_duplicates(filtered, groups)
     final = filtered.select("row", "near_duplicate_of", final="reason")
-    judged = rows.join(final, on="row", how="left", maintain_order="left")
-    return (
-        judged.with_columns(pl.coalesce("reason", "final").alias("reason")).drop("row", "final").with_columns(kept=pl.col("reason") == KEPT)
-    )
+    joined = rows.select("row", "reason").join(final, on="row", how="left", maintain_order="left")
+    reasons = joined.select(pl.coalesce("reason", "final").alias("reason"), "near_duplicate_of")
+    return reasons.with_columns(kept=pl.col("reason") == KEPT)
 
 
-def _record(source: str, parts: list[str], verdicts: pl.DataFrame, recipe: CurationRecipe) -> DecisionsRecord:
-    captioned = verdicts.filter(pl.col("caption").is_not_null())
-    lines = captioned.select(pl.concat_str("image_id", pl.lit("\0"), "caption", pl.lit("\0")))
-    digest = hashlib.sha256()
-    for lot in lines.iter_slices(LINES_AT_ONCE):
-        digest.update("".join(lot.to_series()).encode())
-    fields = {"source": source, "parts": parts, "captions": digest.hexdigest(), "recipe": recipe}
-    return DecisionsRecord(
-        version=recipe_id(recipe.dataset, fields), source=source, parts=tuple(parts), captions=digest.hexdigest(), recipe=recipe
-    )
+def _record(source: str, parts: list[str], captions: str, recipe: CurationRecipe) -> DecisionsRecord:
+    fields = {"source": source, "parts": parts, "captions": captions, "recipe": recipe}
+    return DecisionsRecord(version=recipe_id(recipe.dataset, fields), source=source, parts=tuple(parts), captions=captions, recipe=recipe)
