@@ -67,7 +67,8 @@ def train(
 
     Raises:
         FileNotFoundError: no features are cached under this id.
-        TrainingDivergedError: a loss became NaN or infinite.
+        TrainingDivergedError: a loss or weight became NaN or infinite, or the loss exploded.
+        TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
     """
     started = time.perf_counter()
     run_id = run_id or training_run_id(workspace, dataset, feature_id, models, recipe)
@@ -77,7 +78,9 @@ def train(
         return TrainingOutcome(**facts, reused=True, seconds=time.perf_counter() - started)
     trainer = Trainer(workspace, run_id, models, features, recipe)
     last = trainer.train(on_progress)
-    collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run_id, "model"))
+    if trainer.is_main:
+        collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run_id, "model"))
+    trainer.wait_for_all()
     losses = {} if last is None else {"diffusion_loss": last.diffusion_loss, "semantic_loss": last.semantic_loss}
     return TrainingOutcome(**facts, **losses, reused=False, seconds=time.perf_counter() - started)
 
