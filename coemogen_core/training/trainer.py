@@ -26,6 +26,7 @@ from coemogen_core.training.loss_log import LossLog
 from coemogen_core.training.objective import TrainingObjective
 from coemogen_core.training.pairwise_adamw import PairwiseAdamW
 from coemogen_core.training.recipes import Precision, TrainingRecipe
+from coemogen_core.training.sample_sheets import SampleSheets
 from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
 from coemogen_core.training.tensorboard import TensorBoardCurves
 from coemogen_core.training.training_state import TrainingState
@@ -66,6 +67,7 @@ class Trainer:
         self._batches = BatchSource(features, recipe, self.objective.scheduler.config.num_train_timesteps)
         self._checkpoints = CheckpointFolder(workspace, run_id, recipe.keep_checkpoints, recipe.keep_best)
         self._state = TrainingState(self._parameters, self._optimizer, self._average, self._accelerator)
+        self._sheets = SampleSheets(workspace, run_id, recipe, models, features, self.objective)
         self._log = LossLog(workspace, run_id, recipe.semantic_weight, recipe.explosion_factor, self._add_up)
 
     @property
@@ -101,12 +103,15 @@ class Trainer:
         end = min(stop_at or self.recipe.steps, self.recipe.steps)
         progress = None
         with listens_to_sigterm() as stop, closing(self._open_curves()) as curves, self._log_kept():
+            self._draw_samples(start)  # the sheet that a stop left out
             for step in range(start, end):
                 self._step(step)
                 done = step + 1
                 if done % self.recipe.log_every == 0 or done == self.recipe.steps:
                     progress = self._close_interval(done, curves, on_progress)
                 stopping = self._is_to_stop(stop) and done < end
+                if not stopping:
+                    self._draw_samples(done)
                 if done % self.recipe.checkpoint_every == 0 or done == end or stopping:
                     self._save(done)
                 if stopping:
@@ -187,6 +192,10 @@ class Trainer:
                 self._log.write()
             raise
 
+    def _draw_samples(self, done: int) -> None:
+        if self.is_main and self._sheets.is_due(done):
+            self._sheets.draw(done, self._average, self._accelerator)
+
     def _open_curves(self) -> TensorBoardCurves:
         return TensorBoardCurves(self._workspace, self._run_id, self._log.lines, enabled=self.is_main)
 
@@ -216,6 +225,8 @@ def build_objective(models: BaseModels, visual_width: int, recipe: TrainingRecip
     """Load the base models, freeze them in the recipe's precision and put conditioner and HiLoRA on top, freshly initialised in float32."""
     dtype = _DTYPES[recipe.precision]
     unet = load_unet(models, dtype)
+    if recipe.channels_last:
+        unet.to(memory_format=torch.channels_last)
     if recipe.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
         unet.train()  # diffusers recomputes in training mode only; SD's U-Net has no dropout that this would switch on
@@ -223,4 +234,6 @@ def build_objective(models: BaseModels, visual_width: int, recipe: TrainingRecip
     conditioner = Conditioner(recipe.conditioner, text_encoder, visual_width, seed=recipe.seed)
     text_encoder.to(dtype)
     hilora = inject(unet, recipe.rank, recipe.alpha, recipe.targets, seed=recipe.seed)
+    if recipe.compile:
+        unet.compile()  # in place: names, weights and state stay those of the U-Net
     return TrainingObjective(unet, hilora, conditioner, load_noise_scheduler(models), recipe)
