@@ -1,10 +1,7 @@
 """Two processes train as one with the whole batch does."""
 
-import json
-import os
 import socket
-import subprocess
-import sys
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +10,7 @@ from safetensors.torch import load
 from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train
+from tests.coemogen_core.training.training_process import start_training
 
 # A step's four samples show four emotions: every row of emotion gates that one process uses, the other does not.
 RECIPE = TrainingRecipe(steps=6, batch_size=4, log_every=2, checkpoint_every=3, condition_dropout=0.3, device="cpu")
@@ -24,22 +22,11 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def train_together(settings: dict, processes: int = 2) -> None:
+def train_together(*training: Any, processes: int = 2) -> None:
     shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "GLOO_SOCKET_IFNAME": "lo"}
-    command = [sys.executable, "-m", "tests.coemogen_core.training.training_process", json.dumps(settings)]
-    running = []
-    for rank in range(processes):
-        environment = {
-            **os.environ,
-            **shared,
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "OMP_NUM_THREADS": "1",
-            "ACCELERATE_USE_CPU": "true",
-        }
-        running.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
-    outputs = [process.communicate(timeout=300)[0].decode() for process in running]
-    assert [process.returncode for process in running] == [0] * processes, "\n".join(outputs)
+    running = [start_training(*training, **shared, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(processes)]
+    errors = [process.communicate(timeout=300)[1] for process in running]
+    assert [process.returncode for process in running] == [0] * processes, "\n".join(errors)
 
 
 @pytest.mark.slow
@@ -47,8 +34,7 @@ def test_two_processes_that_accumulate_have_the_losses_and_weights_of_one_with_t
     recipe = RECIPE.model_copy(update={"accumulate": 2})
     alone, together = "alone", "together"
     train(corpus, "emoset", cached, models, RECIPE, run_id=alone)
-    settings = {"workspace": corpus.uri, "features": cached, "diffusion": models.diffusion, "clip": models.clip}
-    train_together(settings | {"run_id": together, "recipe": recipe.model_dump(mode="json")})
+    train_together(corpus, cached, models, recipe, together)
     one, two = read_log(corpus, alone), read_log(corpus, together)
     assert [line["step"] for line in one] == [line["step"] for line in two] == [2, 4, 6]
     for first, second in zip(one, two, strict=True):

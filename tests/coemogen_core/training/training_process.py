@@ -1,12 +1,10 @@
-"""A training in a process of its own, to be stopped, killed or joined by another one.
-
-    python -m tests.coemogen_core.training.training_process SETTINGS
-
-SETTINGS is JSON: workspace, features, diffusion, clip, run_id, recipe. Says `step N` after every log interval.
-"""
+"""A training in a process of its own, to be stopped, killed or joined by another one. It says `step N` after every log interval."""
 
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import torch
 
@@ -15,20 +13,25 @@ from coemogen_core.model.base_models import BaseModels
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train
 
+ROOT = Path(__file__).parents[3]
+
+
+def start_training(
+    workspace: Workspace, features: str, models: BaseModels, recipe: TrainingRecipe, run_id: str, **environment: str
+) -> subprocess.Popen[str]:
+    """Start it; its output and its errors are pipes."""
+    names = {"workspace": workspace.uri, "features": features, "run_id": run_id}
+    settings = names | {"models": models.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, str(Path(__file__)), json.dumps(settings)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
 
 def main(settings: dict) -> None:
     torch.set_num_threads(1)
-    models = BaseModels(diffusion=settings["diffusion"], clip=settings["clip"])
-    recipe = TrainingRecipe.model_validate(settings["recipe"])
-    train(
-        Workspace(settings["workspace"]),
-        "emoset",
-        settings["features"],
-        models,
-        recipe,
-        run_id=settings["run_id"],
-        on_progress=lambda progress: print(f"step {progress.step}", flush=True),
-    )
+    models, recipe = BaseModels.model_validate(settings["models"]), TrainingRecipe.model_validate(settings["recipe"])
+    names = (Workspace(settings["workspace"]), "emoset", settings["features"])
+    train(*names, models, recipe, run_id=settings["run_id"], on_progress=lambda progress: print(f"step {progress.step}", flush=True))
 
 
 if __name__ == "__main__":
