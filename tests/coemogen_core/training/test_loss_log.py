@@ -69,8 +69,8 @@ def test_an_exploding_loss_stops_and_usual_ups_and_downs_do_not(workspace):
     for step, loss in enumerate([0.1, 9.0, 0.1, 0.2, 0.1, 0.9]):  # too few to judge the second by; the last is nine times the median
         add_step(log, [2], [loss], [0.0])
         log.close_interval(step + 1, 1e-3)
-    add_step(log, [2], [0.2], [2.0])  # L = 0.2 + 0.5 * 2
-    with pytest.raises(TrainingDivergedError, match=r"exploded between steps 6 and 7: 1.2, more than 10 times .* median 0.15"):
+    add_step(log, [2], [0.6], [2.0])  # L = 0.6 + 0.5 * 2
+    with pytest.raises(TrainingDivergedError, match=r"exploded between steps 6 and 7: 1.6, more than 10 times .* median 0.15"):
         log.close_interval(7, 1e-3)
     unbounded = LossLog(workspace, "run", explosion_factor=None)
     for step, loss in enumerate([0.1] * 8 + [1e9]):
