@@ -3,10 +3,15 @@
 import random
 import signal
 import threading
+import time
 from contextvars import copy_context
+from pathlib import Path
 
 import pytest
 import torch
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+from prefect.settings import PREFECT_API_URL
 from safetensors.torch import load
 
 from coemogen_core.training.checkpoint import CheckpointFolder
@@ -161,3 +166,24 @@ def test_a_process_ended_by_a_signal_goes_on_to_the_same_bits(corpus, cached, mo
         assert f"stopped as asked after step {steps[-1]} of {RECIPE.steps}" in said
     train(corpus, "emoset", cached, models, recipe, run_id=run)
     assert same_model_and_log(corpus, run, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("prefect_server")
+def test_a_flow_that_gets_sigterm_leaves_a_checkpoint_and_prefect_knows(corpus, cached, models):
+    recipe = RECIPE.model_copy(update={"steps": 400, "checkpoint_every": 400, "log_every": 5})
+    process = start_training(corpus, cached, models, recipe, "in-a-flow", flow=True, PREFECT_API_URL=PREFECT_API_URL.value())
+    folder = Path(corpus.uri) / "runs" / "in-a-flow" / "tensorboard"
+    while not any(file.stat().st_size > 500 for file in folder.glob("events*")):  # an interval is logged
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGTERM
+    (step,) = CheckpointFolder(corpus, "in-a-flow", 2).steps()
+    assert 5 <= step < 400
+    assert f"stopped as asked after step {step} of 400" in said
+    with get_client(sync_client=True) as client:
+        (run,) = client.read_flow_runs(flow_filter=FlowFilter(name=FlowFilterName(any_=["train-alone"])))
+    assert run.state is not None
+    assert run.state.is_crashed()
