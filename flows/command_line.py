@@ -211,6 +211,29 @@ def train_and_eval_command(
     print(outcome.report)
 
 
+@app.command(name="train")
+def train_command(
+    *,
+    workspace: WorkspaceUri,
+    dataset: Annotated[str, Parameter(help="Corpus to train on.")] = "emoset",
+    profile: ProfileName = "lab",
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Train alone, with train-and-eval's parameters; several GPUs by `accelerate launch --no_python coemogen train`."""
+    prepare_environment()
+    from coemogen_core.training.divergence import TrainingDivergedError
+    from flows.params import TrainAndEvalParams
+    from flows.profiles import load_params, merge
+    from flows.train_command import train_alone
+
+    overrides = merge({"workspace": workspace, "dataset": dataset}, nested(settings))
+    try:
+        train_alone(load_params(profile, "train-and-eval", TrainAndEvalParams, overrides))  # type: ignore[arg-type]
+    except TrainingDivergedError as error:
+        errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
 @app.command(name="captioner")
 def captioner_command(
     *,

@@ -10,6 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from rich.markup import escape
 
 from coemogen_core.data.workspace import Workspace
+from coemogen_core.training.stopping import stops_with_this_block
 from schemas.outcomes import PartOutcome, StageOutcome
 from tasks.progress import console, progress_bar
 
@@ -81,8 +82,11 @@ def on_worker(task: Task[..., Any], *args: Any, **kwargs: Any) -> Any:
 
     All torch work of a flow belongs on that one thread: every thread that has computed keeps a pool of OpenMP threads, and with more of
     them than cores libgomp puts its threads to sleep between kernels, which halves the speed of a small model's training.
+
+    When the flow is interrupted meanwhile (Prefect's own answer to SIGTERM, Ctrl-C), a training on that thread saves its step and stops.
     """
-    return task.submit(*args, **kwargs).result()
+    with stops_with_this_block():
+        return task.submit(*args, **kwargs).result()
 
 
 def describe(outcome: StageOutcome) -> str:

@@ -4,14 +4,19 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from diffusers import StableDiffusionPipeline
-from torch import Tensor
+from torch import Tensor, nn
 
 from coemogen_core.generation.recipes import GenerationRecipe, make_scheduler
 from coemogen_core.model.base_models import BaseModels, choose_device
 
 
-def load_base_pipeline(models: BaseModels, device: str = "auto", dtype: torch.dtype | None = None) -> StableDiffusionPipeline:
-    """The Stable Diffusion pipeline without safety checker and progress bar, on its device (half precision on a GPU unless told)."""
+def load_base_pipeline(
+    models: BaseModels, device: str = "auto", dtype: torch.dtype | None = None, **parts: nn.Module
+) -> StableDiffusionPipeline:
+    """The Stable Diffusion pipeline without safety checker and progress bar, on its device (half precision on a GPU unless told).
+
+    `parts` (unet, text_encoder) are taken as they are instead of being loaded.
+    """
     place = choose_device(device)
     pipeline = StableDiffusionPipeline.from_pretrained(
         models.diffusion,
@@ -19,6 +24,7 @@ def load_base_pipeline(models: BaseModels, device: str = "auto", dtype: torch.dt
         safety_checker=None,
         requires_safety_checker=False,
         dtype=dtype or (torch.float16 if place.type == "cuda" else torch.float32),
+        **parts,
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(place)

@@ -12,10 +12,11 @@ from torch import Tensor
 from coemogen_core.generation.denoising import batches, denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
 from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.conditioner import Conditioner
 from coemogen_core.model.gates import EmotionQuery, emotion_weights, fuse, restrict, scale
-from coemogen_core.model.hilora import inject
-from coemogen_core.model.saved_model import SavedModel
+from coemogen_core.model.hilora import HiLoRA, inject
+from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 
 VISUAL_STREAM = 0x76_69_73_75_61_6C  # keeps the draw of v apart from the draw of the latents of the same seed
@@ -38,17 +39,45 @@ class EmotionPipeline:
         Raises:
             ValueError: the model's weights do not fit the base model.
         """
-        self.base = base
-        self.config = model.config
-        self.clusters = model.clusters
+        hilora = inject(base.unet, model.config.rank, model.config.alpha, model.config.targets)
+        hilora.load_state_dict(model.hilora)
+        text_encoder = FrozenTextEncoder(base.text_encoder, base.tokenizer)
+        conditioner = Conditioner(model.config.conditioner, text_encoder, model.config.visual_width)
+        conditioner.load_state_dict(model.conditioner)
+        conditioner.to(base.device).eval().requires_grad_(False)
+        self._assemble(base, model.config, model.clusters, hilora, conditioner, merges=True)
+
+    @classmethod
+    def around(
+        cls, base: StableDiffusionPipeline, config: SavedModelConfig, clusters: EmotionClusters, hilora: HiLoRA, conditioner: Conditioner
+    ) -> "EmotionPipeline":
+        """A pipeline around parts that somebody else goes on training: it sets their gates and changes nothing else of them.
+
+        Args:
+            base: with the U-Net that `hilora` was injected into.
+            config: what the model's configuration would be.
+            clusters: where visual embeddings are drawn from.
+            hilora: the low-rank pairs.
+            conditioner: mapper, visual-perception encoder and text encoder.
+        """
+        pipeline = cls.__new__(cls)
+        pipeline._assemble(base, config, clusters, hilora, conditioner, merges=False)
+        return pipeline
+
+    def _assemble(
+        self,
+        base: StableDiffusionPipeline,
+        config: SavedModelConfig,
+        clusters: EmotionClusters,
+        hilora: HiLoRA,
+        conditioner: Conditioner,
+        *,
+        merges: bool,
+    ) -> None:
+        self.base, self.config, self.clusters, self.hilora, self.conditioner = base, config, clusters, hilora, conditioner
         self._base_scheduler = base.scheduler
-        self.hilora = inject(base.unet, model.config.rank, model.config.alpha, model.config.targets)
-        self.hilora.load_state_dict(model.hilora)
-        self._text_encoder = FrozenTextEncoder(base.text_encoder, base.tokenizer)
-        self.conditioner = Conditioner(model.config.conditioner, self._text_encoder, model.config.visual_width)
-        self.conditioner.load_state_dict(model.conditioner)
-        self.conditioner.to(base.device).eval().requires_grad_(False)
-        self._empty_prompt = self._text_encoder.encode_prompts([""]).sequence
+        self._empty_prompt = conditioner.text_encoder.encode_prompts([""]).sequence
+        self._merges = merges
         self._merged_gate: Tensor | None = None
 
     @classmethod
@@ -116,7 +145,11 @@ class EmotionPipeline:
 
     def _open_gate(self, gate: Tensor, count: int, recipe: GenerationRecipe) -> None:
         """Merge the gate when both guidance branches share it, else set it for the conditional half of the batch only."""
-        if recipe.unconditional_gates == "same" or recipe.guidance_scale <= 1:
+        shared = recipe.unconditional_gates == "same" or recipe.guidance_scale <= 1
+        if shared and not self._merges:
+            self.hilora.set_gates(gate.expand(count, -1))
+            return
+        if shared:
             if self._merged_gate is None or not torch.equal(self._merged_gate, gate):
                 self.hilora.merge(gate)
                 self._merged_gate = gate

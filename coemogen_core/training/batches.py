@@ -27,6 +27,19 @@ class TrainingBatch:
         """The same on another device."""
         return TrainingBatch(**{field.name: getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)})
 
+    def split(self, pieces: int) -> list["TrainingBatch"]:
+        """The same samples in so many batches of one size.
+
+        Raises:
+            ValueError: they do not divide by it.
+        """
+        if pieces == 1:
+            return [self]
+        if len(self.label) % pieces:
+            raise ValueError(f"{len(self.label)} samples of a step do not divide by accumulate {pieces}: choose a divisor")
+        columns = {field.name: getattr(self, field.name).chunk(pieces) for field in fields(self)}
+        return [TrainingBatch(**{name: values[index] for name, values in columns.items()}) for index in range(pieces)]
+
 
 class BatchSource:
     """Makes the batch of any step, for any process.

@@ -1,73 +1,123 @@
-"""The log of a training: one JSON line per interval, with both losses."""
+"""The log of a training: one JSON line per interval, with both losses over all samples and over those of each emotion."""
 
 import json
-import math
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.training.divergence import check_explosion, check_losses
 
-
-class TrainingDivergedError(RuntimeError):
-    """A loss became NaN or infinite."""
+SMOOTHING = 0.9  # weight of the past in the smoothed loss, per interval
 
 
 class LossLog:
     """Means of both losses over intervals of steps, written to `<run>/log.jsonl`.
 
-    Losses are added up where they are computed and read once per interval, so that a GPU is not waited for at every step.
+    Losses are added up where they are computed and read once per interval, so that a GPU is not waited for at every step. An interval that
+    is open when a training stops goes on when it is resumed, so the lines are those of a training that never stopped.
     """
 
-    def __init__(self, workspace: Workspace, run_id: str, start: int) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        run_id: str,
+        semantic_weight: float = 1.0,
+        explosion_factor: float | None = None,
+        reduce: Callable[[Tensor], Tensor] = lambda sums: sums,
+    ) -> None:
+        """Open the log of a run; `reduce` adds up a tensor over all processes."""
         self._workspace = workspace
         self._place = ("runs", run_id, "log.jsonl")
-        self.lines = [line for line in self._read() if line["step"] <= start]
-        self._interval_start = start
-        self._sums: Tensor | None = None
+        self._weight, self._explosion_factor = semantic_weight, explosion_factor
+        self._reduce = reduce
+        self.lines: list[dict[str, Any]] = []
+        self._sums: Tensor | None = None  # [8, 3]: per emotion L_LDM, L_SEM and samples of the open interval, in this process
+        self._interval_start = self._steps = 0
         self._clock = time.perf_counter()
 
-    def add(self, losses: Tensor) -> None:
-        """Add one step's mean losses, [2]: diffusion, semantic."""
-        self._sums = losses.detach() if self._sums is None else self._sums + losses.detach()
+    def resume(self, step: int, sums: Tensor | None) -> None:
+        """Go on after `step` finished steps: later lines go, and the interval that was open then is open again."""
+        self.lines = [line for line in read_log(self._workspace, self._place[1]) if line["step"] <= step]
+        self._interval_start = self.lines[-1]["step"] if self.lines else 0
+        self._sums = sums
+        self._steps, self._clock = 0, time.perf_counter()
+
+    def add(self, labels: Tensor, diffusion: Tensor, semantic: Tensor) -> None:
+        """Add the losses [b] of samples with these labels [b]."""
+        values = torch.stack([diffusion, semantic, torch.ones_like(diffusion)], dim=1).detach()
+        sums = F.one_hot(labels, len(EMOTIONS)).to(values.dtype).T @ values
+        self._sums = sums if self._sums is None else self._sums + sums
+
+    def end_step(self) -> None:
+        """Count a step for the time per step."""
+        self._steps += 1
+
+    def open_sums(self, step: int) -> Tensor | None:
+        """What the open interval holds so far, over all processes: [8, 3], None when it is empty.
+
+        Raises:
+            TrainingDivergedError: a loss of it was NaN or infinite.
+        """
+        if self._sums is None:
+            return None
+        sums = self._reduce(self._sums)
+        diffusion, semantic, samples = sums.sum(0).tolist()
+        check_losses(diffusion / samples, semantic / samples, self._interval_start, step)
+        return sums
 
     def close_interval(self, step: int, learning_rate: float) -> dict[str, Any]:
         """End the interval after `step` finished steps; returns its line.
 
         Raises:
-            TrainingDivergedError: a loss of the interval was NaN or infinite.
+            TrainingDivergedError: a loss of the interval was NaN or infinite, or so many times the usual.
         """
-        assert self._sums is not None
-        steps = step - self._interval_start
-        diffusion, semantic = (self._sums / steps).tolist()
-        if not (math.isfinite(diffusion) and math.isfinite(semantic)):
-            raise TrainingDivergedError(
-                f"the loss became NaN or infinite between steps {self._interval_start} and {step} (L_LDM {diffusion}, L_SEM {semantic}): "
-                "lower the learning rate, lengthen the warm-up, or use precision float32 or bfloat16; the checkpoint before is intact"
-            )
-        seconds = (time.perf_counter() - self._clock) / steps
-        line = {"step": step, "ldm": diffusion, "sem": semantic, "learning_rate": learning_rate, "seconds_per_step": round(seconds, 4)}
+        sums = self.open_sums(step)
+        assert sums is not None
+        diffusion, semantic, samples = sums.sum(0).tolist()
+        before = [self._total(line) for line in self.lines]
+        line = {"step": step, "ldm": diffusion / samples, "sem": semantic / samples, "learning_rate": learning_rate}
+        check_explosion(self._total(line), before, self._explosion_factor, self._interval_start, step)
+        line["seconds_per_step"] = round((time.perf_counter() - self._clock) / max(self._steps, 1), 4)
+        line["emotions"] = {
+            emotion: {"ldm": row[0] / row[2], "sem": row[1] / row[2], "samples": int(row[2])}
+            for emotion, row in zip(EMOTIONS, sums.tolist(), strict=True)
+            if row[2]
+        }
         self.lines.append(line)
-        self._sums, self._interval_start, self._clock = None, step, time.perf_counter()
+        self._sums, self._interval_start, self._steps, self._clock = None, step, 0, time.perf_counter()
         return line
 
     @property
-    def open_steps(self) -> bool:
-        """Whether steps were added since the last line."""
-        return self._sums is not None
+    def smoothed_loss(self) -> float | None:
+        """L = L_LDM + w L_SEM, averaged over the intervals with weights that fall by `SMOOTHING` into the past; None without intervals."""
+        return smooth([self._total(line) for line in self.lines])[-1] if self.lines else None
 
     def write(self) -> None:
         """Write all lines so far, atomically."""
         self._workspace.write_file("".join(json.dumps(line) + "\n" for line in self.lines).encode(), *self._place)
 
-    def _read(self) -> list[dict[str, Any]]:
-        if not self._workspace.exists(*self._place):
-            return []
-        return [json.loads(line) for line in self._workspace.read_file(*self._place).decode().splitlines()]
+    def _total(self, line: dict[str, Any]) -> float:
+        return line["ldm"] + self._weight * line["sem"]
 
 
-def mean_losses(diffusion: Tensor, semantic: Tensor) -> Tensor:
-    """Batch means of both losses as one tensor [2]."""
-    return torch.stack([diffusion.mean(), semantic.mean()])
+def read_log(workspace: Workspace, run_id: str) -> list[dict[str, Any]]:
+    """Lines of a run's log: step, ldm, sem, learning_rate, seconds_per_step, and the losses by emotion. Empty when there is no log."""
+    place = ("runs", run_id, "log.jsonl")
+    if not workspace.exists(*place):
+        return []
+    return [json.loads(line) for line in workspace.read_file(*place).decode().splitlines()]
+
+
+def smooth(values: Sequence[float], decay: float = SMOOTHING) -> list[float]:
+    """Running weighted mean of a sequence: a value's weight falls by `decay` with every later one, and all weights sum to one."""
+    smoothed, total, weight = [], 0.0, 0.0
+    for value in values:
+        total, weight = decay * total + value, decay * weight + 1
+        smoothed.append(total / weight)
+    return smoothed

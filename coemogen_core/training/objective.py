@@ -52,6 +52,8 @@ class TrainingObjective(nn.Module):
     def forward(self, batch: TrainingBatch) -> Losses:
         """Noise the latents, predict the noise under each sample's own gates, compare; compare conditioning and caption."""
         noisy = self.scheduler.add_noise(batch.latents, batch.noise, batch.timesteps)
+        if self.recipe.channels_last:
+            noisy = noisy.contiguous(memory_format=torch.channels_last)
         encoded = self.conditioner(self.one_hot[batch.label], batch.visual)
         sequence = encoded.sequence
         if self.recipe.condition_dropout > 0:

@@ -1,18 +1,17 @@
 """One training run in a workspace: its identity, its result, and nothing to do when it is there already."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
-from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
+from coemogen_core.model.saved_model import SavedModel
 from coemogen_core.recipe import recipe_id
 from coemogen_core.training.feature_set import FeatureSet, list_parts
+from coemogen_core.training.model_config import model_config
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Progress, Trainer
 
@@ -67,7 +66,8 @@ def train(
 
     Raises:
         FileNotFoundError: no features are cached under this id.
-        TrainingDivergedError: a loss became NaN or infinite.
+        TrainingDivergedError: a loss or weight became NaN or infinite, or the loss exploded.
+        TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
     """
     started = time.perf_counter()
     run_id = run_id or training_run_id(workspace, dataset, feature_id, models, recipe)
@@ -77,29 +77,15 @@ def train(
         return TrainingOutcome(**facts, reused=True, seconds=time.perf_counter() - started)
     trainer = Trainer(workspace, run_id, models, features, recipe)
     last = trainer.train(on_progress)
-    collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run_id, "model"))
+    if trainer.is_main:
+        collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run_id, "model"))
+    trainer.wait_for_all()
     losses = {} if last is None else {"diffusion_loss": last.diffusion_loss, "semantic_loss": last.semantic_loss}
     return TrainingOutcome(**facts, **losses, reused=False, seconds=time.perf_counter() - started)
 
 
 def collect(trainer: Trainer, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModel:
     """The trained model with the emotion clusters of its training set."""
-    recipe = trainer.recipe
-    counts = Counter(features.labels.tolist())
-    config = SavedModelConfig(
-        base_models=models.identity,
-        conditioner=recipe.conditioner,
-        visual_width=features.visual_width,
-        rank=recipe.rank,
-        alpha=trainer.hilora.alpha,
-        targets=recipe.targets,
-        use_emotion_pairs=recipe.use_emotion_pairs,
-        use_polarity_pairs=recipe.use_polarity_pairs,
-        training={
-            "recipe": recipe.identity,
-            **data,
-            "images_per_emotion": {emotion: counts[index] for index, emotion in enumerate(EMOTIONS)},
-        },
-    )
-    clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, recipe.covariance)
+    config = model_config(trainer.recipe, models, features, data)
+    clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, trainer.recipe.covariance)
     return SavedModel(config, trainer.conditioner.state_dict(), trainer.hilora.state_dict(), clusters)

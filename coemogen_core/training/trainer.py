@@ -1,12 +1,15 @@
 """The training loop: cached features in, trained conditioner and HiLoRA out; stops and resumes at any checkpoint with the same bits."""
 
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
@@ -15,13 +18,20 @@ from coemogen_core.model.base_models import BaseModels, choose_device, load_nois
 from coemogen_core.model.conditioner import Conditioner
 from coemogen_core.model.hilora import HiLoRA, inject
 from coemogen_core.training.batches import BatchSource
-from coemogen_core.training.checkpoint import Checkpoint, CheckpointFolder
+from coemogen_core.training.checkpoint import SCORE, CheckpointFolder
+from coemogen_core.training.divergence import TrainingDivergedError, check_tensors
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.learning_rate import learning_rate_at
-from coemogen_core.training.loss_log import LossLog, mean_losses
+from coemogen_core.training.loss_log import LossLog
 from coemogen_core.training.objective import TrainingObjective
 from coemogen_core.training.pairwise_adamw import PairwiseAdamW
 from coemogen_core.training.recipes import Precision, TrainingRecipe
+from coemogen_core.training.sample_sheets import SampleSheets
+from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
+from coemogen_core.training.tensorboard import TensorBoardCurves
+from coemogen_core.training.training_state import TrainingState
+
+logger = logging.getLogger(__name__)
 
 _ACCELERATE_PRECISION: dict[Precision, str] = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -55,7 +65,15 @@ class Trainer:
         decay = recipe.ema_decay
         self._average = None if decay is None else EMAModel(list(self._parameters.values()), decay=decay, use_ema_warmup=True)
         self._batches = BatchSource(features, recipe, self.objective.scheduler.config.num_train_timesteps)
-        self._checkpoints = CheckpointFolder(workspace, run_id, recipe.keep_checkpoints)
+        self._checkpoints = CheckpointFolder(workspace, run_id, recipe.keep_checkpoints, recipe.keep_best)
+        self._state = TrainingState(self._parameters, self._optimizer, self._average, self._accelerator)
+        self._sheets = SampleSheets(workspace, run_id, recipe, models, features, self.objective)
+        self._log = LossLog(workspace, run_id, recipe.semantic_weight, recipe.explosion_factor, self._add_up)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes: the first of several that train together."""
+        return self._accelerator.is_main_process
 
     @property
     def hilora(self) -> HiLoRA:
@@ -75,92 +93,140 @@ class Trainer:
             stop_at: stop after this many steps in all, leaving a checkpoint, for a training that is to go on later.
 
         Returns:
-            The last interval, None when the checkpoint found was already the last one.
+            The last interval, None when none ended.
 
         Raises:
-            TrainingDivergedError: a loss became NaN or infinite; the newest checkpoint is from before.
+            TrainingDivergedError: a loss or weight became NaN or infinite, or the loss exploded; the newest checkpoint is from before.
+            TrainingStoppedError: somebody asked for it (see `stopping`); the newest checkpoint is of the last step.
         """
         start = self._resume()
         end = min(stop_at or self.recipe.steps, self.recipe.steps)
-        log = LossLog(self._workspace, self._run_id, start)
         progress = None
-        for step in range(start, end):
-            log.add(self._step(step))
-            done = step + 1
-            checkpoint = done % self.recipe.checkpoint_every == 0 or done == end
-            if checkpoint or done % self.recipe.log_every == 0:
-                line = log.close_interval(done, learning_rate_at(self.recipe, step))
-                progress = Progress(done, self.recipe.steps, line["ldm"], line["sem"], line["seconds_per_step"])
-                if on_progress and self._accelerator.is_main_process:
-                    on_progress(progress)
-            if checkpoint and self._accelerator.is_main_process:
-                self._checkpoints.save(self._state(done))
-                log.write()
+        with listens_to_sigterm() as stop, closing(self._open_curves()) as curves, self._log_kept():
+            self._draw_samples(start)  # the sheet that a stop left out
+            for step in range(start, end):
+                self._step(step)
+                done = step + 1
+                if done % self.recipe.log_every == 0 or done == self.recipe.steps:
+                    progress = self._close_interval(done, curves, on_progress)
+                stopping = self._is_to_stop(stop) and done < end
+                if not stopping:
+                    self._draw_samples(done)
+                if done % self.recipe.checkpoint_every == 0 or done == end or stopping:
+                    self._save(done)
+                if stopping:
+                    self._stop(done)
         if self._average is not None and end == self.recipe.steps:
             self._average.copy_to(self._parameters.values())
         return progress
 
-    def _step(self, step: int) -> Tensor:
-        """One optimizer step; returns the mean losses [2] of all processes."""
+    def wait_for_all(self) -> None:
+        """Wait until every process that trains has come here."""
+        self._accelerator.wait_for_everyone()
+
+    def _add_up(self, sums: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        return self._accelerator.reduce(sums, "sum")
+
+    def _step(self, step: int) -> None:
+        """One optimizer step, in as many pieces as the recipe says."""
         recipe, accelerator = self.recipe, self._accelerator
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate_at(recipe, step)
-        batch = self._batches.at(step, accelerator.process_index, accelerator.num_processes).to(accelerator.device)
-        losses = self._model(batch)
-        means = mean_losses(losses.diffusion, losses.semantic)
-        accelerator.backward(means[0] + recipe.semantic_weight * means[1])
-        accelerator.clip_grad_norm_(list(self._parameters.values()), recipe.max_gradient_norm)
-        self._stepper.step()
-        self._stepper.zero_grad()
+        share = self._batches.at(step, accelerator.process_index, accelerator.num_processes)
+        for piece in share.split(recipe.accumulate):
+            batch = piece.to(accelerator.device)
+            with accelerator.accumulate(self._model):
+                losses = self._model(batch)
+                self._log.add(batch.label, *losses)
+                accelerator.backward(losses.diffusion.mean() + recipe.semantic_weight * losses.semantic.mean())
+                if accelerator.sync_gradients:
+                    accelerator.clip_grad_norm_(list(self._parameters.values()), recipe.max_gradient_norm)
+                self._stepper.step()
+                self._stepper.zero_grad()
         if self._average is not None:
             self._average.step(self._parameters.values())
-        return accelerator.reduce(means.detach(), "mean")
+        self._log.end_step()
 
-    def _state(self, step: int) -> Checkpoint:
-        tensors = {f"weights.{name}": parameter for name, parameter in self._parameters.items()}
-        for index, group in enumerate(self._optimizer.param_groups):
-            for moment, tensor in self._optimizer.state[group["params"][0]].items():
-                tensors[f"optimizer.{index}.{moment}"] = tensor
-        facts: dict[str, Any] = {}
-        if self._average is not None:
-            shadows = zip(self._parameters, self._average.shadow_params, strict=True)
-            tensors |= {f"average.{name}": shadow for name, shadow in shadows}
-            facts["average_steps"] = self._average.optimization_step
-        if self._accelerator.scaler is not None:
-            facts["loss_scale"] = self._accelerator.scaler.state_dict()
-        return Checkpoint(step, tensors, facts)
+    def _close_interval(self, done: int, curves: TensorBoardCurves, on_progress: Callable[[Progress], None] | None) -> Progress:
+        line = self._log.close_interval(done, learning_rate_at(self.recipe, done - 1))
+        curves.add(line)
+        progress = Progress(done, self.recipe.steps, line["ldm"], line["sem"], line["seconds_per_step"])
+        if on_progress and self.is_main:
+            on_progress(progress)
+        return progress
 
-    @torch.no_grad()
+    def _is_to_stop(self, stop: threading.Event) -> bool:
+        """Whether any process was asked to stop: all of them stop after the same step."""
+        if self._accelerator.num_processes == 1:
+            return stop.is_set()
+        if stop.is_set():
+            self._accelerator.set_trigger()
+        return self._accelerator.check_trigger()
+
+    def _stop(self, done: int) -> None:
+        place = f"{self._run_id}: stopped as asked after step {done} of {self.recipe.steps}"
+        text = f"{place}; its checkpoint is written, and the same command goes on from there"
+        if self.is_main:
+            logger.warning(text)
+        raise TrainingStoppedError(text)
+
+    def _save(self, done: int) -> None:
+        """Log first, then checkpoint: whatever is killed in between, a resumed training finds every line up to its checkpoint."""
+        sums = self._log.open_sums(done)
+        tensors = {} if sums is None else {"log.sums": sums}
+        facts = {} if self._log.smoothed_loss is None else {SCORE: self._log.smoothed_loss}
+        checkpoint = self._state.checkpoint(done, tensors, facts)
+        check_tensors(checkpoint.tensors, done)  # in every process, so that none waits for one that gave up
+        if self.is_main:
+            self._log.write()
+            self._checkpoints.save(checkpoint)
+
+    @contextmanager
+    def _log_kept(self) -> Iterator[None]:
+        """Write the log of a training that goes wrong, too: it shows how. Lines beyond the checkpoint go when it is resumed."""
+        try:
+            yield
+        except TrainingDivergedError:
+            if self.is_main:
+                self._log.write()
+            raise
+
+    def _draw_samples(self, done: int) -> None:
+        if self.is_main and self._sheets.is_due(done):
+            self._sheets.draw(done, self._average, self._accelerator)
+
+    def _open_curves(self) -> TensorBoardCurves:
+        return TensorBoardCurves(self._workspace, self._run_id, self._log.lines, enabled=self.is_main)
+
     def _resume(self) -> int:
         """Load the newest checkpoint, if any; returns the number of finished steps."""
         checkpoint = self._checkpoints.newest()
+        self._accelerator.gradient_accumulation_steps = self.recipe.accumulate  # accelerate holds one number per process
         if checkpoint is None:
+            self._log.resume(0, None)
             return 0
-        for name, parameter in self._parameters.items():
-            parameter.copy_(checkpoint.tensors[f"weights.{name}"])
-        for index, group in enumerate(self._optimizer.param_groups):
-            prefix = f"optimizer.{index}."
-            moments = {name.removeprefix(prefix): tensor for name, tensor in checkpoint.tensors.items() if name.startswith(prefix)}
-            self._optimizer.state[group["params"][0]] = {name: tensor.to(self._accelerator.device) for name, tensor in moments.items()}
-        if self._average is not None:
-            for name, shadow in zip(self._parameters, self._average.shadow_params, strict=True):
-                shadow.copy_(checkpoint.tensors[f"average.{name}"])
-            self._average.optimization_step = checkpoint.facts["average_steps"]
-        if self._accelerator.scaler is not None:
-            self._accelerator.scaler.load_state_dict(checkpoint.facts["loss_scale"])
+        self._state.restore(checkpoint)
+        sums = checkpoint.tensors.get("log.sums") if self.is_main else None
+        self._log.resume(checkpoint.step, None if sums is None else sums.to(self._accelerator.device))
         return checkpoint.step
 
 
 def _new_accelerator(recipe: TrainingRecipe) -> Accelerator:
     AcceleratorState._reset_state()  # accelerate holds one precision per process; a flow may train several models after each other
-    cpu = choose_device(recipe.device).type == "cpu"
-    return Accelerator(mixed_precision=_ACCELERATE_PRECISION[recipe.precision], cpu=cpu)
+    device = choose_device(recipe.device)
+    if recipe.precision == "float16" and device.type == "cpu":
+        raise ValueError("precision float16 needs a GPU: choose bfloat16 or float32 on a CPU")
+    buffers = DistributedDataParallelKwargs(broadcast_buffers=False)  # they are constants, and each process's own gates
+    return Accelerator(mixed_precision=_ACCELERATE_PRECISION[recipe.precision], cpu=device.type == "cpu", kwargs_handlers=[buffers])
 
 
 def build_objective(models: BaseModels, visual_width: int, recipe: TrainingRecipe) -> TrainingObjective:
     """Load the base models, freeze them in the recipe's precision and put conditioner and HiLoRA on top, freshly initialised in float32."""
     dtype = _DTYPES[recipe.precision]
     unet = load_unet(models, dtype)
+    if recipe.channels_last:
+        unet.to(memory_format=torch.channels_last)
     if recipe.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
         unet.train()  # diffusers recomputes in training mode only; SD's U-Net has no dropout that this would switch on
@@ -168,4 +234,6 @@ def build_objective(models: BaseModels, visual_width: int, recipe: TrainingRecip
     conditioner = Conditioner(recipe.conditioner, text_encoder, visual_width, seed=recipe.seed)
     text_encoder.to(dtype)
     hilora = inject(unet, recipe.rank, recipe.alpha, recipe.targets, seed=recipe.seed)
+    if recipe.compile:
+        unet.compile()  # in place: names, weights and state stay those of the U-Net
     return TrainingObjective(unet, hilora, conditioner, load_noise_scheduler(models), recipe)

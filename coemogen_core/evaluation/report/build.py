@@ -14,6 +14,7 @@ from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.report.data import CorpusPart, Example, FunnelStep, GalleryRow, Picture, ReportData
 from coemogen_core.evaluation.report.pictures import inline_picture
+from coemogen_core.evaluation.report.training import training_part
 from schemas.metrics import Metrics
 
 METHOD_LABELS = {"coemogen": "CoEmoGen", "sd": "Stable Diffusion"}
@@ -70,6 +71,7 @@ def build_report_data(
         metrics=metrics,
         labels=labels,
         gallery=_gallery(workspace, ordered, labels, recipe.columns),
+        training=training_part(workspace, sample_runs),
         photos=None if photos is None else _corpus(workspace, photos, recipe),
         art=None if art is None else _corpus(workspace, art, recipe),
     )

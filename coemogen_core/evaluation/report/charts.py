@@ -57,14 +57,45 @@ def dot_chart(rows: Sequence[str], series: Sequence[Series], real: Mapping[str, 
         return _finish(figure, name)
 
 
-def _frame(axes: Axes, rows: Sequence[str], *, percent: bool) -> None:
-    axes.set_yticks(range(len(rows)), rows)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.grid(axis="x", color=_GRID, linewidth=0.7)
+def line_chart(steps: Sequence[int], whole: Sequence[float], parts: Sequence[Sequence[float | None]], *, name: str) -> str:
+    """Curves over training steps: a heavy one for the whole, and a fine one for each of its parts.
+
+    Args:
+        steps: where the values stand.
+        whole: the values of the whole.
+        parts: those of each part, in the order of the colours; None where there is none, which leaves no gap.
+        name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(3.75, 2.3))
+        axes = figure.add_axes((0.13, 0.16, 0.84, 0.8))
+        _quiet(axes)
+        axes.grid(axis="y", color=_GRID, linewidth=0.7)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel("step", color=_INK, labelpad=2)
+        for index, values in enumerate(parts):
+            known = [(step, value) for step, value in zip(steps, values, strict=True) if value is not None]
+            if known:
+                axes.plot(*zip(*known, strict=True), color=_METHODS[index % len(_METHODS)], linewidth=0.9)
+        axes.plot(steps, whole, color=_REAL, linewidth=2, marker="o" if len(steps) == 1 else None)
+        axes.set_ylim(bottom=0)
+        return _finish(figure, name)
+
+
+def _quiet(axes: Axes) -> None:
+    """Nothing but what the data and their scale need."""
     axes.set_axisbelow(True)
     axes.tick_params(length=0, colors=_INK, pad=4)
     axes.spines[:].set_visible(False)
     axes.patch.set_visible(False)
+
+
+def _frame(axes: Axes, rows: Sequence[str], *, percent: bool) -> None:
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    _quiet(axes)
+    axes.grid(axis="x", color=_GRID, linewidth=0.7)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     if percent:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

@@ -1,7 +1,7 @@
 """One picture of everything that a run generated: a row per emotion, a block of columns per method, the same seeds in the same places."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -29,19 +29,37 @@ def contact_sheet(
     Raises:
         FileNotFoundError: samples of an emotion are missing.
     """
+    blocks = {labels[method]: _first_samples(workspace, run_id, method, columns) for method, run_id in sample_runs.items()}
+    return draw_sheet(blocks, EMOTIONS, columns, side)
+
+
+def draw_sheet(blocks: Mapping[str, Mapping[str, Sequence[Image.Image]]], emotions: Sequence[str], columns: int, side: int) -> bytes:
+    """PNG with a row per emotion and a block of columns per title.
+
+    Args:
+        blocks: by title, the pictures of every emotion.
+        emotions: rows from top to bottom.
+        columns: pictures per emotion and block.
+        side: size of one picture in pixels.
+    """
     block = columns * side + GAP
-    sheet = Image.new("RGB", (LABEL_WIDTH + block * len(sample_runs), HEADER_HEIGHT + len(EMOTIONS) * (side + 2)), PAPER)
+    sheet = Image.new("RGB", (LABEL_WIDTH + block * len(blocks), HEADER_HEIGHT + len(emotions) * (side + 2)), PAPER)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size=16)
-    for number, (method, run_id) in enumerate(sample_runs.items()):
+    for number, (title, pictures) in enumerate(blocks.items()):
         left = LABEL_WIDTH + number * block
-        draw.text((left, 6), labels[method], fill=INK, font=font)
-        for row, emotion in enumerate(EMOTIONS):
+        draw.text((left, 6), title, fill=INK, font=font)
+        for row, emotion in enumerate(emotions):
             top = HEADER_HEIGHT + row * (side + 2)
             draw.text((4, top + side // 2 - 10), emotion, fill=INK, font=font)
-            pictures = workspace.table("runs", run_id, "samples", method).read_part(emotion, ["image"])["image"].head(columns)
-            for column, picture in enumerate(pictures):
-                tile = Image.open(io.BytesIO(picture["bytes"])).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+            for column, picture in enumerate(pictures[emotion][:columns]):
+                tile = picture.convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
                 sheet.paste(tile, (left + column * side, top))
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _first_samples(workspace: Workspace, run_id: str, method: str, count: int) -> dict[str, list[Image.Image]]:
+    table = workspace.table("runs", run_id, "samples", method)
+    rows = {emotion: table.read_part(emotion, ["image"])["image"].head(count) for emotion in EMOTIONS}
+    return {emotion: [Image.open(io.BytesIO(picture["bytes"])) for picture in pictures] for emotion, pictures in rows.items()}

@@ -57,6 +57,22 @@ class CorpusPart(_Part):
     examples: list[Example] = Field(description="kept and dropped ones")
 
 
+class LossCurves(_Part):
+    """One loss over the steps of a training."""
+
+    overall: list[float] = Field(description="over all samples, smoothed")
+    per_emotion: dict[str, list[float | None]] = Field(description="over those of one emotion, smoothed; null before its first sample")
+
+
+class TrainingPart(_Part):
+    """How the training went."""
+
+    run_id: str = Field(description="the training's run")
+    steps: list[int] = Field(min_length=1, description="ends of the intervals that are shown")
+    diffusion: LossCurves = Field(description="L_LDM")
+    semantic: LossCurves = Field(description="L_SEM")
+
+
 class ReportData(_Part):
     """Everything that `render_report` needs."""
 
@@ -64,5 +80,6 @@ class ReportData(_Part):
     metrics: Metrics = Field(description="the content of metrics.json")
     labels: dict[str, str] = Field(description="what each method is called")
     gallery: list[GalleryRow] = Field(description="one row per emotion")
+    training: TrainingPart | None = Field(default=None, description="the losses of the model's training")
     photos: CorpusPart | None = Field(default=None, description="the labelled training corpus")
     art: CorpusPart | None = Field(default=None, description="EmoArt")

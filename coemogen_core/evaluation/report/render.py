@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.report import tables
-from coemogen_core.evaluation.report.charts import Series, dot_chart
-from coemogen_core.evaluation.report.data import ReportData
+from coemogen_core.evaluation.report.charts import Series, dot_chart, line_chart
+from coemogen_core.evaluation.report.data import ReportData, TrainingPart
 from coemogen_core.evaluation.report.pictures import display_width, is_pixel_art
 from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics
 
@@ -47,6 +47,7 @@ def render_report(data: ReportData) -> str:
         table_note=_table_note(data.metrics),
         metric_table={"columns": _columns(data.metrics), "rows": tables.metric_rows(data.metrics)},
         charts=_charts(data.metrics),
+        training_charts=_training_charts(data.training),
         emotion_columns=tables.EMOTION_COLUMNS,
         polarity=tables.polarity_rows(data.metrics),
         matrices=_matrices(data, methods),
@@ -95,6 +96,7 @@ def _sections(data: ReportData) -> list[tuple[str, str]]:
     found = [("gallery", "Gallery"), ("metrics", "Metrics"), ("emotions", "Emotion by emotion"), ("confusion", "What the judge saw")]
     found += [("captions", "Captions")] if data.photos else []
     found += [("emoart", "EmoArt")] if data.art else []
+    found += [("training", "Training")] if data.training else []
     return [*found, ("run", "The run")]
 
 
@@ -144,6 +146,28 @@ def _chart(metric: str, title: str, rows: Sequence[str], methods: Sequence[Metho
     ]
     reference = {} if real is None else {emotion: getattr(found, metric) for emotion, found in real.per_emotion.items()}
     return dot_chart(rows, series, reference, name=f"{title}-per-emotion", percent=metric == "emo_a")
+
+
+def _training_charts(training: TrainingPart | None) -> list[dict[str, Any]]:
+    """Both losses over the steps, overall and by emotion."""
+    if training is None:
+        return []
+    shown = (("L_LDM", "error of the predicted noise", training.diffusion), ("L_SEM", "distance from the captions", training.semantic))
+    return [
+        {
+            "title": title,
+            "note": note,
+            "svg": Markup(  # noqa: S704 our own SVG
+                line_chart(
+                    training.steps,
+                    curves.overall,
+                    [curves.per_emotion.get(emotion, [None] * len(training.steps)) for emotion in EMOTIONS],
+                    name=f"{title}-over-the-training",
+                )
+            ),
+        }
+        for title, note, curves in shown
+    ]
 
 
 def _matrices(data: ReportData, methods: Sequence[str]) -> list[dict[str, Any]]:

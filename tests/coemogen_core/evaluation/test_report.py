@@ -1,6 +1,7 @@
 """The report: built from a workspace, rendered, and read as a browser would."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from html.parser import HTMLParser
 
@@ -20,6 +21,7 @@ from coemogen_core.evaluation.report.charts import Series, dot_chart
 from coemogen_core.evaluation.report.data import ReportData
 from coemogen_core.evaluation.report.pictures import display_width, inline_picture, is_pixel_art
 from coemogen_core.evaluation.report.render import render_report
+from coemogen_core.evaluation.report.training import POINTS
 from schemas.metrics import Estimate, Interval, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from schemas.tables import Decisions, Images, Samples
 from tests.coemogen_core.curation.small_tables import decisions_frame
@@ -71,6 +73,17 @@ def write_samples(workspace: Workspace, png: Png) -> None:
             workspace.table("runs", "run", "samples", method).write_part(emotion, pl.DataFrame(rows), Samples)
 
 
+def write_log(workspace: Workspace, intervals: int = 400) -> None:
+    """The log of a training that fear comes late to."""
+    lines = []
+    for index in range(intervals):
+        loss = {"ldm": 1 / (1 + index), "sem": 0.5 / (1 + index)}
+        emotions = {emotion: loss | {"samples": 4} for emotion in EMOTIONS if emotion != "fear" or index >= 200}
+        lines.append({"step": 25 * (index + 1), **loss, "learning_rate": 1e-3, "seconds_per_step": 0.1, "emotions": emotions})
+    workspace.write_file("".join(json.dumps(line) + "\n" for line in lines).encode(), "runs", "train-a", "log.jsonl")
+    workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen", "recipe.json")
+
+
 def write_corpus(workspace: Workspace, png: Png, dataset: str, size: tuple[int, int]) -> CorpusVersion:
     pictures = [png(k % 8, 900 + k, size) for k in range(24)]
     ids = [hashlib.sha256(data).hexdigest() for data in pictures]
@@ -115,6 +128,7 @@ def metrics(extractors: ExtractorSet, labelled_images: Callable[..., list[Labell
 def data(tmp_path_factory: pytest.TempPathFactory, metrics: Metrics, png: Png, monkeypatch: pytest.MonkeyPatch) -> ReportData:
     workspace = Workspace(str(tmp_path_factory.mktemp("workspace")))
     write_samples(workspace, png)
+    write_log(workspace)
     photos, art = write_corpus(workspace, png, "emoset", (64, 64)), write_corpus(workspace, png, "emoart", (300, 200))
     monkeypatch.setattr(
         "coemogen_core.evaluation.report.build.read_record", lambda _, dataset, version: type("Record", (), {"source": dataset})
@@ -136,12 +150,30 @@ def test_the_data_hold_the_same_seeds_in_the_same_place(data: ReportData) -> Non
     assert {example.emotion for example in data.photos.examples if example.kept} == set(EMOTIONS)
 
 
+def test_the_training_is_shown_overall_and_by_emotion(data: ReportData) -> None:
+    training = data.training
+    assert training is not None
+    assert training.run_id == "train-a"
+    assert (training.steps[0], training.steps[-1], len(training.steps)) == (25, 10_000, POINTS)
+    assert training.diffusion.overall[0] == 1.0
+    assert training.diffusion.overall == sorted(training.diffusion.overall, reverse=True)
+    assert training.semantic.overall[-1] == pytest.approx(training.diffusion.overall[-1] / 2)
+    assert training.semantic.per_emotion.keys() == set(EMOTIONS)
+    fear = training.semantic.per_emotion["fear"]
+    assert [value is None for value in fear] == [step <= 5000 for step in training.steps]
+    page = render_report(data)
+    assert "10,000 steps" in page
+    assert page.count("over the training") >= 2
+    for index in range(8):
+        assert f"stroke: var(--method-{index})" in page
+
+
 def test_the_report_is_complete_and_self_contained(data: ReportData) -> None:
     page = render_report(data)
     reader = read(page)
     ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert {"gallery", "metrics", "emotions", "confusion", "captions", "emoart", "run"} <= set(ids)
+    assert {"gallery", "metrics", "emotions", "confusion", "captions", "emoart", "training", "run"} <= set(ids)
     for tag, attributes in reader.tags:
         assert tag not in {"script", "iframe", "object", "embed"}
         for name in ("src", "href", "xlink:href", "action", "srcset"):

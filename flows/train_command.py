@@ -1,0 +1,51 @@
+"""`coemogen train`: the training stage of train-and-eval alone, in as many processes as `accelerate launch` starts. No flow, no Prefect.
+
+Wraps `coemogen_core.training.run.train` with the parameters, and so with the run id, of `train-and-eval`, which then finds the model ready.
+"""
+
+import os
+
+from rich.console import Console
+
+from coemogen_core.curation.decisions import current_version, read_record
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.training.feature_set import list_parts
+from coemogen_core.training.features import FeatureRecipe, cache_features_part
+from coemogen_core.training.run import TrainingOutcome, train
+from coemogen_core.training.trainer import Progress
+from flows.params import TrainAndEvalParams
+
+console = Console(highlight=False)
+
+
+def train_alone(params: TrainAndEvalParams) -> TrainingOutcome:
+    """Cache the features that are missing, and train; goes on where an interrupted training stopped.
+
+    Raises:
+        FileNotFoundError: the corpus is not curated yet, or features are missing and several processes wait for them.
+    """
+    workspace = Workspace(params.workspace)
+    version = current_version(workspace, params.dataset) if params.version == "current" else params.version
+    record = read_record(workspace, params.dataset, version)
+    features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
+    feature_id = features.feature_id(version)
+    missing = sorted(set(record.parts) - set(list_parts(workspace, params.dataset, feature_id)))
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if missing and processes > 1:
+        raise FileNotFoundError(
+            f"{len(missing)} of {len(record.parts)} parts have no features yet, and {processes} processes would all compute them: "
+            "start `coemogen train` once without accelerate launch, and again with it when the first step is reported"
+        )
+    for number, part in enumerate(missing, start=1):
+        console.print(f"features {number} of {len(missing)}: {part}")
+        cache_features_part(workspace, params.dataset, version, record.source, part, features)
+    outcome = train(workspace, params.dataset, feature_id, params.models, params.training, on_progress=_say)
+    if os.environ.get("RANK", "0") == "0":
+        console.print("the model was there already" if outcome.reused else f"trained in {outcome.seconds:.0f} s")
+        console.print(workspace.path("runs", outcome.run_id), soft_wrap=True)
+    return outcome
+
+
+def _say(progress: Progress) -> None:
+    losses = f"L_LDM {progress.diffusion_loss:.4f}, L_SEM {progress.semantic_loss:.4f}"
+    console.print(f"step {progress.step} of {progress.steps}: {losses}, {progress.seconds_per_step:.2f} s a step")

@@ -1,0 +1,56 @@
+"""A training in a process of its own, to be stopped, killed or joined by another one. It says `step N` after every log interval."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.model.base_models import BaseModels
+from coemogen_core.training.recipes import TrainingRecipe
+from coemogen_core.training.run import train
+
+ROOT = Path(__file__).parents[3]
+
+
+def start_training(
+    workspace: Workspace, features: str, models: BaseModels, recipe: TrainingRecipe, run_id: str, *, flow: bool = False, **environment: str
+) -> subprocess.Popen[str]:
+    """Start it, as a stage of a Prefect flow if wanted; its output and its errors are pipes."""
+    names = {"workspace": workspace.uri, "features": features, "run_id": run_id, "flow": flow}
+    settings = names | {"models": models.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, str(Path(__file__)), json.dumps(settings)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def main(settings: dict) -> None:
+    torch.set_num_threads(1)
+    models, recipe = BaseModels.model_validate(settings["models"]), TrainingRecipe.model_validate(settings["recipe"])
+    if settings["flow"]:
+        train_in_flow(settings, models, recipe)
+        return
+    names = (Workspace(settings["workspace"]), "emoset", settings["features"])
+    train(*names, models, recipe, run_id=settings["run_id"], on_progress=lambda progress: print(f"step {progress.step}", flush=True))
+
+
+def train_in_flow(settings: dict, models: BaseModels, recipe: TrainingRecipe) -> None:
+    """As `train-and-eval` does: the flow in the main thread, the training on its worker thread."""
+    from prefect import flow
+    from prefect.task_runners import ThreadPoolTaskRunner
+
+    from flows.stages import on_worker
+    from tasks.train import train_task
+
+    @flow(name="train-alone", task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def train_alone() -> None:
+        on_worker(train_task, settings["workspace"], "emoset", settings["features"], models, recipe, settings["run_id"])
+
+    train_alone()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

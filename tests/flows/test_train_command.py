@@ -1,0 +1,47 @@
+"""`coemogen train`: missing features are cached by one process, and refused by several."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from coemogen_core.training.run import TrainingOutcome
+from flows import train_command
+from flows.params import TrainAndEvalParams
+from flows.profiles import load_params
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What was asked for, in order, on a corpus of two parts."""
+    asked: list[tuple[Any, ...]] = []
+
+    def train(workspace: Any, dataset: str, feature_id: str, models: Any, recipe: Any, on_progress: Any) -> TrainingOutcome:
+        asked.append(("train", dataset, recipe.steps))
+        return TrainingOutcome(run_id="train-a", steps=recipe.steps, images=2, reused=False, seconds=1.0)
+
+    monkeypatch.setattr(train_command, "read_record", lambda *_: SimpleNamespace(parts=("a", "b"), source="photos"))
+    monkeypatch.setattr(train_command, "list_parts", lambda *_: ["b"])
+    monkeypatch.setattr(train_command, "cache_features_part", lambda *given: asked.append(("cache", *given[1:5])))
+    monkeypatch.setattr(train_command, "train", train)
+    return asked
+
+
+def params(folder: Path) -> TrainAndEvalParams:
+    return load_params("lab", "train-and-eval", TrainAndEvalParams, {"workspace": str(folder), "version": "v1", "training": {"steps": 7}})
+
+
+def test_one_process_caches_what_is_missing_and_trains(calls: list[tuple[Any, ...]], tmp_path: Path, capsys: Any) -> None:
+    train_command.train_alone(params(tmp_path))
+    assert calls == [("cache", "emoset", "v1", "photos", "a"), ("train", "emoset", 7)]
+    assert "runs/train-a" in capsys.readouterr().out
+
+
+def test_several_processes_do_not_all_compute_features(
+    calls: list[tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(FileNotFoundError, match=r"1 of 2 parts have no features yet.*without accelerate launch"):
+        train_command.train_alone(params(tmp_path))
+    assert calls == []
