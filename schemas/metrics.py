@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 MetricName = Literal["fid", "lpips", "emo_a", "sem_c", "sem_d"]
 METRIC_NAMES: tuple[MetricName, ...] = ("fid", "lpips", "emo_a", "sem_c", "sem_d")
 
+EvaluationProtocol = Literal["corrected", "emogen"]
+"""How images are preprocessed and paired: as it should be, or with the faults of EmoGen's public code (docs/metrics.md)."""
+
 Share = FiniteFloat | None
 
 
@@ -142,7 +145,7 @@ class Metrics(BaseModel):
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")
     run_id: str = Field(description="the run that these numbers belong to")
-    protocol: Literal["corrected", "emogen"] = Field(description="how images are preprocessed and paired (docs/metrics.md)")
+    protocol: EvaluationProtocol = Field(description="how images are preprocessed and paired (docs/metrics.md)")
     seed: int = Field(description="seed of pairs and resamples")
     confidence_level: float = Field(gt=0, lt=1, description="level of every interval")
     methods: dict[str, MethodMetrics] = Field(description="by name of the method, e.g. 'coemogen' and 'sd'")

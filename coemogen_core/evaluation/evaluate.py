@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation import bootstrap, colour, emo_a, fid, lpips, sem_c, sem_d
+from coemogen_core.evaluation.emogen_pairs import PairMeasurements
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.image_parts import ReferenceSelection
@@ -26,7 +27,11 @@ class MeasuredEmotion:
 
 
 def evaluate_method(
-    features: ImageFeatures, reference: ImageFeatures | None, extractors: ExtractorSet, recipe: EvaluationRecipe
+    features: ImageFeatures,
+    reference: ImageFeatures | None,
+    extractors: ExtractorSet,
+    recipe: EvaluationRecipe,
+    pairs: PairMeasurements | None = None,
 ) -> MethodMetrics:
     """All metrics of one set of images.
 
@@ -35,12 +40,20 @@ def evaluate_method(
         reference: features of the real images; None leaves FID null.
         extractors: what computed the features (only their identities are read).
         recipe: seed, resamples and level of the intervals.
+        pairs: protocol "emogen" takes LPIPS and Sem-D from these (`emogen_pairs.measure_pairs`).
+
+    Raises:
+        ValueError: pairs are given under another protocol, or are missing under "emogen".
     """
+    if (pairs is None) != (recipe.protocol == "corrected"):
+        raise ValueError(f"protocol {recipe.protocol!r}: pairs are measured apart under 'emogen', and only there")
     groups = features.emotions.astype(np.int64)
     counts = bootstrap.resample_counts(groups, recipe.resamples, recipe.seed)
     measured: dict[str, MeasuredEmotion] = {
         emotion: _measure(features, groups == index, counts) for index, emotion in enumerate(EMOTIONS) if (groups == index).any()
     }
+    if pairs is not None:
+        measured = _with_pairs(measured, pairs, recipe)
     probes = [emo_a.probe_metrics(probabilities, groups) for probabilities in features.probabilities]
     return MethodMetrics(
         images=len(groups),
@@ -57,10 +70,14 @@ def evaluate_method(
 
 
 def evaluate_reference(
-    features: ImageFeatures, selection: ReferenceSelection, extractors: ExtractorSet, recipe: EvaluationRecipe
+    features: ImageFeatures,
+    selection: ReferenceSelection,
+    extractors: ExtractorSet,
+    recipe: EvaluationRecipe,
+    pairs: PairMeasurements | None = None,
 ) -> ReferenceMetrics:
     """The same metrics of the real images: what a perfect generator would score. FID is null."""
-    numbers = evaluate_method(features, None, extractors, recipe)
+    numbers = evaluate_method(features, None, extractors, recipe, pairs)
     return ReferenceMetrics(**numbers.model_dump(), source=selection.source, split=selection.split)
 
 
@@ -90,6 +107,21 @@ def _measure(features: ImageFeatures, members: NDArray[np.bool_], counts: NDArra
         "colourfulness": sem_c.resampled_means(vivid, own),
     }
     return MeasuredEmotion(own.shape[1], values, resampled)
+
+
+def _with_pairs(measured: dict[str, MeasuredEmotion], pairs: PairMeasurements, recipe: EvaluationRecipe) -> dict[str, MeasuredEmotion]:
+    """Protocol "emogen": LPIPS and Sem-D are means over ten pairs, and these are what is resampled."""
+    counts = bootstrap.resample_counts(pairs.emotions, recipe.resamples, recipe.seed)
+    result = {}
+    for emotion, numbers in measured.items():
+        own = pairs.emotions == EMOTIONS.index(emotion)
+        found = {"lpips": pairs.lpips[own], "sem_d": pairs.sem_d[own]}
+        resampled = dict(numbers.resampled)
+        if resampled and own.any():
+            resampled |= {name: sem_c.resampled_means(values, counts[:, own]) for name, values in found.items()}
+        values = numbers.values | {name: sem_c.mean_or_none(values) for name, values in found.items()}
+        result[emotion] = MeasuredEmotion(numbers.images, values, resampled)
+    return result
 
 
 def _emotion_metrics(measured: MeasuredEmotion, level: float) -> EmotionMetrics:
