@@ -30,15 +30,24 @@ class PixelEncoder(Protocol):
 
 
 class ClipEmbedder:
-    """CLIP image embeddings straight from 8-bit pictures: the image processor rescales them once."""
+    """Unit-length CLIP image embeddings straight from 8-bit pictures: the image processor rescales them once."""
 
-    def __init__(self, encoder: PillowEncoder, identity: str, *, unit_length: bool = True) -> None:
+    def __init__(self, encoder: PillowEncoder, identity: str) -> None:
         self._encoder = encoder
-        self.identity = f"{identity}, {'unit length' if unit_length else 'raw'}"
+        self.identity = f"{identity}, unit length"
 
     def embeddings(self, batch: RgbBatch) -> FloatArray:
         """Embeddings [n, d]."""
         return np.asarray(self._encoder.encode_images(_pictures(batch)), dtype=np.float32)
+
+
+class ScaledClipEmbedder(ClipEmbedder):
+    """The same from an encoder that gives raw vectors, so that one CLIP in memory serves a head that reads raw ones, too."""
+
+    def embeddings(self, batch: RgbBatch) -> FloatArray:
+        """Embeddings [n, d]."""
+        raw = super().embeddings(batch)
+        return raw / np.linalg.norm(raw, axis=1, keepdims=True).clip(1e-12)
 
 
 class TwiceRescaledClipEmbedder:

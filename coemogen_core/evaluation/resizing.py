@@ -29,8 +29,7 @@ def resize_and_crop(batch: RgbBatch, edge: int, side: int) -> torch.Tensor:
 
 def _middle(rgb: NDArray[np.uint8], edge: int, side: int) -> NDArray[np.uint8]:
     height, width = rgb.shape[:2]
-    scale = edge / min(height, width)
-    size = (edge, int(height * scale)) if width <= height else (int(width * scale), edge)
+    size = (edge, int(edge * height / width)) if width <= height else (int(edge * width / height), edge)
     picture = Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR)
     left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
     return np.asarray(picture.crop((left, top, left + side, top + side)))

@@ -126,7 +126,7 @@ def test_fault_three_lpips_without_normalisation_is_smaller(photos: list[np.ndar
 def test_fault_four_rescaling_twice_deflates_sem_d(tiny_clip: Path, photos: list[np.ndarray]) -> None:
     """The network sees black pictures; against the same raw embeddings of the right pixels nearly no difference is left."""
     encoder = load_encoder(EncoderRecipe(model=str(tiny_clip), device="cpu", unit_length=False))
-    right = ClipEmbedder(encoder, "clip", unit_length=False).embeddings(photos)
+    right = ClipEmbedder(encoder, "clip").embeddings(photos)  # as raw as the encoder
     dark = TwiceRescaledClipEmbedder(encoder, "clip").embeddings(photos)
     assert sem_d.mean_pair_difference(dark) < 0.01 * sem_d.mean_pair_difference(right)
     mean, spread = (values.reshape(3, 1, 1) for values in encoder.normalisation)
