@@ -19,7 +19,7 @@ from schemas.metrics import EvaluationProtocol
 
 FEATURES_VERSION = 1
 """Part of every recipe id: raise it when features or pairs are computed differently."""
-NUMBERS_VERSION = 1
+NUMBERS_VERSION = 2
 """Part of every cached set of numbers: raise it when a metric or the layout of MethodMetrics changes."""
 
 _LOADING = threading.Lock()

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from prdc import compute_prdc
 
-from coemogen_core.evaluation import fid
+from coemogen_core.evaluation import fid, precision_recall
 from tests.oracles import oracle
 
 
@@ -32,3 +33,15 @@ def test_fid_is_torch_fidelitys(counts: tuple[int, int], dim: int, rank: int) ->
     first, second = features(counts[0], dim, rank, 0, 0.0), features(counts[1], dim, rank, 1, 0.7)
     found = fid.frechet_distance(fid.gaussian_statistics(first), fid.gaussian_statistics(second))
     assert found == pytest.approx(torch_fidelitys_fid(first, second), rel=1e-6)
+
+
+@pytest.mark.parametrize(("generated", "real", "shift"), [(200, 150, 0.0), (60, 300, 1.5), (40, 5, 0.0), (5, 6, 0.5), (300, 300, 4.0)])
+def test_precision_and_recall_are_those_of_prdc_and_of_torch_fidelity(generated: int, real: int, shift: float) -> None:
+    first, second = features(generated, 12, 12, 0, shift).astype(np.float64), features(real, 12, 12, 0, 0.0).astype(np.float64)
+    found = precision_recall.precision_recall(first, second, np.ones((1, generated)))
+    expected = compute_prdc(second, first, nearest_k=precision_recall.NEIGHBOURS)
+    assert (found.precision, found.recall) == pytest.approx((expected["precision"], expected["recall"]), abs=1e-12)
+    module = oracle("torch_fidelity.metric_prc")
+    other = module.calculate_precision_recall_part(torch.from_numpy(first), torch.from_numpy(second), precision_recall.NEIGHBOURS)
+    assert (found.precision, found.recall) == pytest.approx(other, abs=1e-6)
+    assert (found.resampled_precision[0], found.resampled_recall[0]) == (found.precision, found.recall)
