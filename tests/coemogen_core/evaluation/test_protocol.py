@@ -16,13 +16,15 @@ from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation import fid, lpips, sem_d
 from coemogen_core.evaluation.clip_embedder import ClipEmbedder, TwiceRescaledClipEmbedder
+from coemogen_core.evaluation.distributions import NOT_WITH_EMOGEN
 from coemogen_core.evaluation.emogen_pairs import PAIRS_PER_EMOTION, Place, draw_pairs, measure_pairs
 from coemogen_core.evaluation.evaluate import evaluate_method
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features
-from coemogen_core.evaluation.image_parts import ReferenceSelection, select_reference
+from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.lab_extractors import extractors_of_judges, lab_extractors
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.run_files import evaluate_real_images, evaluate_samples
 from coemogen_core.evaluation.stored_pictures import StoredReference, StoredSamples
 from schemas.tables import Images, Samples
 
@@ -197,6 +199,23 @@ def test_pictures_of_a_workspace_are_found_by_emotion_and_number(workspace: Work
     awe = [image.data for image in (*labelled_images(6, 0), *labelled_images(6, 500)) if image.emotion == "awe"]
     assert found.load([(1, 11), (1, 0), (1, 7)]) == [awe[11], awe[0], awe[7]]
     assert StoredSamples(workspace, "r1", "copycat").load([(1, 2), (1, 1)]) == [awe[2], awe[1]]
+
+
+def test_a_run_is_measured_under_emogen_from_samples_to_numbers(workspace: Workspace, extractors: ExtractorSet) -> None:
+    faulty = under_emogen(extractors)
+    selection = select_reference(workspace, "photos", 48, "emogen")
+    for part in selection.parts:
+        reference_part(workspace, selection, part, EMOGEN, faulty)
+    found = evaluate_samples(workspace, "r1", "copycat", selection, EMOGEN, faulty)
+    real = evaluate_real_images(workspace, selection, EMOGEN, faulty)
+    assert (found.metrics.images, real.images, real.split) == (48, 96, None)
+    assert found.metrics.cmmd.reason == NOT_WITH_EMOGEN
+    for measured in (found.metrics, real):
+        assert measured.lpips.low is not None
+        assert measured.sem_d.low < measured.sem_d.value < measured.sem_d.high
+    again = evaluate_samples(workspace, "r1", "copycat", selection, EMOGEN, faulty)
+    assert again.reused
+    assert again.metrics == found.metrics
 
 
 def test_unreadable_pictures_are_replaced_by_further_draws(extractors: ExtractorSet, labelled_images) -> None:  # type: ignore[no-untyped-def]
