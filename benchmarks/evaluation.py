@@ -55,15 +55,15 @@ def _sem_d() -> list[Row]:
 
 
 def _pictures(folder: Path) -> list[Row]:
-    """The lab's test pictures as folders by emotion, half of them as the real ones."""
+    """Pictures of the lab's world as folders by emotion, half of them as the real ones."""
     photos = folder / "photos"
     write_photos(photos, 2 * PER_EMOTION * len(EMOTIONS), seed=0)
-    everything = open_pictures(str(photos))
+    everything = open_pictures(str(photos / "image"))  # by emotion, whatever their split
     for emotion, items in zip(EMOTIONS, everything.items, strict=True):
         for number, item in enumerate(items[: 2 * PER_EMOTION]):
             place = folder / ("images" if number % 2 else "real") / emotion
             place.mkdir(parents=True, exist_ok=True)
-            (place / Path(item.path).name).write_bytes((photos / item.path).read_bytes())
+            (place / Path(item.path).name).write_bytes((photos / "image" / item.path).read_bytes())
     extractors = load_extractors(RECIPE)
     images, real = (open_pictures(str(folder / name)) for name in ("images", "real"))
     features, reference = (found.features(RECIPE, extractors) for found in (images, real))
