@@ -1,6 +1,6 @@
 """How long an evaluation takes: FID and Sem-D on the paper's sizes, intervals, and a folder of lab pictures from files to numbers.
 
-    OMP_NUM_THREADS=2 PYTHONPATH=. python benchmarks/evaluation.py --json evaluation.json
+    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation.py --json evaluation.json
 
 Features are drawn at random, of the sizes that the networks give; the pictures are scenes of the lab's world.
 """
