@@ -234,6 +234,38 @@ def train_command(
         sys.exit(1)
 
 
+@app.command(name="evaluate")
+def evaluate_command_line(
+    images: Annotated[str, Parameter(help="Folder or URI of any system's pictures: <emotion>/*.png.")],
+    *,
+    reference: Annotated[str, Parameter(help="Real pictures: the same layout, an EmoSet root, or WORKSPACE/images/SOURCE.")],
+    protocol: Annotated[str, Parameter(help="corrected, or emogen: the public code's faults, beside published numbers.")] = "corrected",
+    extractors: Annotated[str, Parameter(help="lab, or a TOML file with the paths of the paper's networks.")] = "lab",
+    probe: Annotated[str | None, Parameter(help="EmoGen's clip_emotion_classifier.pth for Emo-A, read from --clip.")] = None,
+    clip: Annotated[str | None, Parameter(help="CLIP of Sem-D, CMMD and the probe: folder or hub id.")] = None,
+    seed: Annotated[int, Parameter(help="Seed of pairs and resamples.")] = 0,
+    json_file: Annotated[Path | None, Parameter(name="--json", help="Takes all numbers, as metrics.json.")] = None,
+    report: Annotated[Path | None, Parameter(help="Takes a report: one HTML file.")] = None,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Measure any system's pictures: FID, CMMD, precision, recall, LPIPS, Emo-A, Sem-C and Sem-D with intervals."""
+    prepare_environment()
+    from flows.evaluate_command import evaluate
+
+    evaluate(
+        images,
+        reference=reference,
+        protocol=protocol,
+        extractors=extractors,
+        probe=probe,
+        clip=clip,
+        seed=seed,
+        json_file=json_file,
+        report=report,
+        settings=nested(settings),
+    )
+
+
 @app.command(name="captioner")
 def captioner_command(
     *,

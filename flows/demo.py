@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
 
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.evaluation.report.build import METHOD_LABELS
@@ -13,10 +12,11 @@ from coemogen_core.evaluation.report.contact_sheet import contact_sheet
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
+from flows.metrics_table import metrics_table
 from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams
 from flows.profiles import load_params
 from flows.train_and_eval import train_and_eval
-from schemas.metrics import METRIC_NAMES, Metrics
+from schemas.metrics import Metrics
 from tasks.progress import console
 
 SEED = 7
@@ -28,7 +28,6 @@ SHORT_RUN = {
     "evaluation": {"minimum_reference": 40, "resamples": 100},
 }
 LICENCE = "Apache-2.0 (drawn by the lab)"
-DIRECTIONS = {"fid": "lower", "lpips": "higher", "emo_a": "higher", "sem_c": "higher", "sem_d": "higher"}
 
 
 def run_demo(folder: Path, *, short: bool) -> Metrics:
@@ -59,25 +58,9 @@ def run_demo(folder: Path, *, short: bool) -> Metrics:
     baseline_first = dict(sorted(run.sample_runs.items(), reverse=True))
     (folder / "gallery.png").write_bytes(contact_sheet(Workspace(workspace), baseline_first, METHOD_LABELS))
     metrics = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
-    console.print(metrics_table(metrics))
+    console.print(metrics_table(metrics, "CoEmoGen and its baseline on the lab's world"))
     console.print(f"report: [bold]{escape(str((folder / 'report.html').resolve()))}[/bold]", soft_wrap=True, highlight=False)
     return metrics
-
-
-def metrics_table(metrics: Metrics) -> Table:
-    """Methods by metrics, each number with its interval."""
-    table = Table(title="CoEmoGen and its baseline on the lab's world")
-    table.add_column("method")
-    for name in METRIC_NAMES:
-        table.add_column(f"{name} ({DIRECTIONS[name]} is better)", justify="right")
-    for method, measured in metrics.in_order().items():
-        cells = []
-        for name in METRIC_NAMES:
-            estimate = measured.estimate(name)
-            interval = f"\n[dim]{estimate.low:.4g} to {estimate.high:.4g}[/dim]" if estimate.low is not None else ""
-            cells.append("-" if estimate.value is None else f"{estimate.value:.4g}{interval}")
-        table.add_row(method, *cells)
-    return table
 
 
 def _source(name: str, layout: str, root: Path) -> dict[str, str]:

@@ -8,8 +8,13 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-MetricName = Literal["fid", "lpips", "emo_a", "sem_c", "sem_d"]
-METRIC_NAMES: tuple[MetricName, ...] = ("fid", "lpips", "emo_a", "sem_c", "sem_d")
+MetricName = Literal["fid", "cmmd", "precision", "recall", "lpips", "emo_a", "sem_c", "sem_d"]
+METRIC_NAMES: tuple[MetricName, ...] = ("fid", "cmmd", "precision", "recall", "lpips", "emo_a", "sem_c", "sem_d")
+DistributionMetricName = Literal["fid", "cmmd", "precision", "recall"]
+"""Those that compare with real images."""
+
+EvaluationProtocol = Literal["corrected", "emogen"]
+"""How images are preprocessed and paired: as it should be, or with the faults of EmoGen's public code (docs/metrics.md)."""
 
 Share = FiniteFloat | None
 
@@ -45,6 +50,9 @@ class Estimate(BaseModel):
         return self
 
 
+NOT_MEASURED = Estimate(value=None, images=0, extractor="", reason="not measured: these numbers were written before this metric")
+
+
 class EmotionMetrics(BaseModel):
     """The metrics of one emotion as plain numbers, and their intervals beside them."""
 
@@ -57,6 +65,9 @@ class EmotionMetrics(BaseModel):
     sem_d: FiniteFloat | None = Field(description="mean squared difference of the embeddings of two images of this emotion")
     brightness: Share = Field(description="mean luma, 0 to 1")
     colourfulness: FiniteFloat | None = Field(description="mean Hasler-Suesstrunk colourfulness, 0 is grey")
+    cmmd: FiniteFloat | None = Field(default=None, description="maximum mean discrepancy to the real images of this emotion")
+    precision: Share = Field(default=None, description="share of these images that look like real ones of this emotion, 0 to 1")
+    recall: Share = Field(default=None, description="share of the real images of this emotion that these look like, 0 to 1")
     intervals: dict[str, Interval] = Field(default_factory=dict, description="confidence intervals by metric name")
 
 
@@ -90,6 +101,9 @@ class MethodMetrics(BaseModel):
     images: int = Field(ge=0, description="images evaluated")
     rejected: int = Field(default=0, ge=0, description="images that could not be decoded, left out of every number")
     fid: Estimate = Field(description="Frechet distance to the reference images; lower is better")
+    cmmd: Estimate = Field(default=NOT_MEASURED, description="maximum mean discrepancy of CLIP embeddings; lower is better")
+    precision: Estimate = Field(default=NOT_MEASURED, description="share of images within the manifold of the real ones; higher is better")
+    recall: Estimate = Field(default=NOT_MEASURED, description="share of real images within the manifold of these; higher is better")
     lpips: Estimate = Field(description="mean perceptual distance within an emotion; higher is more diverse")
     emo_a: Estimate = Field(description="accuracy of the emotion probe; higher is better")
     sem_c: Estimate = Field(description="semantic clarity; higher is better")
@@ -106,7 +120,7 @@ class MethodMetrics(BaseModel):
 
 
 class ReferenceMetrics(MethodMetrics):
-    """The same numbers for the real images: what a perfect generator would score. Its FID is null: it is the reference."""
+    """The same numbers for the real images: what a perfect generator would score. What compares with the reference is null."""
 
     source: str = Field(description="name of the image source")
     split: str | None = Field(description="the split that was taken, null for all images")
@@ -142,7 +156,7 @@ class Metrics(BaseModel):
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")
     run_id: str = Field(description="the run that these numbers belong to")
-    protocol: Literal["corrected", "emogen"] = Field(description="how images are preprocessed and paired (docs/metrics.md)")
+    protocol: EvaluationProtocol = Field(description="how images are preprocessed and paired (docs/metrics.md)")
     seed: int = Field(description="seed of pairs and resamples")
     confidence_level: float = Field(gt=0, lt=1, description="level of every interval")
     methods: dict[str, MethodMetrics] = Field(description="by name of the method, e.g. 'coemogen' and 'sd'")

@@ -18,7 +18,7 @@ from schemas.outcomes import PartOutcome
 @task(name="select reference", task_run_name="select reference {source}", cache_policy=NO_CACHE)
 def select_reference_task(workspace_uri: str, source: str, recipe: EvaluationRecipe) -> ReferenceSelection:
     """Choose the real images that generated ones are compared with. See `select_reference`."""
-    return select_reference(Workspace(workspace_uri), source, recipe.minimum_reference)
+    return select_reference(Workspace(workspace_uri), source, recipe.minimum_reference, recipe.protocol)
 
 
 @task(name="reference part", task_run_name="reference {part}", cache_policy=NO_CACHE)

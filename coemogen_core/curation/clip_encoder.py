@@ -76,6 +76,12 @@ class ClipEncoder:
         """Longest text in tokens, begin and end tokens included; longer ones are cut."""
         return int(self._model.config.text_config.max_position_embeddings)
 
+    @property
+    def normalisation(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation, float32 [3] each, by which `preprocess` normalises pixels in [0, 1]."""
+        mean, spread = self._processor.image_mean, self._processor.image_std
+        return np.asarray(mean, dtype=np.float32), np.asarray(spread, dtype=np.float32)
+
     def preprocess(self, image: Image.Image) -> np.ndarray:
         """What the model sees of one RGB picture: float32 [3, height, width], resized, cropped and normalised."""
         return np.asarray(self._processor(images=[image], return_tensors="np")["pixel_values"][0], dtype=np.float32)

@@ -4,10 +4,8 @@ It reads image embeddings as the model gives them, not scaled to unit length: us
 """
 
 import hashlib
-import io
 from collections.abc import Mapping
 
-import fsspec
 import torch
 
 from coemogen_core.curation.classifier_store import PublishedHeadCard, has_classifier, save_classifier
@@ -15,6 +13,7 @@ from coemogen_core.curation.emotion_probe import EmotionProbe
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.recipe import recipe_id
+from coemogen_core.weights_file import load_tensors, read_weights_file
 
 EMOGEN_ORDER: tuple[Emotion, ...] = ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness")
 """Rows of the published layer, as EmoGen's evaluation counts them. The same as EMOTIONS; written down so that neither moves alone."""
@@ -35,7 +34,7 @@ def import_published_head(workspace: Workspace, file: str, encoder_id: str) -> s
         FileNotFoundError: there is no such file.
         ValueError: the file is no such state dict, or holds more than tensors.
     """
-    data = _read(file)
+    data = read_weights_file(file, EXPECTED, MAX_BYTES)
     digest = hashlib.sha256(data).hexdigest()
     name = recipe_id("head", {"origin": "emogen", "sha256": digest, "encoder": encoder_id})
     if not has_classifier(workspace, name):
@@ -58,22 +57,8 @@ def read_head(data: bytes, file: str) -> EmotionProbe:
     return EmotionProbe((weight[rows],), (bias[rows],))
 
 
-def _read(file: str) -> bytes:
-    with fsspec.open(file, "rb") as handle:
-        data = handle.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError(f"{file} is larger than {MAX_BYTES // 2**20} MiB: give {EXPECTED}")
-    return data
-
-
 def _state_dict(data: bytes, file: str) -> Mapping[str, torch.Tensor]:
-    try:
-        state = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    except Exception as error:  # what a damaged or hostile file raises is anybody's guess: pickle, zip, end of file, ...
-        reason = str(error).partition("\n")[0][:200] or type(error).__name__
-        raise ValueError(
-            f"{file} is refused, it is damaged or wants to run code when it is opened ({reason}): fetch {EXPECTED} again from its authors"
-        ) from error
+    state = load_tensors(data, file, EXPECTED)
     if not isinstance(state, Mapping) or not all(isinstance(state.get(key), torch.Tensor) for key in (WEIGHT, BIAS)):
         raise ValueError(f"{file} holds no {WEIGHT} and {BIAS}: give {EXPECTED}")
     weight, bias = tuple(state[WEIGHT].shape), tuple(state[BIAS].shape)

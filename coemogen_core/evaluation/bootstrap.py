@@ -41,18 +41,21 @@ def percentile_interval(resampled: NDArray[np.floating], level: float) -> Interv
     return Interval(low=float(low), high=float(high))
 
 
-def centred_interval(value: float, resampled: NDArray[np.floating], level: float) -> Interval | None:
-    """Percentile interval moved by the bootstrap's own bias, for metrics that resampling inflates.
+def centred_interval(
+    value: float, resampled: NDArray[np.floating], level: float, *, lowest: float = 0.0, highest: float = np.inf
+) -> Interval | None:
+    """Percentile interval moved by the bootstrap's own bias, for metrics that resampling inflates or lowers.
 
     A resample repeats some images and misses others, so its covariance has lower rank and its Frechet distance is larger on
     average than that of the sample. The mean excess is subtracted (Efron & Tibshirani, An Introduction to the Bootstrap,
-    chapter 10); the distance of the ends from each other stays. Never below zero.
+    chapter 10); the distance of the ends from each other stays. Never below `lowest` or above `highest`.
     """
     interval = percentile_interval(resampled, level)
     if interval is None:
         return None
     bias = float(np.mean(resampled[np.isfinite(resampled)])) - value
-    return Interval(low=max(interval.low - bias, 0.0), high=max(interval.high - bias, 0.0))
+    low, high = (min(max(end - bias, lowest), highest) for end in (interval.low, interval.high))
+    return Interval(low=low, high=high)
 
 
 def too_few(groups: NDArray[np.integer], names: tuple[str, ...]) -> str | None:

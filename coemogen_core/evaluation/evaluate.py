@@ -1,17 +1,20 @@
 """From features to numbers: all metrics of one method, overall and per emotion, with intervals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation import bootstrap, colour, emo_a, fid, lpips, sem_c, sem_d
+from coemogen_core.evaluation import bootstrap, colour, emo_a, lpips, sem_c, sem_d
+from coemogen_core.evaluation.distributions import Compared, compare_distributions
+from coemogen_core.evaluation.emogen_pairs import PairMeasurements
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.image_parts import ReferenceSelection
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from schemas.metrics import EmotionMetrics, Estimate, Interval, MethodMetrics, ReferenceMetrics
+from schemas.metrics import DistributionMetricName, EmotionMetrics, Estimate, Interval, MethodMetrics, ReferenceMetrics
 
 Resampled = dict[str, NDArray[np.float64]]
 
@@ -26,41 +29,61 @@ class MeasuredEmotion:
 
 
 def evaluate_method(
-    features: ImageFeatures, reference: ImageFeatures | None, extractors: ExtractorSet, recipe: EvaluationRecipe
+    features: ImageFeatures,
+    reference: ImageFeatures | None,
+    extractors: ExtractorSet,
+    recipe: EvaluationRecipe,
+    pairs: PairMeasurements | None = None,
 ) -> MethodMetrics:
     """All metrics of one set of images.
 
     Args:
         features: features of the images.
-        reference: features of the real images; None leaves FID null.
+        reference: features of the real images; None leaves FID, CMMD, precision and recall null.
         extractors: what computed the features (only their identities are read).
         recipe: seed, resamples and level of the intervals.
+        pairs: protocol "emogen" takes LPIPS and Sem-D from these (`emogen_pairs.measure_pairs`).
+
+    Raises:
+        ValueError: pairs are given under another protocol, or are missing under "emogen".
     """
+    if (pairs is None) != (recipe.protocol == "corrected"):
+        raise ValueError(f"protocol {recipe.protocol!r}: pairs are measured apart under 'emogen', and only there")
     groups = features.emotions.astype(np.int64)
     counts = bootstrap.resample_counts(groups, recipe.resamples, recipe.seed)
     measured: dict[str, MeasuredEmotion] = {
         emotion: _measure(features, groups == index, counts) for index, emotion in enumerate(EMOTIONS) if (groups == index).any()
     }
+    if pairs is not None:
+        measured = _with_pairs(measured, pairs, recipe)
+    compared = compare_distributions(features, reference, counts, extractors, recipe)
     probes = [emo_a.probe_metrics(probabilities, groups) for probabilities in features.probabilities]
     return MethodMetrics(
         images=len(groups),
         rejected=int(features.rejected.sum()),
-        fid=_fid(features, reference, counts, extractors, recipe),
+        **compared.overall,
         lpips=_overall("lpips", measured, groups, extractors.perceptual.identity, recipe),
         emo_a=_overall("emo_a", measured, groups, extractors.emotion_probes[0].identity, recipe),
         sem_c=_overall("sem_c", measured, groups, extractors.content.identity, recipe),
         sem_d=_overall("sem_d", measured, groups, extractors.clip.identity, recipe),
-        per_emotion={emotion: _emotion_metrics(numbers, recipe.confidence_level) for emotion, numbers in measured.items()},
+        per_emotion={
+            emotion: _emotion_metrics(numbers, compared.per_emotion.get(emotion, {}), recipe.confidence_level)
+            for emotion, numbers in measured.items()
+        },
         probes={probe.identity: numbers for probe, numbers in zip(extractors.emotion_probes, probes, strict=True)},
         polarity=colour.by_polarity(groups, features.brightness, features.colourfulness),
     )
 
 
 def evaluate_reference(
-    features: ImageFeatures, selection: ReferenceSelection, extractors: ExtractorSet, recipe: EvaluationRecipe
+    features: ImageFeatures,
+    selection: ReferenceSelection,
+    extractors: ExtractorSet,
+    recipe: EvaluationRecipe,
+    pairs: PairMeasurements | None = None,
 ) -> ReferenceMetrics:
-    """The same metrics of the real images: what a perfect generator would score. FID is null."""
-    numbers = evaluate_method(features, None, extractors, recipe)
+    """The same metrics of the real images: what a perfect generator would score. What compares with real images is null."""
+    numbers = evaluate_method(features, None, extractors, recipe, pairs)
     return ReferenceMetrics(**numbers.model_dump(), source=selection.source, split=selection.split)
 
 
@@ -92,13 +115,30 @@ def _measure(features: ImageFeatures, members: NDArray[np.bool_], counts: NDArra
     return MeasuredEmotion(own.shape[1], values, resampled)
 
 
-def _emotion_metrics(measured: MeasuredEmotion, level: float) -> EmotionMetrics:
+def _with_pairs(measured: dict[str, MeasuredEmotion], pairs: PairMeasurements, recipe: EvaluationRecipe) -> dict[str, MeasuredEmotion]:
+    """Protocol "emogen": LPIPS and Sem-D are means over ten pairs, and these are what is resampled."""
+    counts = bootstrap.resample_counts(pairs.emotions, recipe.resamples, recipe.seed)
+    result = {}
+    for emotion, numbers in measured.items():
+        own = pairs.emotions == EMOTIONS.index(emotion)
+        found = {"lpips": pairs.lpips[own], "sem_d": pairs.sem_d[own]}
+        resampled = dict(numbers.resampled)
+        if resampled and own.any():
+            resampled |= {name: sem_c.resampled_means(values, counts[:, own]) for name, values in found.items()}
+        values = numbers.values | {name: sem_c.mean_or_none(values) for name, values in found.items()}
+        result[emotion] = MeasuredEmotion(numbers.images, values, resampled)
+    return result
+
+
+def _emotion_metrics(measured: MeasuredEmotion, compared: Mapping[DistributionMetricName, Compared], level: float) -> EmotionMetrics:
     intervals: dict[str, Interval] = {}
     for name, resampled in measured.resampled.items():
         interval = bootstrap.percentile_interval(resampled, level)
         if interval is not None and measured.values[name] is not None:
             intervals[name] = interval
-    return EmotionMetrics(images=measured.images, intervals=intervals, **measured.values)
+    intervals |= {name: found.interval for name, found in compared.items() if found.interval is not None}
+    values = measured.values | {name: found.value for name, found in compared.items()}
+    return EmotionMetrics(images=measured.images, intervals=intervals, **values)
 
 
 def _overall(
@@ -120,27 +160,3 @@ def _overall(
         resampled = np.tensordot(weights, np.stack([numbers.resampled[name] for numbers in having.values()]), axes=1)
         interval = bootstrap.percentile_interval(resampled, recipe.confidence_level)
     return bootstrap.estimate(value, interval, images=images, resamples=recipe.resamples, extractor=extractor, reason=reason)
-
-
-def _fid(
-    features: ImageFeatures,
-    reference: ImageFeatures | None,
-    counts: NDArray[np.float64],
-    extractors: ExtractorSet,
-    recipe: EvaluationRecipe,
-) -> Estimate:
-    """FID of all emotions together, resampling the generated images and keeping the real ones fixed."""
-    images, identity = len(features.emotions), extractors.fid.identity
-    reason = "the reference itself" if reference is None else None
-    if reference is not None and min(images, len(reference.emotions)) < 2:
-        reason = f"not enough images: {images} generated and {len(reference.emotions)} real, needs 2 each"
-    if reason is not None or reference is None:
-        return bootstrap.estimate(None, None, images=images, resamples=0, extractor=identity, reason=reason)
-    real = fid.gaussian_statistics(reference.fid)
-    value = fid.frechet_distance(fid.gaussian_statistics(features.fid), real)
-    reason = bootstrap.too_few(features.emotions, EMOTIONS)
-    interval, resamples = None, fid.affordable_resamples(features.fid, real, recipe.resamples)
-    if reason is None:
-        resampled = fid.resampled_distances(features.fid, counts[:resamples], real)
-        interval = bootstrap.centred_interval(value, resampled, recipe.confidence_level)
-    return bootstrap.estimate(value, interval, images=images, resamples=resamples, extractor=identity, reason=reason)

@@ -73,7 +73,7 @@ def compute_features(
         block: encoded pictures, all in memory; one that cannot be decoded is left out and counted.
         extractors: the networks.
         seed: of the order that decides which images become LPIPS pairs.
-        neighbours: LPIPS partners per image and direction, see `lpips.circle_distances`.
+        neighbours: LPIPS partners per image and direction, see `lpips.circle_distances`; 0 = no pairs, and no feature maps.
         batch_size: pictures decoded at a time.
     """
     order = np.random.default_rng(seed).permutation(len(block))
@@ -136,7 +136,10 @@ def _features_of_emotion(
             batch = [decode_rgb(image.data) for image in good[start : start + batch_size]]
             for name, values in _batch_features(batch, extractors).items():
                 rows[name].append(values)
-            yield from perceptual_vectors(extractors.perceptual.feature_maps(batch), extractors.perceptual.layer_weights)
+            if neighbours:
+                yield from perceptual_vectors(extractors.perceptual.feature_maps(batch), extractors.perceptual.layer_weights)
+            else:
+                yield from np.empty((len(batch), 0), np.float32)
 
     pairs = circle_distances(vectors(), len(good), neighbours)
     return ImageFeatures(

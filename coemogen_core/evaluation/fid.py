@@ -99,19 +99,23 @@ def _resampled_distance(
 
 
 def _covariance(features: Floats, mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unbiased covariance, accumulated in blocks of rows so that no float64 copy of all features is made."""
-    total = np.zeros((features.shape[1], features.shape[1]))
+    """Upper triangle of the unbiased covariance, accumulated in blocks of rows so that no float64 copy of all features is made.
+
+    A symmetric product (BLAS `syrk`) takes half of the operations of a general one.
+    """
+    dim = features.shape[1]
+    total = np.zeros((dim, dim), order="F")
     for start in range(0, len(features), ROWS_PER_BLOCK):
         centred = features[start : start + ROWS_PER_BLOCK] - mean
-        total += centred.T @ centred
+        total = linalg.blas.dsyrk(1.0, centred.T, beta=1.0, c=total, overwrite_c=True)
     return total / (len(features) - 1)
 
 
 def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F with F^T F = C: Cholesky where C has full rank, else eigenvectors without those of rounding noise."""
+    """F with F^T F = C, from C's upper triangle: Cholesky where C has full rank, else eigenvectors without those of rounding noise."""
     try:
         return linalg.cholesky(covariance, lower=False, check_finite=False)
     except linalg.LinAlgError:
-        values, vectors = linalg.eigh(covariance, check_finite=False)
+        values, vectors = linalg.eigh(covariance, lower=False, check_finite=False)
         solid = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
         return np.sqrt(values[solid])[:, None] * vectors[:, solid].T

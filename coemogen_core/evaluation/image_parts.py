@@ -16,6 +16,7 @@ from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features, concatenate
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from schemas.metrics import EvaluationProtocol
 from schemas.outcomes import PartOutcome
 
 
@@ -30,10 +31,11 @@ class ReferenceSelection(BaseModel):
     images: int = Field(ge=1, description="number of images")
 
 
-def select_reference(workspace: Workspace, source: str, minimum: int) -> ReferenceSelection:
+def select_reference(workspace: Workspace, source: str, minimum: int, protocol: EvaluationProtocol = "corrected") -> ReferenceSelection:
     """The labelled images of the test split where there are at least `minimum`, else of all splits.
 
     Images that the model was trained on flatter its FID, so a held-out split comes first; a small one says less than a mixed one.
+    Protocol "emogen" takes all splits, as the public evaluation code does.
 
     Raises:
         FileNotFoundError: the source was not ingested.
@@ -47,7 +49,7 @@ def select_reference(workspace: Workspace, source: str, minimum: int) -> Referen
     if labelled.is_empty():
         raise ValueError(f"source {source!r} has no labelled images: an evaluation needs real images with an emotion each")
     test = labelled.filter(pl.col("split") == "test")
-    split, chosen = ("test", test) if test.height >= minimum else (None, labelled)
+    split, chosen = ("test", test) if test.height >= minimum and protocol == "corrected" else (None, labelled)
     return ReferenceSelection(source=source, split=split, parts=tuple(sorted(set(chosen["part"]))), images=chosen.height)
 
 
@@ -111,7 +113,7 @@ def sampled_emotions(workspace: Workspace, run_id: str, method: str) -> list[Emo
 
 
 def _compute(images: Sequence[LabelledImage], recipe: EvaluationRecipe, extractors: ExtractorSet) -> ImageFeatures:
-    return compute_features(images, extractors, seed=recipe.seed, neighbours=recipe.lpips_neighbours, batch_size=recipe.batch_size)
+    return compute_features(images, extractors, seed=recipe.seed, neighbours=recipe.pair_neighbours, batch_size=recipe.batch_size)
 
 
 def _reference_place(

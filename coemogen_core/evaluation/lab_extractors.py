@@ -5,7 +5,7 @@ The content judge gives Sem-C and, as Inception-V3 does on photos, the features 
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,18 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, RgbBatch
+from coemogen_core.evaluation.clip_embedder import ClipEmbedder, TwiceRescaledClipEmbedder
+from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
+from coemogen_core.evaluation.resizing import resize_without_antialiasing
 from coemogen_core.lab import models_folder
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
+from schemas.metrics import EvaluationProtocol
 
 JUDGE_SIZE = 64
-
-
-class PillowEncoder(Protocol):
-    """The part of `curation.clip_encoder.ClipEncoder` that is needed here."""
-
-    def encode_images(self, images: list[Image.Image]) -> FloatArray:
-        """Unit-length embeddings [n, d]."""
 
 
 class _Judge:
@@ -48,6 +44,19 @@ class LabFid(_Judge):
         return _numpy(self.network.features(self.pixels(batch)))
 
 
+class AliasedLabFid(LabFid):
+    """Protocol "emogen": the same features of pictures that were reduced without antialiasing."""
+
+    def __init__(self, network: torch.nn.Module, name: str) -> None:
+        super().__init__(network, name)
+        self.identity += ", resized without antialiasing"
+
+    def pixels(self, batch: RgbBatch) -> torch.Tensor:
+        """Pixels [n, 3, 64, 64] in [0, 1], sampled instead of averaged."""
+        device = next(self.network.parameters()).device
+        return resize_without_antialiasing(batch, JUDGE_SIZE).to(device)
+
+
 class LabPerceptualTrunk(_Judge):
     """Feature maps of the content judge, without linear weights."""
 
@@ -57,6 +66,18 @@ class LabPerceptualTrunk(_Judge):
     def feature_maps(self, batch: RgbBatch) -> list[FloatArray]:
         """Activations of every stage, [n, c, h, w] each."""
         return [_numpy(maps) for maps in self.network.feature_maps(self.pixels(batch))]
+
+
+class HalfRangeLabTrunk(LabPerceptualTrunk):
+    """Protocol "emogen": the network gets [0, 1] where it expects [-1, 1]."""
+
+    def __init__(self, network: torch.nn.Module, name: str) -> None:
+        super().__init__(network, name)
+        self.identity += ", pixels in [0, 1]"
+
+    def pixels(self, batch: RgbBatch) -> torch.Tensor:
+        """Pixels [n, 3, 64, 64] in [1/2, 1]: the judge maps [0, 1] to [-1, 1] itself, so that [0, 1] arrives where [-1, 1] belongs."""
+        return (super().pixels(batch) + 1) / 2
 
 
 class LabEmotionProbe(_Judge):
@@ -78,34 +99,31 @@ class LabContentClassifier(_Judge):
         return _numpy(objects.softmax(dim=-1).amax(dim=-1)), _numpy(scenes.softmax(dim=-1).amax(dim=-1))
 
 
-class ClipEmbedder:
-    """Unit-length CLIP image embeddings, straight from 8-bit pictures (the image processor rescales them once)."""
-
-    def __init__(self, encoder: PillowEncoder, identity: str) -> None:
-        self._encoder = encoder
-        self.identity = f"{identity}, unit length"
-
-    def embeddings(self, batch: RgbBatch) -> FloatArray:
-        """Embeddings [n, d]."""
-        return np.asarray(self._encoder.encode_images([Image.fromarray(rgb) for rgb in batch]), dtype=np.float32)
-
-
-def lab_extractors(clip_model: str | None = None, device: str = "cpu") -> ExtractorSet:
+def lab_extractors(clip_model: str | None = None, device: str = "cpu", protocol: EvaluationProtocol = "corrected") -> ExtractorSet:
     """The lab's judges and a CLIP (the lab's own when none is named).
 
     Raises:
         FileNotFoundError: the lab's models are not there; the message says how to train them.
     """
-    encoder = load_encoder(EncoderRecipe(model=clip_model or str(models_folder("clip"))))
     emotion, content = load_emotion_judge().to(device), load_content_judge().to(device)
-    return extractors_of_judges(emotion, content, ClipEmbedder(encoder, encoder.recipe.encoder_id))
+    return extractors_of_judges(emotion, content, clip_embedder(clip_model or str(models_folder("clip")), protocol), protocol)
 
 
-def extractors_of_judges(emotion_judge: torch.nn.Module, content_judge: torch.nn.Module, clip: ClipEmbedder) -> ExtractorSet:
+def clip_embedder(model: str, protocol: EvaluationProtocol, revision: str | None = None) -> ImageEmbedder:
+    """A CLIP for Sem-D: unit vectors, or what protocol "emogen" gets."""
+    encoder = load_encoder(EncoderRecipe(model=model, revision=revision, unit_length=protocol == "corrected"))
+    kind = ClipEmbedder if protocol == "corrected" else TwiceRescaledClipEmbedder
+    return kind(encoder, encoder.recipe.encoder_id)
+
+
+def extractors_of_judges(
+    emotion_judge: torch.nn.Module, content_judge: torch.nn.Module, clip: ImageEmbedder, protocol: EvaluationProtocol = "corrected"
+) -> ExtractorSet:
     """Extractors from any two networks with the judges' interface."""
+    fid, trunk = (LabFid, LabPerceptualTrunk) if protocol == "corrected" else (AliasedLabFid, HalfRangeLabTrunk)
     return ExtractorSet(
-        fid=LabFid(content_judge, "content-judge-pooled"),
-        perceptual=LabPerceptualTrunk(content_judge, "content-judge-maps"),
+        fid=fid(content_judge, "content-judge-pooled"),
+        perceptual=trunk(content_judge, "content-judge-maps"),
         emotion_probes=(LabEmotionProbe(emotion_judge, "emotion-judge"),),
         content=LabContentClassifier(content_judge, "content-judge"),
         clip=clip,

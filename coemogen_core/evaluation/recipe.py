@@ -1,19 +1,25 @@
 """The evaluation recipe: everything that decides a number besides the images."""
 
 import threading
+from dataclasses import replace
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.head_probe import HeadProbe
 from coemogen_core.evaluation.lab_extractors import lab_extractors
+from coemogen_core.evaluation.paper.extractors import PaperExtractors, paper_extractors
+from coemogen_core.lab import models_folder
 from coemogen_core.model_source import ModelName
 from coemogen_core.recipe import recipe_id
+from schemas.metrics import EvaluationProtocol
 
 FEATURES_VERSION = 1
 """Part of every recipe id: raise it when features or pairs are computed differently."""
-NUMBERS_VERSION = 1
+NUMBERS_VERSION = 2
 """Part of every cached set of numbers: raise it when a metric or the layout of MethodMetrics changes."""
 
 _LOADING = threading.Lock()
@@ -24,9 +30,16 @@ class EvaluationRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    protocol: Literal["corrected"] = Field(default="corrected", description="how images are preprocessed and paired (docs/metrics.md)")
-    extractors: Literal["lab"] = Field(default="lab", description="which networks look at the images")
+    protocol: EvaluationProtocol = Field(
+        default="corrected", description="how images are preprocessed and paired: emogen repeats the public code's faults (docs/metrics.md)"
+    )
+    extractors: Literal["lab", "paper"] = Field(default="lab", description="which networks look at the images; paper needs `paper`")
+    paper: PaperExtractors | None = Field(default=None, description="where the weights of the paper's networks lie; none = lab")
     clip_model: ModelName | None = Field(default=None, description="CLIP for Sem-D: folder or hub id; none = the lab's own")
+    probe: str | None = Field(
+        default=None,
+        description="EmoGen's published head as the probe of Emo-A, on `clip_model`: path or URI; none = the lab's judge",
+    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of LPIPS pairs and bootstrap resamples")
     lpips_neighbours: int = Field(default=8, ge=1, le=1000, description="every image is compared with twice as many of its emotion")
     resamples: int = Field(default=1000, ge=20, le=100_000, description="bootstrap resamples; not part of the features' id")
@@ -34,6 +47,19 @@ class EvaluationRecipe(BaseModel):
     minimum_reference: int = Field(default=500, ge=2, description="a test split with fewer real images is not used alone")
     batch_size: int = Field(default=64, ge=1, le=4096, description="pictures per forward pass; not part of the id")
     device: str = Field(default="cpu", description="where the networks run; not part of the id")
+
+    @model_validator(mode="after")
+    def _paper_has_paths(self) -> Self:
+        if (self.extractors == "paper") != (self.paper is not None):
+            raise ValueError("extractors = paper needs the paths in `paper`, and lab takes none")
+        if self.paper is not None and (self.clip_model or self.probe):
+            raise ValueError("the paper's extractors name their CLIP and their probe themselves: use paper.clip and paper.emotion_head")
+        return self
+
+    @property
+    def pair_neighbours(self) -> int:
+        """LPIPS partners that are computed with the features: none under "emogen", which draws its pairs from all images of a set."""
+        return self.lpips_neighbours if self.protocol == "corrected" else 0
 
     def features_id(self, extractors: ExtractorSet) -> str:
         """Recipe id of the features: hashes the identity of every extractor and the choice of pairs."""
@@ -47,11 +73,20 @@ def load_extractors(recipe: EvaluationRecipe) -> ExtractorSet:
 
     Raises:
         FileNotFoundError: a model is missing; the message names it.
+        ValueError: a file of weights holds something else, or the probe reads another CLIP.
     """
     with _LOADING:
-        return _load(recipe.clip_model, recipe.device)
+        return _load(recipe.paper, recipe.clip_model, recipe.probe, recipe.device, recipe.protocol)
 
 
 @lru_cache(maxsize=1)
-def _load(clip_model: str | None, device: str) -> ExtractorSet:
-    return lab_extractors(clip_model, device)
+def _load(
+    paper: PaperExtractors | None, clip_model: str | None, probe: str | None, device: str, protocol: EvaluationProtocol
+) -> ExtractorSet:
+    if paper is not None:
+        return paper_extractors(paper, device, protocol)
+    extractors = lab_extractors(clip_model, device, protocol)
+    if probe is None:
+        return extractors
+    encoder = load_encoder(EncoderRecipe(model=clip_model or str(models_folder("clip")), unit_length=False))
+    return replace(extractors, emotion_probes=(HeadProbe(probe, encoder), *extractors.emotion_probes))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.data.workspace import Workspace
+from coemogen_core.evaluation.emogen_pairs import PairMeasurements, PictureAccess, measure_pairs
 from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import concatenate
@@ -13,6 +14,7 @@ from coemogen_core.evaluation.image_parts import ReferenceSelection, load_refere
 from coemogen_core.evaluation.recipe import NUMBERS_VERSION, EvaluationRecipe
 from coemogen_core.evaluation.report.build import CorpusVersion, ReportRecipe, build_report_data
 from coemogen_core.evaluation.report.render import render_report
+from coemogen_core.evaluation.stored_pictures import StoredReference, StoredSamples
 from coemogen_core.recipe import recipe_id
 from schemas.metrics import MethodMetrics, Metrics, ReferenceMetrics
 from schemas.outcomes import PartOutcome
@@ -49,7 +51,9 @@ def evaluate_samples(
     if reused := workspace.exists(*place):
         metrics = MethodMetrics.model_validate(workspace.read_json(*place))
     else:
-        metrics = evaluate_method(features, load_reference(workspace, selection, recipe, extractors), extractors, recipe)
+        reference = load_reference(workspace, selection, recipe, extractors)
+        pairs = _pairs(StoredSamples(workspace, run_id, method), recipe, extractors)
+        metrics = evaluate_method(features, reference, extractors, recipe, pairs)
         workspace.write_file(_as_json(metrics), *place)
     seconds = time.perf_counter() - started
     return MethodEvaluation(method=method, metrics=metrics, parts=tuple(parts), reused=reused, seconds=seconds)
@@ -66,7 +70,9 @@ def evaluate_real_images(
     place = _numbers_place(selection, recipe, extractors, "real")
     if workspace.exists(*place):
         return ReferenceMetrics.model_validate(workspace.read_json(*place))
-    metrics = evaluate_reference(load_reference(workspace, selection, recipe, extractors), selection, extractors, recipe)
+    reference = load_reference(workspace, selection, recipe, extractors)
+    pairs = _pairs(StoredReference(workspace, selection), recipe, extractors)
+    metrics = evaluate_reference(reference, selection, extractors, recipe, pairs)
     workspace.write_file(_as_json(metrics), *place)
     return metrics
 
@@ -87,6 +93,10 @@ def write_report(
     """Write `runs/<run_id>/report.html`; returns its URI. See `build_report_data` for the arguments."""
     page = render_report(build_report_data(workspace, metrics, sample_runs, recipe, photos, art))
     return workspace.write_file(page.encode(), "runs", metrics.run_id, "report.html")
+
+
+def _pairs(pictures: PictureAccess, recipe: EvaluationRecipe, extractors: ExtractorSet) -> PairMeasurements | None:
+    return measure_pairs(pictures, extractors, recipe.seed) if recipe.protocol == "emogen" else None
 
 
 def _numbers_place(

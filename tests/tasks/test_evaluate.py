@@ -14,10 +14,11 @@ from prefect import flow
 from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.clip_embedder import ClipEmbedder
 from coemogen_core.evaluation.emoart import truth_of_images
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
-from coemogen_core.evaluation.lab_extractors import ClipEmbedder, extractors_of_judges
+from coemogen_core.evaluation.lab_extractors import extractors_of_judges
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.report.build import ReportRecipe
 from coemogen_core.evaluation.run_files import MethodEvaluation

@@ -7,9 +7,22 @@ from typing import Any
 from coemogen_core.emotions import EMOTIONS, POLARITIES
 from schemas.metrics import METRIC_NAMES, Estimate, MethodMetrics, MetricName, Metrics
 
-METRIC_LABELS: dict[MetricName, str] = {"fid": "FID ↓", "lpips": "LPIPS ↑", "emo_a": "Emo-A ↑", "sem_c": "Sem-C ↑", "sem_d": "Sem-D ↑"}
+METRIC_LABELS: dict[MetricName, str] = {
+    "fid": "FID ↓",
+    "cmmd": "CMMD ↓",
+    "precision": "Precision ↑",
+    "recall": "Recall ↑",
+    "lpips": "LPIPS ↑",
+    "emo_a": "Emo-A ↑",
+    "sem_c": "Sem-C ↑",
+    "sem_d": "Sem-D ↑",
+}
+LOWER_IS_BETTER: tuple[MetricName, ...] = ("fid", "cmmd")
 METRIC_MEANINGS: dict[MetricName, str] = {
     "fid": "Fréchet distance between the features of generated and of real images; lower is nearer",
+    "cmmd": "distance between the CLIP embeddings of generated and of real images as distributions; lower is nearer",
+    "precision": "share of generated images that lie among real ones; higher is more realistic",
+    "recall": "share of real images that lie among generated ones; higher leaves fewer kinds out",
     "lpips": "mean perceptual distance between two images of the same emotion; higher is more varied",
     "emo_a": "share of images in which an independent probe recognises the emotion that was asked for",
     "sem_c": "mean certainty of an object or a scene classifier, whichever is surer; higher is clearer",
@@ -21,6 +34,9 @@ EMOTION_COLUMNS = {
     "lpips": "LPIPS",
     "sem_c": "Sem-C",
     "sem_d": "Sem-D",
+    "cmmd": "CMMD",
+    "precision": "precision",
+    "recall": "recall",
     "brightness": "brightness",
     "colourfulness": "colourfulness",
 }
@@ -76,7 +92,7 @@ def best_method(methods: Mapping[str, MethodMetrics], metric: MetricName, real: 
 
     More diversity than real images have is noise: a method whose whole interval lies above theirs is not called best.
     """
-    sign = -1 if metric == "fid" else 1
+    sign = -1 if metric in LOWER_IS_BETTER else 1
     found = {name: method.estimate(metric) for name, method in methods.items()}
     ranked = sorted((name for name in found if found[name].value is not None), key=lambda name: -sign * (found[name].value or 0.0))
     if len(ranked) < 2:

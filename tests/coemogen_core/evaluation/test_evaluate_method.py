@@ -48,6 +48,8 @@ def test_every_metric_has_a_value_an_interval_and_an_extractor(evaluated: Method
     assert list(evaluated.per_emotion) == list(EMOTIONS)
     assert evaluated.emo_a.value == 1.0
     assert evaluated.per_emotion["fear"].intervals["sem_d"].low > 0
+    assert {"cmmd", "precision", "recall"} <= set(evaluated.per_emotion["fear"].intervals)
+    assert 0 <= evaluated.per_emotion["fear"].recall <= 1
     assert evaluated.polarity["positive"].images == 32
 
 

@@ -212,6 +212,24 @@ def test_a_winner_needs_an_interval_of_its_own(metrics: Metrics) -> None:
     assert tables.best_method({"a": with_fid(1, 2)}, "fid") is None
 
 
+def test_a_smaller_cmmd_and_a_larger_recall_win(metrics: Metrics) -> None:
+    def method(**values: float) -> MethodMetrics:
+        found = {name: Estimate(value=x, low=x - 0.1, high=x + 0.1, images=9, extractor="x") for name, x in values.items()}
+        return metrics.methods["sd"].model_copy(update=found)
+
+    methods = {"near": method(cmmd=-0.2, recall=0.3), "wide": method(cmmd=0.9, recall=0.8)}
+    assert tables.best_method(methods, "cmmd") == "near"
+    assert tables.best_method(methods, "recall") == "wide"
+
+
+def test_numbers_of_before_a_metric_still_open_and_say_so(metrics: Metrics) -> None:
+    old = metrics.methods["sd"].model_dump(mode="json", exclude={"cmmd", "precision", "recall"})
+    found = MethodMetrics.model_validate(old)
+    assert found.cmmd.value is None
+    assert "not measured" in str(found.recall.reason)
+    assert found.fid == metrics.methods["sd"].fid
+
+
 def test_more_diversity_than_real_images_have_is_not_called_best(metrics: Metrics) -> None:
     def with_sem_d(low: float, high: float) -> MethodMetrics:
         sem_d = Estimate(value=(low + high) / 2, low=low, high=high, images=9, extractor="x")

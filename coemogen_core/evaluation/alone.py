@@ -1,0 +1,118 @@
+"""The evaluation of any system's images, alone: a folder of pictures against real ones, without a run or a workspace of ours."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.emogen_pairs import PictureAccess, measure_pairs
+from coemogen_core.evaluation.evaluate import evaluate_method
+from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.features import ImageFeatures
+from coemogen_core.evaluation.image_parts import load_reference, reference_part, select_reference
+from coemogen_core.evaluation.machine import library_versions, peak_memory_mib
+from coemogen_core.evaluation.picture_sets import LeftOut, PictureSet, open_pictures
+from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.evaluation.report.data import GalleryRow, ReportData
+from coemogen_core.evaluation.report.pictures import inline_picture
+from coemogen_core.evaluation.stored_pictures import StoredReference
+from schemas.metrics import Metrics, ReferenceMetrics
+
+METHOD = "images"
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class AloneEvaluation:
+    """The numbers, the pictures they are of, and what was left out of either set."""
+
+    metrics: Metrics
+    pictures: PictureSet
+    left_out: tuple[LeftOut, ...]
+    absent: tuple[str, ...]  # emotions without a picture
+
+
+@dataclass(frozen=True)
+class _Real:
+    """Real images: their features, where single pictures are, and what to call them."""
+
+    features: ImageFeatures
+    access: PictureAccess
+    source: str
+    split: str | None
+    left_out: list[LeftOut]
+
+
+def evaluate_alone(
+    images: str, reference: str, recipe: EvaluationRecipe, extractors: ExtractorSet, configuration: Mapping[str, Any] | None = None
+) -> AloneEvaluation:
+    """Measure a folder of pictures against real ones.
+
+    Args:
+        images: path or URI of a folder `<emotion>/*.png`.
+        reference: the same, an EmoSet root, or `<workspace>/images/<source>` of a workspace, which keeps the features.
+        recipe: protocol, seed, intervals.
+        extractors: the networks of the recipe (`load_extractors`).
+        configuration: what is written down with the numbers; by default the arguments.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: a folder does not exist.
+        ValueError: a set has no labelled picture, or none that can be read.
+    """
+    pictures = open_pictures(images)
+    features = pictures.features(recipe, extractors)
+    real = _real_images(reference, recipe, extractors)
+    pairs, real_pairs = (
+        measure_pairs(access, extractors, recipe.seed) if recipe.protocol == "emogen" else None for access in (pictures, real.access)
+    )
+    measured = evaluate_method(features, real.features, extractors, recipe, pairs)
+    of_real = evaluate_method(real.features, None, extractors, recipe, real_pairs)
+    metrics = Metrics(
+        run_id="evaluate",
+        protocol=recipe.protocol,
+        seed=recipe.seed,
+        confidence_level=recipe.confidence_level,
+        methods={METHOD: measured},
+        reference=ReferenceMetrics(**of_real.model_dump(), source=real.source, split=real.split),
+        peak_memory_mib=peak_memory_mib(),
+        versions=library_versions(),
+        configuration=dict(configuration or {"images": images, "reference": reference, "evaluation": recipe.model_dump(mode="json")}),
+    )
+    absent = tuple(emotion for emotion in EMOTIONS if emotion not in measured.per_emotion)
+    return AloneEvaluation(metrics, pictures, (*pictures.left_out, *real.left_out), absent)
+
+
+def report_data(evaluation: AloneEvaluation, title: str) -> ReportData:
+    """What a report shows of it: the numbers, and the first pictures of every emotion."""
+    counts = evaluation.pictures.counts()
+    unreadable = {entry.path for entry in evaluation.left_out}
+    rows = []
+    for index, emotion in enumerate(EMOTIONS):
+        items = evaluation.pictures.items[index]
+        good = [number for number in range(counts[index]) if items[number].path not in unreadable][:SHOWN]
+        loaded = evaluation.pictures.load([(index, number) for number in good])
+        shown = [inline_picture(data, f"{emotion}, {items[number].path}") for number, data in zip(good, loaded, strict=True)]
+        if shown:
+            rows.append(GalleryRow(emotion=emotion, pictures={METHOD: shown}))
+    return ReportData(title=title, metrics=evaluation.metrics, labels={METHOD: "These images"}, gallery=rows)
+
+
+def _real_images(reference: str, recipe: EvaluationRecipe, extractors: ExtractorSet) -> _Real:
+    workspace, source = _workspace_source(reference)
+    if workspace is None:
+        found = open_pictures(reference, recipe.protocol, recipe.minimum_reference)
+        return _Real(found.features(recipe, extractors), found, found.name, found.split, found.left_out)
+    selection = select_reference(workspace, source, recipe.minimum_reference, recipe.protocol)
+    for part in selection.parts:
+        reference_part(workspace, selection, part, recipe, extractors)
+    features = load_reference(workspace, selection, recipe, extractors)
+    return _Real(features, StoredReference(workspace, selection), source, selection.split, [])
+
+
+def _workspace_source(reference: str) -> tuple[Workspace | None, str]:
+    """The workspace and the source of `<workspace>/images/<source>` where that is a table with parts."""
+    root, _, source = reference.rstrip("/").rpartition("/")
+    above, _, table = root.rpartition("/")
+    workspace = Workspace(above or ".")
+    return (workspace, source) if table == "images" and workspace.table("images", source).parts() else (None, "")

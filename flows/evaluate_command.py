@@ -1,0 +1,84 @@
+"""Evaluate any system's images against real ones. Wraps `coemogen_core.evaluation.alone`; one pass, so no flow."""
+
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from coemogen_core.data.workspace import write_atomically
+from coemogen_core.evaluation.alone import AloneEvaluation, evaluate_alone, report_data
+from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.report.render import render_report
+from flows.metrics_table import metrics_table
+
+LISTED = 5
+console = Console(highlight=False)
+
+
+def evaluate(
+    images: str,
+    *,
+    reference: str,
+    protocol: str = "corrected",
+    extractors: str = "lab",
+    probe: str | None = None,
+    clip: str | None = None,
+    seed: int = 0,
+    json_file: Path | None = None,
+    report: Path | None = None,
+    settings: dict[str, Any] | None = None,
+) -> AloneEvaluation:
+    """Measure a folder of pictures against real ones, and print the table.
+
+    Args:
+        images: folder or URI, `<emotion>/*.png`.
+        reference: the same, an EmoSet root, or `<workspace>/images/<source>`.
+        protocol: corrected or emogen.
+        extractors: lab, or a TOML file with the paths of the paper's networks.
+        probe: EmoGen's published head instead of the lab's emotion judge, on `clip`.
+        clip: folder or hub id of the CLIP of Sem-D, CMMD and the probe; none = the lab's.
+        seed: of pairs and resamples.
+        json_file: takes metrics.json.
+        report: takes the report, an HTML file.
+        settings: further fields of the evaluation recipe.
+
+    Raises:
+        FileNotFoundError: a folder or file does not exist.
+        ValueError: a set has no labelled or no readable picture; a file of weights holds something else; the probe reads another CLIP.
+        pydantic.ValidationError: a setting is refused.
+    """
+    given = {"protocol": protocol, "probe": probe, "clip_model": clip, "seed": seed, **_networks(extractors), **(settings or {})}
+    recipe = EvaluationRecipe.model_validate(given)
+    evaluation = evaluate_alone(images, reference, recipe, load_extractors(recipe))
+    console.print(metrics_table(evaluation.metrics, f"Protocol {recipe.protocol}"))
+    _say_what_is_missing(evaluation)
+    if json_file is not None:
+        write_atomically(str(json_file), (evaluation.metrics.model_dump_json(indent=2) + "\n").encode())
+    if report is not None:
+        write_atomically(str(report), render_report(report_data(evaluation, f"Evaluation of {Path(images).name}")).encode())
+    return evaluation
+
+
+def _networks(extractors: str) -> dict[str, Any]:
+    if extractors == "lab":
+        return {}
+    file = Path(extractors)
+    if not file.is_file():
+        raise FileNotFoundError(f"--extractors {extractors} is no file: give lab, or a TOML file with the paths of the paper's networks")
+    try:
+        return {"extractors": "paper", "paper": tomllib.loads(file.read_text(encoding="utf-8"))}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{extractors} is no TOML ({error}): see docs/metrics.md for an example") from error
+
+
+def _say_what_is_missing(evaluation: AloneEvaluation) -> None:
+    if evaluation.absent:
+        console.print(f"no images of {', '.join(evaluation.absent)}: they are left out of every mean")
+    reasons = Counter(entry.reason for entry in evaluation.left_out)
+    for reason, count in reasons.most_common():
+        names = [entry.path for entry in evaluation.left_out if entry.reason == reason][:LISTED]
+        more = ", ..." if count > LISTED else ""
+        console.print(escape(f"left out, {reason}: {count} ({', '.join(names)}{more})"), soft_wrap=True)

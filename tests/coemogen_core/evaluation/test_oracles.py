@@ -1,0 +1,47 @@
+"""Distances of distributions against torch-fidelity's own functions on the same features."""
+
+import numpy as np
+import pytest
+import torch
+from prdc import compute_prdc
+
+from coemogen_core.evaluation import fid, precision_recall
+from tests.oracles import oracle
+
+
+def torch_fidelitys_fid(first: np.ndarray, second: np.ndarray) -> float:
+    module = oracle("torch_fidelity.metric_fid")
+    statistics = [module.fid_features_to_statistics(torch.from_numpy(features.astype(np.float64))) for features in (first, second)]
+    return float(module.fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"])
+
+
+def features(count: int, dim: int, rank: int, seed: int, shift: float) -> np.ndarray:
+    """Correlated non-negative features as pooled activations are, of a rank that may be lower than their number; single precision."""
+    generator = np.random.default_rng((seed, count, dim))
+    found = generator.normal(size=(count, rank)) @ np.random.default_rng(seed).normal(size=(rank, dim)) + shift
+    return found.astype(np.float32) if rank < dim else np.maximum(found, 0).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("counts", "dim", "rank"),
+    [((500, 400), 64, 64), ((3000, 2500), 96, 96), ((300, 300), 256, 256), ((400, 300), 64, 12), ((50, 40), 128, 128), ((2, 2), 64, 64),
+     ((3, 200), 32, 32), ((2, 5), 16, 1)],
+    ids=["full rank", "the lab's width", "hardly more images than features", "rank 12 of 64", "fewer images than features", "two and two",
+         "three against many", "one direction"],
+)  # fmt: skip
+def test_fid_is_torch_fidelitys(counts: tuple[int, int], dim: int, rank: int) -> None:
+    first, second = features(counts[0], dim, rank, 0, 0.0), features(counts[1], dim, rank, 1, 0.7)
+    found = fid.frechet_distance(fid.gaussian_statistics(first), fid.gaussian_statistics(second))
+    assert found == pytest.approx(torch_fidelitys_fid(first, second), rel=1e-6)
+
+
+@pytest.mark.parametrize(("generated", "real", "shift"), [(200, 150, 0.0), (60, 300, 1.5), (40, 5, 0.0), (5, 6, 0.5), (300, 300, 4.0)])
+def test_precision_and_recall_are_those_of_prdc_and_of_torch_fidelity(generated: int, real: int, shift: float) -> None:
+    first, second = features(generated, 12, 12, 0, shift).astype(np.float64), features(real, 12, 12, 0, 0.0).astype(np.float64)
+    found = precision_recall.precision_recall(first, second, np.ones((1, generated)))
+    expected = compute_prdc(second, first, nearest_k=precision_recall.NEIGHBOURS)
+    assert (found.precision, found.recall) == pytest.approx((expected["precision"], expected["recall"]), abs=1e-12)
+    module = oracle("torch_fidelity.metric_prc")
+    other = module.calculate_precision_recall_part(torch.from_numpy(first), torch.from_numpy(second), precision_recall.NEIGHBOURS)
+    assert (found.precision, found.recall) == pytest.approx(other, abs=1e-6)
+    assert (found.resampled_precision[0], found.resampled_recall[0]) == (found.precision, found.recall)
