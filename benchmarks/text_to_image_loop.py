@@ -1,7 +1,7 @@
 """The usual way to train a LoRA, as a yardstick: a loop built like diffusers' examples/text_to_image/train_text_to_image_lora.py.
 
-Written anew after its structure. In every step a DataLoader decodes pictures and tokenises captions, the autoencoder encodes the pictures and
-the text encoder the captions; one PEFT LoRA, torch's AdamW, accelerate around all. Logging, validation and checkpoints are left out.
+Written anew after its structure. In every step a DataLoader decodes pictures and tokenises captions, the autoencoder encodes the pictures
+and the text encoder the captions; one PEFT LoRA, torch's AdamW, accelerate around all. Logging, validation and checkpoints are left out.
 """
 
 import io

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.ablations import Ablations
 from schemas.metrics import Metrics
 
 
@@ -66,3 +67,4 @@ class ReportData(_Part):
     gallery: list[GalleryRow] = Field(description="one row per emotion")
     photos: CorpusPart | None = Field(default=None, description="the labelled training corpus")
     art: CorpusPart | None = Field(default=None, description="EmoArt")
+    ablations: Ablations | None = Field(default=None, description="the workspace's ablation study, where there is one")
