@@ -17,7 +17,7 @@ from typing import Any
 
 from results_table import Row, report, row
 
-from coemogen_core.ablation.study import AblationPlan, collect_runs, prepare, run_variant
+from coemogen_core.ablation.study import AblationPlan, collect_runs, prepare, read_run, run_variant
 from coemogen_core.ablation.study_file import write_ablations
 from coemogen_core.ablation.summary import markdown_table, remark_on_order, summarise
 from coemogen_core.ablation.variants import VARIANTS
@@ -49,6 +49,7 @@ def main() -> None:
     jobs = [(variant, seed) for seed in range(arguments.seeds) for variant in arguments.variants]
     failed = run_all(workspace, plan, jobs, arguments.processes)
     ablations = collect_runs(workspace, plan, range(arguments.seeds))
+    write_ablations(workspace, ablations)
     print(f"\n{ablations.steps} steps, {ablations.images_per_emotion} pictures an emotion\n\n{markdown_table(ablations)}\n")
     print(remark_on_order(ablations))
     if arguments.json:
@@ -76,17 +77,20 @@ def lab_plan(workspace: Workspace, images_per_emotion: int, steps: int | None) -
 
 
 def run_all(workspace: Workspace, plan: AblationPlan, jobs: Sequence[Job], processes: int) -> int:
-    """Run the jobs side by side, each in a process with one torch thread; returns how many failed. One failure stops no other."""
+    """Run what is missing side by side, each in a process with one torch thread; returns how many failed. One failure stops no other."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    prepare(workspace, plan)
+    missing = [job for job in jobs if read_run(workspace, plan, *job) is None]
+    print(f"{len(jobs)} runs, {len(jobs) - len(missing)} of them there already", flush=True)
+    if missing:
+        prepare(workspace, plan)
     failed = 0
     with ProcessPoolExecutor(max_workers=processes, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(_run, workspace.uri, plan, job): job for job in jobs}
+        futures = {pool.submit(_run, workspace.uri, plan, job): job for job in missing}
         for number, future in enumerate(as_completed(futures), start=1):
             variant, seed = futures[future]
             error = future.exception()
             failed += error is not None
-            print(f"{number}/{len(jobs)} {variant}, seed {seed}: {f'failed, {error}' if error else 'stored'}", flush=True)
+            print(f"{number}/{len(missing)} {variant}, seed {seed}: {f'failed, {error}' if error else 'stored'}", flush=True)
             write_ablations(workspace, collect_runs(workspace, plan, sorted({seed for _, seed in jobs})))
     return failed
 

@@ -18,8 +18,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from drawn_corpus import LAB_MODELS, RESOLUTION, cache_features, draw_photos
 from results_table import Row, report, row
+from step_flops import flops_from_cache, flops_with_encoders
 from text_to_image_loop import TextToImageLoop
-from training_rigs import Seconds, UNetStep, WholeStep
+from training_rigs import FrozenParts, Seconds, UNetStep, WholeStep
 from turns import seconds_by_turns
 
 from coemogen_core.data.workspace import Workspace
@@ -38,7 +39,7 @@ STEPS_A_TURN = 4  # of the loops whose steps differ from one another
 def main() -> None:
     """Run the chosen comparisons, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["unet", "step", "peft", "loop"])
+    parser.add_argument("--only", choices=["unet", "step", "peft", "loop", "flops"])
     parser.add_argument("--rounds", type=int, default=11, help="turns of every side")
     parser.add_argument("--batch", type=int, default=16, help="samples of a batch, emotions mixed")
     parser.add_argument("--photos", type=int, default=256, help="drawn photos to train on")
@@ -61,6 +62,8 @@ def main() -> None:
         if chosen.only in (None, "loop"):
             loop = TextToImageLoop(LAB_MODELS, photos, RESOLUTION, chosen.batch)
             rows += loop_rows(Trainer(Workspace(folder), "run", LAB_MODELS, features, recipe), loop, chosen.batch, chosen.rounds)
+        if chosen.only in (None, "flops"):
+            rows += flops_rows()
     report(rows, chosen.json)
 
 
@@ -80,8 +83,7 @@ def unet_rows(batch_size: int, rounds: int) -> list[Row]:
 def step_rows(features: FeatureSet, recipe: TrainingRecipe, rounds: int) -> list[Row]:
     """The whole step, conditioner included, with and without the pairs; and what its parts take."""
     batches = BatchSource(features, recipe, load_noise_scheduler(LAB_MODELS).config.num_train_timesteps)
-    gated = WholeStep.gated(LAB_MODELS, features.visual_width, recipe)
-    plain = WholeStep.without_lora(LAB_MODELS, features.visual_width, recipe)
+    gated, plain = (make(_lab_parts(features), recipe) for make in (WholeStep.gated, WholeStep.without_lora))
     parts: list[Seconds] = []
     steps = itertools.count()
 
@@ -105,7 +107,7 @@ def peft_rows(features: FeatureSet, recipe: TrainingRecipe, rounds: int) -> list
     num_timesteps = load_noise_scheduler(LAB_MODELS).config.num_train_timesteps
     batch = BatchSource(features, recipe, num_timesteps).at(0)
     singles = BatchSource(features, recipe.model_copy(update={"batch_size": 1}), num_timesteps)
-    ours, theirs = (make(LAB_MODELS, features.visual_width, recipe) for make in (WholeStep.gated, WholeStep.peft))
+    ours, theirs = (make(_lab_parts(features), recipe) for make in (WholeStep.gated, WholeStep.peft))
     steps = itertools.count()
     sides = {
         "ours": lambda: sum(ours.take(batch).values()),
@@ -137,10 +139,20 @@ def loop_rows(trainer: Trainer, loop: TextToImageLoop, batch_size: int, rounds: 
     return [row(f"trainer, batch {batch_size}, diffusers' example", "samples/s", *rates, LEAST_TIMES_EXAMPLE, holds)]
 
 
+def flops_rows() -> list[Row]:
+    """What caching can save at most at the paper's size: FLOPs of a sample with the encoders in every step, and from the cache."""
+    ours, theirs = flops_from_cache() / 1e12, flops_with_encoders() / 1e12
+    return [row("a sample's step at SD 1.5's size, diffusers' example", "TFLOP", ours, theirs, None, None)]
+
+
 def _profile(parts: list[Seconds]) -> list[Row]:
     medians = {part: statistics.median(seconds[part] for seconds in parts) for part in parts[0]}
     total = sum(medians.values())
     return [row(f"of our step: {part}", "share", seconds / total, None, None, None) for part, seconds in medians.items()]
+
+
+def _lab_parts(features: FeatureSet) -> FrozenParts:
+    return FrozenParts.load(LAB_MODELS, features.visual_width)
 
 
 def _lab_unet() -> UNet2DConditionModel:

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from coemogen_core.model.conditioner import Conditioner
 from coemogen_core.model.gates import PAIRS, gates_for
 from coemogen_core.model.hilora import ATTENTION_TARGETS, HiLoRA, inject
 from coemogen_core.model.hilora_linear import GateInput
+from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
 from coemogen_core.training.loss_log import mean_losses
 from coemogen_core.training.objective import TrainingObjective
@@ -22,6 +24,22 @@ from coemogen_core.training.pairwise_adamw import PairwiseAdamW
 from coemogen_core.training.recipes import TrainingRecipe
 
 Seconds = dict[str, float]
+
+
+@dataclass(frozen=True)
+class FrozenParts:
+    """What a step trains through."""
+
+    unet: UNet2DConditionModel
+    text_encoder: FrozenTextEncoder
+    noise_scheduler: DDPMScheduler
+    visual_width: int  # of the CLIP image embedding
+
+    @classmethod
+    def load(cls, models: BaseModels, visual_width: int) -> "FrozenParts":
+        """The base models in float32."""
+        unet = load_unet(models).requires_grad_(False)
+        return cls(unet, load_text_encoder(models).float(), load_noise_scheduler(models), visual_width)
 
 
 class NoLoRA(HiLoRA):
@@ -59,30 +77,35 @@ class PeftPairs(HiLoRA):
 class WholeStep:
     """Conditioner, U-Net, both losses, gradient clipping and optimizer; `take` is a step that keeps the time of its parts."""
 
-    def __init__(self, objective: TrainingObjective, optimizer: torch.optim.Optimizer, trained: Sequence[nn.Parameter]) -> None:
-        self.objective, self._optimizer, self._trained = objective, optimizer, list(trained)
+    def __init__(
+        self,
+        objective: TrainingObjective,
+        optimizer: torch.optim.Optimizer,
+        trained: Sequence[nn.Parameter],
+        autocast: torch.dtype | None = None,
+    ) -> None:
+        self.objective, self._optimizer, self._trained, self._autocast = objective, optimizer, list(trained), autocast
 
     @classmethod
-    def gated(cls, models: BaseModels, visual_width: int, recipe: TrainingRecipe) -> "WholeStep":
-        """Ours."""
-        unet = load_unet(models)
-        hilora = inject(unet, recipe.rank, seed=recipe.seed)
-        objective = _objective(unet, hilora, models, visual_width, recipe)
+    def gated(cls, parts: FrozenParts, recipe: TrainingRecipe, autocast: torch.dtype | None = None) -> "WholeStep":
+        """Ours, on the device where the parts are."""
+        hilora = inject(parts.unet, recipe.rank, seed=recipe.seed)
+        objective = _objective(parts, parts.unet, hilora, recipe)
         conditioner = list(objective.conditioner.parameters())
         optimizer = PairwiseAdamW(hilora.parameters(), conditioner, recipe.learning_rate, weight_decay=recipe.weight_decay)
-        return cls(objective, optimizer, [*hilora.parameters(), *conditioner])
+        return cls(objective, optimizer, [*hilora.parameters(), *conditioner], autocast)
 
     @classmethod
-    def without_lora(cls, models: BaseModels, visual_width: int, recipe: TrainingRecipe) -> "WholeStep":
+    def without_lora(cls, parts: FrozenParts, recipe: TrainingRecipe) -> "WholeStep":
         """Nothing but the conditioner is trained, through the U-Net as it came."""
-        objective = _objective(load_unet(models), NoLoRA(), models, visual_width, recipe)
+        objective = _objective(parts, parts.unet, NoLoRA(), recipe)
         return cls._with_adamw(objective, list(objective.conditioner.parameters()), recipe)
 
     @classmethod
-    def peft(cls, models: BaseModels, visual_width: int, recipe: TrainingRecipe) -> "WholeStep":
+    def peft(cls, parts: FrozenParts, recipe: TrainingRecipe) -> "WholeStep":
         """Ten PEFT adapters; takes batches of one sample."""
-        pairs = PeftPairs(load_unet(models).requires_grad_(False), recipe.rank)
-        objective = _objective(pairs.model, pairs, models, visual_width, recipe)
+        pairs = PeftPairs(parts.unet, recipe.rank)
+        objective = _objective(parts, pairs.model, pairs, recipe)
         return cls._with_adamw(objective, [*pairs.parameters(), *objective.conditioner.parameters()], recipe)
 
     @classmethod
@@ -90,9 +113,10 @@ class WholeStep:
         return cls(objective, torch.optim.AdamW(trained, recipe.learning_rate, weight_decay=recipe.weight_decay), trained)
 
     def take(self, batch: TrainingBatch) -> Seconds:
-        """One optimizer step; returns seconds by part."""
+        """One optimizer step; returns seconds by part (on a GPU: of handing the work over)."""
         clock = [time.perf_counter()]
-        means = mean_losses(*self.objective(batch))
+        with torch.autocast(batch.latents.device.type, self._autocast, enabled=self._autocast is not None):
+            means = mean_losses(*self.objective(batch))
         clock.append(time.perf_counter())
         (means[0] + self.objective.recipe.semantic_weight * means[1]).backward()
         clock.append(time.perf_counter())
@@ -137,11 +161,7 @@ class UNetStep:
         return self._unet(self._latents, self._timesteps, encoder_hidden_states=self._condition).sample
 
 
-def _objective(unet: nn.Module, hilora: HiLoRA, models: BaseModels, visual_width: int, recipe: TrainingRecipe) -> TrainingObjective:
-    if not isinstance(hilora, PeftPairs):
-        unet.requires_grad_(False)
-        for parameter in hilora.parameters():
-            parameter.requires_grad_(True)
-    text_encoder = load_text_encoder(models).float()
-    conditioner = Conditioner(recipe.conditioner, text_encoder, visual_width, seed=recipe.seed)
-    return TrainingObjective(unet, hilora, conditioner, load_noise_scheduler(models), recipe)
+def _objective(parts: FrozenParts, unet: nn.Module, hilora: HiLoRA, recipe: TrainingRecipe) -> TrainingObjective:
+    """The objective around a U-Net that may be wrapped, everything on that U-Net's device."""
+    conditioner = Conditioner(recipe.conditioner, parts.text_encoder, parts.visual_width, seed=recipe.seed)
+    return TrainingObjective(unet, hilora, conditioner, parts.noise_scheduler, recipe).to(next(unet.parameters()).device)
