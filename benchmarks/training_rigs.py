@@ -18,7 +18,6 @@ from coemogen_core.model.hilora import ATTENTION_TARGETS, HiLoRA, inject
 from coemogen_core.model.hilora_linear import GateInput
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
-from coemogen_core.training.loss_log import mean_losses
 from coemogen_core.training.objective import TrainingObjective
 from coemogen_core.training.pairwise_adamw import PairwiseAdamW
 from coemogen_core.training.recipes import TrainingRecipe
@@ -116,9 +115,10 @@ class WholeStep:
         """One optimizer step; returns seconds by part (on a GPU: of handing the work over)."""
         clock = [time.perf_counter()]
         with torch.autocast(batch.latents.device.type, self._autocast, enabled=self._autocast is not None):
-            means = mean_losses(*self.objective(batch))
+            losses = self.objective(batch)
+            loss = losses.diffusion.mean() + self.objective.recipe.semantic_weight * losses.semantic.mean()
         clock.append(time.perf_counter())
-        (means[0] + self.objective.recipe.semantic_weight * means[1]).backward()
+        loss.backward()
         clock.append(time.perf_counter())
         torch.nn.utils.clip_grad_norm_(self._trained, self.objective.recipe.max_gradient_norm)
         self._optimizer.step()
