@@ -3,9 +3,9 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from coemogen_core.model.gated_product import gated_product
 from coemogen_core.model.gates import PAIRS
 
 
@@ -63,24 +63,25 @@ class HiLoRALinear(nn.Module):
         Raises:
             ValueError: the batch is no multiple of the number of gates set.
         """
-        y = self.base(x)
         gates = self.gate_input.value
         if gates is None:
-            return y
-        hidden = F.linear(x, self.lora_A.flatten(0, 1).to(x.dtype))  # the pairs stay in float32 beside a half-precision base
-        gated = hidden * self._expand(gates, hidden).to(hidden.dtype)
-        return torch.addmm(y.flatten(0, -2), gated.flatten(0, -2), self.lora_B.flatten(0, 1).to(gated.dtype)).view_as(y)
+            return self.base(x)
+        device = x.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        down, up = self.lora_A.flatten(0, 1).to(dtype), self.lora_B.flatten(0, 1).to(dtype)  # float32 beside a half-precision base
+        weight, bias = self.base.weight.to(dtype), None if self.base.bias is None else self.base.bias.to(dtype)
+        return gated_product(x.to(dtype), weight, bias, down, up, self._expand(gates, x).to(dtype))
 
     def weight_delta(self, gate: Tensor) -> Tensor:
         """What one fixed gate [10] adds to the weight: float32 [out, in]."""
         weights = gate.to(self.lora_A) * self.gate_input.scaling
         return torch.einsum("k,kro,kri->oi", weights, self.lora_B, self.lora_A).detach()
 
-    def _expand(self, gates: Tensor, hidden: Tensor) -> Tensor:
-        """Repeat the gates for a classifier-free-guidance batch ([unconditional, conditional]) and match the dimensions of `hidden`."""
-        batch = hidden.shape[0]
+    def _expand(self, gates: Tensor, x: Tensor) -> Tensor:
+        """Repeat the gates for a classifier-free-guidance batch ([unconditional, conditional]) and match the dimensions of x."""
+        batch = x.shape[0]
         if gates.shape[0] not in (1, batch):
             if batch % gates.shape[0]:
                 raise ValueError(f"a batch of {batch} samples, but gates for {gates.shape[0]}: set one gate, or one per sample")
             gates = gates.repeat(batch // gates.shape[0], 1, 1)
-        return gates.reshape(gates.shape[0], *[1] * (hidden.dim() - 2), gates.shape[-1])
+        return gates.reshape(gates.shape[0], *[1] * (x.dim() - 2), gates.shape[-1])

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
+from coemogen_core.ablation.study_file import read_ablations
 from coemogen_core.curation.alignment_filter import LOW_ALIGNMENT
 from coemogen_core.curation.decisions import read_decisions, read_record
 from coemogen_core.curation.funnel import funnel
@@ -63,6 +64,7 @@ def build_report_data(
 
     Raises:
         FileNotFoundError: decisions of a named corpus do not exist.
+        ValueError: the workspace's ablations.json is not one.
     """
     ordered = {method: sample_runs[method] for method in metrics.in_order() if method in sample_runs}
     labels = {method: recipe.labels.get(method, METHOD_LABELS.get(method, method)) for method in metrics.methods}
@@ -74,6 +76,7 @@ def build_report_data(
         training=training_part(workspace, sample_runs),
         photos=None if photos is None else _corpus(workspace, photos, recipe),
         art=None if art is None else _corpus(workspace, art, recipe),
+        ablations=read_ablations(workspace),
     )
 
 

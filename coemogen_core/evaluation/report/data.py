@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schemas.ablations import Ablations
 from schemas.metrics import Metrics
 
 
@@ -83,3 +84,4 @@ class ReportData(_Part):
     training: TrainingPart | None = Field(default=None, description="the losses of the model's training")
     photos: CorpusPart | None = Field(default=None, description="the labelled training corpus")
     art: CorpusPart | None = Field(default=None, description="EmoArt")
+    ablations: Ablations | None = Field(default=None, description="the workspace's ablation study, where there is one")

@@ -7,11 +7,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from coemogen_core.ablation.summary import remark_on_order
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.report import tables
 from coemogen_core.evaluation.report.charts import Series, dot_chart, line_chart
 from coemogen_core.evaluation.report.data import ReportData, TrainingPart
 from coemogen_core.evaluation.report.pictures import display_width, is_pixel_art
+from schemas.ablations import Ablations
 from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics
 
 FOLDER = Path(__file__).parent
@@ -50,6 +52,7 @@ def render_report(data: ReportData) -> str:
         training_charts=_training_charts(data.training),
         emotion_columns=tables.EMOTION_COLUMNS,
         polarity=tables.polarity_rows(data.metrics),
+        ablation=None if data.ablations is None else _ablation(data.ablations),
         matrices=_matrices(data, methods),
         timings=_timings(data.metrics),
         configuration=tables.flat_configuration(data.metrics.configuration),
@@ -94,6 +97,7 @@ def _figures(data: ReportData) -> list[dict[str, str]]:
 
 def _sections(data: ReportData) -> list[tuple[str, str]]:
     found = [("gallery", "Gallery"), ("metrics", "Metrics"), ("emotions", "Emotion by emotion"), ("confusion", "What the judge saw")]
+    found += [("ablations", "Ablations")] if data.ablations else []
     found += [("captions", "Captions")] if data.photos else []
     found += [("emoart", "EmoArt")] if data.art else []
     found += [("training", "Training")] if data.training else []
@@ -187,6 +191,11 @@ def _matrices(data: ReportData, methods: Sequence[str]) -> list[dict[str, Any]]:
                 }
             )
     return found
+
+
+def _ablation(ablations: Ablations) -> dict[str, Any]:
+    columns = [tables.METRIC_LABELS[name] for name in METRIC_NAMES]
+    return {"columns": columns, "rows": tables.ablation_rows(ablations), "remark": remark_on_order(ablations)}
 
 
 def _timings(metrics: Metrics) -> list[dict[str, Any]]:

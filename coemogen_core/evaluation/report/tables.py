@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from coemogen_core.ablation.summary import summarise, text_of
+from coemogen_core.ablation.variants import PAPER_EMO_A
 from coemogen_core.emotions import EMOTIONS, POLARITIES
+from schemas.ablations import Ablations
 from schemas.metrics import METRIC_NAMES, Estimate, MethodMetrics, MetricName, Metrics
 
 METRIC_LABELS: dict[MetricName, str] = {
@@ -115,6 +119,19 @@ def polarity_rows(metrics: Metrics) -> list[dict[str, Any]]:
             "colourfulness": [found.polarity[polarity].colourfulness for polarity in POLARITIES],
         }
         for method, found in sets
+    ]
+
+
+def ablation_rows(ablations: Ablations) -> list[dict[str, Any]]:
+    """Rows of the ablation table: mean and standard deviation over the seeds as text, and the paper's Emo-A where it gives one."""
+    return [
+        {
+            "variant": summary.variant,
+            "seeds": summary.seeds,
+            "cells": [text_of(summary.metrics.get(name), partial(number, metric=name)) for name in METRIC_NAMES],
+            "paper": number(PAPER_EMO_A.get(summary.variant), "emo_a"),
+        }
+        for summary in summarise(ablations)
     ]
 
 

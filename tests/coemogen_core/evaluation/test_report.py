@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import polars as pl
 import pytest
 
+from coemogen_core.ablation.study_file import write_ablations
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emoart import emoart_metrics
@@ -22,6 +23,7 @@ from coemogen_core.evaluation.report.data import ReportData
 from coemogen_core.evaluation.report.pictures import display_width, inline_picture, is_pixel_art
 from coemogen_core.evaluation.report.render import render_report
 from coemogen_core.evaluation.report.training import POINTS
+from schemas.ablations import AblationRun, Ablations
 from schemas.metrics import Estimate, Interval, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from schemas.tables import Decisions, Images, Samples
 from tests.coemogen_core.curation.small_tables import decisions_frame
@@ -200,6 +202,23 @@ def test_a_run_without_corpora_reference_or_samples_still_has_a_report(metrics: 
     assert "A & B" in text
     empty = bare.model_copy(update={"methods": {}})
     assert "Too few images" in render_report(build_report_data(Workspace(str(tmp_path)), empty, {}, ReportRecipe()))
+
+
+def test_an_ablation_study_of_the_workspace_is_shown(metrics: Metrics, tmp_path: object) -> None:
+    workspace = Workspace(str(tmp_path))
+    assert 'id="ablations"' not in render_report(build_report_data(workspace, metrics, {}, ReportRecipe()))
+    runs = [
+        AblationRun(variant=variant, seed=seed, metrics={"emo_a": value + seed / 10, "fid": 21.5}, training_run="t", samples_run="s")
+        for variant, value in (("full", 0.5), ("without L_SEM", 0.25))
+        for seed in range(3)
+    ]
+    write_ablations(workspace, Ablations(dataset="emoset", steps=1200, images_per_emotion=16, runs=tuple(runs)))
+    page = render_report(build_report_data(workspace, metrics, {}, ReportRecipe()))
+    reader = read(page)
+    assert ("a", {"href": "#ablations"}) in reader.tags
+    text = " ".join(" ".join(reader.text).split())
+    for expected in ("1,200 steps, 16 pictures an emotion", "60.0 % ± 10.0 %", "35.0 % ± 10.0 %", "21.50 ± 0.00", "the same order"):
+        assert expected in text, expected
 
 
 def test_a_winner_needs_an_interval_of_its_own(metrics: Metrics) -> None:

@@ -252,3 +252,21 @@ def test_pairs_in_float32_work_beside_a_half_precision_base(base, adapted):
         hilora.merge(gate_for("awe"))
         halved.merge(gate_for("awe"))
         assert torch.allclose(half(**batch).sample.float(), unet(**inputs(2)).sample, atol=0.1)
+
+
+def test_autocast_computes_in_half_precision_and_trains_in_float32(base, adapted):
+    unet, hilora = adapted
+    halved_unet = copy.deepcopy(base).to(torch.bfloat16)
+    halved = inject(halved_unet, rank=4, alpha=6.0)
+    halved.load_state_dict(hilora.state_dict())
+    outputs = []
+    for model, controller in ((unet, hilora), (halved_unet, halved)):
+        controller.set_gates(gates_for([0, 5]))
+        with torch.autocast("cpu", torch.bfloat16, enabled=controller is halved):  # float32 inputs, as a mixed-precision trainer has them
+            outputs.append(model(**inputs(2)).sample)
+        outputs[-1].float().square().mean().backward()
+    assert outputs[1].dtype == torch.bfloat16
+    assert torch.allclose(outputs[1].float(), outputs[0], atol=0.1)
+    assert all(parameter.grad.dtype == torch.float32 for parameter in halved.parameters())
+    expected, ours = (torch.cat([parameter.grad.flatten() for parameter in each.parameters()]) for each in (hilora, halved))
+    assert (ours - expected).norm() < 0.05 * expected.norm()
