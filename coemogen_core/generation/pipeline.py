@@ -1,6 +1,5 @@
 """EmotionPipeline: from an emotion, or a mixture of emotions, to pictures."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +11,7 @@ from torch import Tensor
 from coemogen_core.generation.denoising import batches, denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
 from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
-from coemogen_core.model.conditioner import Conditioner
-from coemogen_core.model.gates import EmotionQuery, emotion_weights, fuse, restrict, scale
+from coemogen_core.model.gates import EmotionQuery, emotion_weights
 from coemogen_core.model.hilora import inject
 from coemogen_core.model.saved_model import SavedModel
 from coemogen_core.model.text_encoder import FrozenTextEncoder
@@ -45,9 +43,7 @@ class EmotionPipeline:
         self.hilora = inject(base.unet, model.config.rank, model.config.alpha, model.config.targets)
         self.hilora.load_state_dict(model.hilora)
         self._text_encoder = FrozenTextEncoder(base.text_encoder, base.tokenizer)
-        self.conditioner = Conditioner(model.config.conditioner, self._text_encoder, model.config.visual_width)
-        self.conditioner.load_state_dict(model.conditioner)
-        self.conditioner.to(base.device).eval().requires_grad_(False)
+        self.conditioner = model.restore_conditioner(self._text_encoder).to(base.device)
         self._empty_prompt = self._text_encoder.encode_prompts([""]).sequence
         self._merged_gate: Tensor | None = None
 
@@ -59,8 +55,7 @@ class EmotionPipeline:
             FileNotFoundError: no finished model in the folder.
         """
         model = SavedModel.load(folder)
-        if models.identity["diffusion"] != model.config.base_models["diffusion"]:
-            warnings.warn(f"{folder} was trained on another diffusion model than {models.diffusion}: expect other pictures", stacklevel=2)
+        model.config.compare_base(models)
         return cls(load_base_pipeline(models, device, dtype), model)
 
     def __call__(
@@ -88,7 +83,7 @@ class EmotionPipeline:
     def generate(self, emotion: EmotionQuery, seeds: Sequence[int], recipe: GenerationRecipe) -> list[Image.Image]:
         """One picture per seed."""
         weights = emotion_weights(emotion)
-        gate = self._gate(emotion, recipe)
+        gate = self.config.gate(emotion, recipe.intensity)
         pictures: list[Image.Image] = []
         for chunk in batches(seeds, recipe.batch_size):
             self._open_gate(gate, len(chunk), recipe)
@@ -108,11 +103,6 @@ class EmotionPipeline:
     def visual_seed(seed: int) -> int:
         """Seed of an image's visual embedding: another stream than that of its starting noise."""
         return seed ^ VISUAL_STREAM
-
-    def _gate(self, emotion: EmotionQuery, recipe: GenerationRecipe) -> Tensor:
-        gate = fuse({emotion: 1.0} if isinstance(emotion, str) else emotion)
-        known = restrict(gate, emotions=self.config.use_emotion_pairs, polarities=self.config.use_polarity_pairs)
-        return scale(known, recipe.intensity)
 
     def _open_gate(self, gate: Tensor, count: int, recipe: GenerationRecipe) -> None:
         """Merge the gate when both guidance branches share it, else set it for the conditional half of the batch only."""

@@ -1,4 +1,4 @@
-"""What stands for the emotion before it meets the visual embedding: the mapper, or one of the two inputs it is compared with (paper, ablation).
+"""What stands for the emotion before it meets the visual embedding: the mapper, or one of the ablation's two other inputs (paper).
 
 Each is a module from emotion weights [batch, 8] to descriptors [batch, tokens, width] in units of the spread of the word embeddings.
 """

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from coemogen_core.model.gates import PAIRS
 from coemogen_core.model.hilora_linear import GateInput, HiLoRALinear
+from coemogen_core.model.single_lora import collapse
 
 ATTENTION_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-ACTIVE_PAIRS = 2  # an emotion's gate opens two pairs, so its export has twice the rank
 
 
 class HiLoRA:
@@ -97,7 +97,6 @@ class HiLoRA:
                 layer.lora_A[index].copy_(state[f"{name}.lora_A.{pair}"])
                 layer.lora_B[index].copy_(state[f"{name}.lora_B.{pair}"].t())
 
-    @torch.no_grad()
     def export(self, gate: Tensor) -> dict[str, Tensor]:
         """One fixed gate as an ordinary LoRA in PEFT's names, for diffusers: `<layer>.lora_A.weight`, `<layer>.lora_B.weight`.
 
@@ -108,15 +107,7 @@ class HiLoRA:
         Raises:
             ValueError: all gates are zero.
         """
-        opened = [index for index, weight in enumerate(gate.tolist()) if weight]
-        if not opened:
-            raise ValueError("a gate of zeros is the base model: there is no LoRA to export")
-        state = {}
-        for name, layer in self.layers.items():
-            weights = gate[opened].to(layer.lora_B)[:, None, None] * self._gate_input.scaling
-            state[f"{name}.lora_A.weight"] = layer.lora_A[opened].flatten(0, 1).cpu().contiguous()
-            state[f"{name}.lora_B.weight"] = (layer.lora_B[opened] * weights).flatten(0, 1).t().cpu().contiguous()
-        return state
+        return collapse(self.state_dict(), gate, self._gate_input.scaling)
 
 
 def inject(unet: nn.Module, rank: int = 4, alpha: float | None = None, targets: Sequence[str] = ATTENTION_TARGETS, seed: int = 0) -> HiLoRA:

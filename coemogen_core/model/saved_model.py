@@ -3,6 +3,7 @@
 `config.json` is written last: its existence means that the model is complete.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,11 @@ from torch import Tensor
 
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
-from coemogen_core.model.conditioner import ConditionerConfig
+from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
+from coemogen_core.model.gates import EmotionQuery, fuse, restrict, scale
+from coemogen_core.model.text_encoder import FrozenTextEncoder
 
 FORMAT = 1
 
@@ -36,6 +40,25 @@ class SavedModelConfig(BaseModel):
     use_polarity_pairs: bool = Field(description="whether polarity pairs were trained")
     training: dict[str, Any] = Field(description="the training recipe's identity, the features and the counts of images per emotion")
 
+    def compare_base(self, models: BaseModels) -> None:
+        """Warn when the diffusion model is not the one that this was trained on."""
+        found, trained_on = models.identity["diffusion"], self.base_models["diffusion"]
+        if found != trained_on:
+            warnings.warn(
+                f"trained on another diffusion model ({trained_on}) than {models.diffusion} ({found}): expect other pictures",
+                stacklevel=3,
+            )
+
+    @property
+    def scaling(self) -> float:
+        """What every low-rank product is multiplied by."""
+        return self.alpha / self.rank
+
+    def gate(self, query: EmotionQuery, intensity: float = 1.0) -> Tensor:
+        """Gate [10] of an emotion or a fusion; pairs that were not trained stay closed."""
+        opened = fuse({query: 1.0} if isinstance(query, str) else query)
+        return scale(restrict(opened, emotions=self.use_emotion_pairs, polarities=self.use_polarity_pairs), intensity)
+
 
 @dataclass(frozen=True)
 class SavedModel:
@@ -45,6 +68,12 @@ class SavedModel:
     conditioner: dict[str, Tensor]
     hilora: dict[str, Tensor]
     clusters: EmotionClusters
+
+    def restore_conditioner(self, text_encoder: FrozenTextEncoder) -> Conditioner:
+        """The trained conditioner over this text encoder, frozen."""
+        conditioner = Conditioner(self.config.conditioner, text_encoder, self.config.visual_width)
+        conditioner.load_state_dict(self.conditioner)
+        return conditioner.eval().requires_grad_(False)
 
     def save(self, folder: str) -> None:
         """Write the model into a folder (any fsspec URI)."""
