@@ -12,10 +12,17 @@ from coemogen_core.model.base_models import BaseModels, choose_device
 
 def load_base_pipeline(models: BaseModels, device: str = "auto", dtype: torch.dtype | None = None) -> StableDiffusionPipeline:
     """The Stable Diffusion pipeline without safety checker and progress bar, on its device (half precision on a GPU unless told)."""
+    return open_base_pipeline(models.diffusion, models.diffusion_revision, device, dtype)
+
+
+def open_base_pipeline(
+    diffusion: str, revision: str | None = None, device: str = "auto", dtype: torch.dtype | None = None
+) -> StableDiffusionPipeline:
+    """The same, by folder or hub id."""
     place = choose_device(device)
     pipeline = StableDiffusionPipeline.from_pretrained(
-        models.diffusion,
-        revision=models.diffusion_revision or "main",
+        diffusion,
+        revision=revision or "main",
         safety_checker=None,
         requires_safety_checker=False,
         dtype=dtype or (torch.float16 if place.type == "cuda" else torch.float32),

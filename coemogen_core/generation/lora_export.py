@@ -70,7 +70,7 @@ class LoraExporter:
             FileNotFoundError: no finished model in the folder.
         """
         self.model = SavedModel.load(folder)
-        self.model.config.compare_base(models)
+        self.model.config.compare_base(models.diffusion, models.diffusion_revision)
         self._run_id = re.sub(r"/model/?$", "", folder).rstrip("/").rsplit("/", 1)[-1]
         self._digest = hashlib.sha256(Workspace(folder).read_file("hilora.safetensors")).hexdigest()
         self._text_encoder = load_text_encoder(models, with_projection=False)

@@ -1,6 +1,7 @@
 """EmotionPipeline: from an emotion, or a mixture of emotions, to pictures."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,13 +9,22 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
-from coemogen_core.generation.denoising import batches, denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
+from coemogen_core.generation.denoising import (
+    batches,
+    denoising_arguments,
+    image_seeds,
+    load_base_pipeline,
+    open_base_pipeline,
+    use_scheduler,
+)
+from coemogen_core.generation.pretrained import PipelineRecord, read_record, save_folder
 from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.gates import EmotionQuery, emotion_weights
 from coemogen_core.model.hilora import inject
 from coemogen_core.model.saved_model import SavedModel
 from coemogen_core.model.text_encoder import FrozenTextEncoder
+from coemogen_core.model_source import fingerprint
 
 VISUAL_STREAM = 0x76_69_73_75_61_6C  # keeps the draw of v apart from the draw of the latents of the same seed
 
@@ -37,6 +47,7 @@ class EmotionPipeline:
             ValueError: the model's weights do not fit the base model.
         """
         self.base = base
+        self._model = model
         self.config = model.config
         self.clusters = model.clusters
         self._base_scheduler = base.scheduler
@@ -55,8 +66,49 @@ class EmotionPipeline:
             FileNotFoundError: no finished model in the folder.
         """
         model = SavedModel.load(folder)
-        model.config.compare_base(models)
+        model.config.compare_base(models.diffusion, models.diffusion_revision)
         return cls(load_base_pipeline(models, device, dtype), model)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, base: str | None = None, device: str = "auto", dtype: torch.dtype | None = None
+    ) -> "EmotionPipeline":
+        """Open what `save_pretrained` wrote.
+
+        Args:
+            folder: of the pipeline.
+            base: folder or hub id of the base model where it is no longer in the place that was noted; warns when it is another model.
+            device: auto, cpu or cuda.
+            dtype: None takes half precision on a GPU, else float32.
+
+        Raises:
+            FileNotFoundError: no pipeline in the folder, or its base model is not where it was.
+            ValueError: written by a later version, or the base model in the folder was changed.
+        """
+        record = read_record(Path(folder))
+        model = SavedModel.load(str(Path(folder) / "model"))
+        place, revision = (base, None) if base is not None else (record.base, record.revision)
+        assert place is not None
+        if place != str(Path(folder) / "base"):
+            model.config.compare_base(place, revision)
+        return cls(open_base_pipeline(place, revision, device, dtype), model)
+
+    def save_pretrained(self, folder: Path | str, *, include_base: bool = True) -> None:
+        """Write the pipeline into a local folder that holds nothing yet, as safetensors, with a card; it appears whole or not at all.
+
+        Args:
+            folder: takes `model/`, `base/`, `README.md` and `pipeline.json`.
+            include_base: on = the folder needs nothing else, in the precision that the base was loaded with (SD 1.5: 4.3 GB in float32);
+                off = it only notes where the base model was loaded from, and its fingerprint.
+
+        Raises:
+            FileExistsError: the folder holds something.
+            ValueError: `include_base` is off, but the base was made in memory.
+        """
+        self._merged_gate = None
+        self.base.scheduler = self._base_scheduler
+        record = None if include_base else self._base_elsewhere()
+        save_folder(Path(folder), self._model, self.base, self.hilora.taken_out(self.base.unet), record)
 
     def __call__(
         self, emotion: EmotionQuery, num_images: int = 1, seed: int = 0, recipe: GenerationRecipe | None = None, **settings: Any
@@ -103,6 +155,16 @@ class EmotionPipeline:
     def visual_seed(seed: int) -> int:
         """Seed of an image's visual embedding: another stream than that of its starting noise."""
         return seed ^ VISUAL_STREAM
+
+    def _base_elsewhere(self) -> PipelineRecord:
+        place = self.base.name_or_path
+        if not place:
+            raise ValueError("the base model was made in memory and lies nowhere: save with include_base=True")
+        if Path(place).is_dir():
+            place = str(Path(place).resolve())
+        trained_on, _, commit = self.config.base_models["diffusion"].partition("@")
+        revision = commit if trained_on == place else None  # a hub id: the pipeline itself does not know its commit
+        return PipelineRecord(base=place, revision=revision, fingerprint=fingerprint(place, revision))
 
     def _open_gate(self, gate: Tensor, count: int, recipe: GenerationRecipe) -> None:
         """Merge the gate when both guidance branches share it, else set it for the conditional half of the batch only."""

@@ -1,6 +1,7 @@
 """HiLoRA over a whole U-Net: injection, gates, merging, saving, and export of one gate as an ordinary LoRA (paper, HiLoRA)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +68,18 @@ class HiLoRA:
         for name, weight in self._unmerged.items():
             self.layers[name].base.weight.copy_(weight)
         self._unmerged.clear()
+
+    @contextmanager
+    def taken_out(self, unet: nn.Module) -> Iterator[None]:
+        """Within the block the U-Net is what it was before the injection, names of its parameters included; no gate is merged after it."""
+        self.unmerge()
+        for name, layer in self.layers.items():
+            _replace(unet, name, layer.base)
+        try:
+            yield
+        finally:
+            for name, layer in self.layers.items():
+                _replace(unet, name, layer)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Tensors by readable names: `<layer>.lora_A.<pair>` [rank, in] and `<layer>.lora_B.<pair>` [out, rank]."""
@@ -143,7 +156,11 @@ def inject(unet: nn.Module, rank: int = 4, alpha: float | None = None, targets: 
     for name, linear in found:
         layer = HiLoRALinear(linear, rank, gate_input)
         layer.reset_parameters(generator)
-        parent, _, child = name.rpartition(".")
-        setattr(unet.get_submodule(parent), child, layer)
+        _replace(unet, name, layer)
         layers[name] = layer
     return HiLoRA(layers, gate_input, alpha)
+
+
+def _replace(unet: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(unet.get_submodule(parent), child, module)

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
 from coemogen_core.model.gates import EmotionQuery, fuse, restrict, scale
 from coemogen_core.model.text_encoder import FrozenTextEncoder
+from coemogen_core.model_source import fingerprint
 
 FORMAT = 1
 
@@ -40,13 +40,12 @@ class SavedModelConfig(BaseModel):
     use_polarity_pairs: bool = Field(description="whether polarity pairs were trained")
     training: dict[str, Any] = Field(description="the training recipe's identity, the features and the counts of images per emotion")
 
-    def compare_base(self, models: BaseModels) -> None:
-        """Warn when the diffusion model is not the one that this was trained on."""
-        found, trained_on = models.identity["diffusion"], self.base_models["diffusion"]
+    def compare_base(self, diffusion: str, revision: str | None = None) -> None:
+        """Warn when a diffusion model, by folder or hub id, is not the one that this was trained on."""
+        found, trained_on = fingerprint(diffusion, revision), self.base_models["diffusion"]
         if found != trained_on:
             warnings.warn(
-                f"trained on another diffusion model ({trained_on}) than {models.diffusion} ({found}): expect other pictures",
-                stacklevel=3,
+                f"trained on another diffusion model ({trained_on}) than {diffusion} ({found}): expect other pictures", stacklevel=3
             )
 
     @property
