@@ -47,7 +47,6 @@ class EmotionPipeline:
             ValueError: the model's weights do not fit the base model.
         """
         self.base = base
-        self._model = model
         self.config = model.config
         self.clusters = model.clusters
         self._base_scheduler = base.scheduler
@@ -108,7 +107,8 @@ class EmotionPipeline:
         self._merged_gate = None
         self.base.scheduler = self._base_scheduler
         record = None if include_base else self._base_elsewhere()
-        save_folder(Path(folder), self._model, self.base, self.hilora.taken_out(self.base.unet), record)
+        model = SavedModel(self.config, self.conditioner.state_dict(), self.hilora.state_dict(), self.clusters)
+        save_folder(Path(folder), model, self.base, self.hilora.taken_out(self.base.unet), record)
 
     def __call__(
         self, emotion: EmotionQuery, num_images: int = 1, seed: int = 0, recipe: GenerationRecipe | None = None, **settings: Any
