@@ -34,9 +34,11 @@ A LoRA of rank {rank} (alpha {rank}) and an embedding of {num_tokens} words, mad
 ## diffusers
 
 ```python
+import torch
 from diffusers import StableDiffusionPipeline
 
-pipe = StableDiffusionPipeline.from_pretrained(BASE)  # BASE is the folder or hub id of the base model
+# BASE is the folder or hub id of the base model; float16 on a GPU
+pipe = StableDiffusionPipeline.from_pretrained(BASE, torch_dtype=torch.float32)
 pipe.load_lora_weights(FOLDER, weight_name="pytorch_lora_weights.safetensors")  # FOLDER is this one
 pipe.load_textual_inversion(FOLDER, weight_name="{name}.safetensors")
 pipe("<{name}>").images[0].save("{name}.png")

@@ -196,6 +196,20 @@ def test_merge_equals_the_gate_and_unmerge_restores_every_bit(base, adapted):
         assert torch.equal(layer.base.weight, base.get_submodule(name).weight)
 
 
+def test_a_unet_without_its_hilora_is_the_base_and_gets_it_back(base, adapted):
+    unet, hilora = adapted
+    with torch.no_grad():
+        hilora.set_gates(gate_for("awe"))
+        gated = unet(**inputs()).sample
+        hilora.merge(gate_for("awe"))
+        with hilora.taken_out(unet):
+            plain = unet.state_dict()
+            assert plain.keys() == base.state_dict().keys()
+            assert all(torch.equal(plain[name], tensor) for name, tensor in base.state_dict().items())
+        hilora.set_gates(gate_for("awe"))
+        assert torch.equal(unet(**inputs()).sample, gated)
+
+
 def test_state_dict_names_emotions_and_comes_back(base, adapted, tmp_path):
     unet, hilora = adapted
     state = hilora.state_dict()
