@@ -6,6 +6,7 @@ import pytest
 import torch
 from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_lora_to_diffusers
 from diffusers.utils import convert_unet_state_dict_to_peft
+from peft import get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -103,6 +104,16 @@ def test_kohyas_file_is_spelt_as_sd_scripts_spells_it_and_read_back_by_diffusers
     assert back.keys() == ours.keys()
     assert all(torch.equal(back[name], ours[name]) for name in ours)
     assert set(alphas.values()) == {8.0}
+
+
+def test_diffusers_own_writer_gives_the_same_tensors_by_the_same_names(awe, models, tmp_path):
+    """Oracle: what diffusers saves of the adapter that it loaded."""
+    plain = load_base_pipeline(models, "cpu")
+    plain.load_lora_weights(str(awe), weight_name="coemogen-awe-lora.safetensors", adapter_name="awe")
+    plain.save_lora_weights(tmp_path, unet_lora_layers=get_peft_model_state_dict(plain.unet, adapter_name="awe"))
+    theirs, ours = load_file(tmp_path / DIFFUSERS_FILE), load_file(awe / DIFFUSERS_FILE)
+    assert theirs.keys() == ours.keys()
+    assert all(torch.equal(theirs[name], ours[name]) for name in ours)
 
 
 def test_headers_tell_the_origin_and_what_other_tools_show(awe, workspace, trained):
