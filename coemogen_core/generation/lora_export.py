@@ -64,7 +64,7 @@ class LoraExporter:
     """A trained model, opened once for any number of exports."""
 
     def __init__(self, folder: str, models: BaseModels) -> None:
-        """Open the model in `runs/<run_id>/model` (any fsspec URI) beside its base models.
+        """Open the model in `runs/<run_id>/model` (any fsspec URI) beside its base models; warns when they are not those of its training.
 
         Raises:
             FileNotFoundError: no finished model in the folder.

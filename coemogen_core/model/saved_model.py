@@ -107,7 +107,7 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _card(config: SavedModelConfig) -> str:
-    images = config.training.get("images_per_emotion", {})
+    images, shape = config.training.get("images_per_emotion", {}), config.conditioner
     rows = "\n".join(f"| {emotion} | {count} |" for emotion, count in images.items())
     pairs = [name for name, used in (("emotion", config.use_emotion_pairs), ("polarity", config.use_polarity_pairs)) if used]
     return f"""# CoEmoGen model
@@ -117,7 +117,7 @@ Generates images that evoke one of eight emotions: {", ".join(config.emotions)}.
 - Base models: {", ".join(f"{name} `{identity}`" for name, identity in config.base_models.items())}
 - HiLoRA: rank {config.rank}, alpha {config.alpha:g}, pairs trained: {" and ".join(pairs) or "none"}
 - Adapted linears: {", ".join(config.targets)}
-- Conditioner: {config.conditioner.num_emotion_tokens} pseudo-words, {config.conditioner.num_visual_tokens} visual tokens
+- Conditioner: emotion as {shape.emotion_input}, {shape.num_emotion_tokens} pseudo-words, {shape.num_visual_tokens} visual tokens
 - Training recipe and data: `config.json`, key `training`
 
 | emotion | training images |
