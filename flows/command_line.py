@@ -190,27 +190,6 @@ def export_command_line(
     export_dataset(destination, workspace=workspace, dataset=dataset, version=version, layout=layout, shard_size=shard_size)
 
 
-@app.command(name="train-and-eval")
-def train_and_eval_command(
-    *,
-    workspace: WorkspaceUri,
-    dataset: Annotated[str, Parameter(help="Corpus to train on.")] = "emoset",
-    emoart: Annotated[str | None, Parameter(help="Curated art to show in the report.")] = None,
-    profile: ProfileName = "lab",
-    settings: Settings = [],  # noqa: B006
-) -> None:
-    """A curated corpus to a trained model, pictures, metrics and a report."""
-    prepare_environment()
-    from flows.params import TrainAndEvalParams
-    from flows.profiles import load_params, merge
-    from flows.train_and_eval import train_and_eval
-
-    overrides = merge({"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}, nested(settings))
-    outcome = train_and_eval(load_params(profile, "train-and-eval", TrainAndEvalParams, overrides))  # type: ignore[arg-type]
-    _say(outcome)
-    print(outcome.report)
-
-
 @app.command(name="export-lora")
 def export_lora_command_line(
     *,
@@ -234,6 +213,27 @@ def export_lora_command_line(
     models = load_params(profile, "train-and-eval", TrainAndEvalParams, overrides).models  # type: ignore[arg-type]
     export = {"emotion": emotion, "destination": destination, "intensity": intensity, "name": name, "licence": licence}
     export_lora(workspace=workspace, run_id=run, models=models, **export)  # type: ignore[arg-type]
+
+
+@app.command(name="train-and-eval")
+def train_and_eval_command(
+    *,
+    workspace: WorkspaceUri,
+    dataset: Annotated[str, Parameter(help="Corpus to train on.")] = "emoset",
+    emoart: Annotated[str | None, Parameter(help="Curated art to show in the report.")] = None,
+    profile: ProfileName = "lab",
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """A curated corpus to a trained model, pictures, metrics and a report."""
+    prepare_environment()
+    from flows.params import TrainAndEvalParams
+    from flows.profiles import load_params, merge
+    from flows.train_and_eval import train_and_eval
+
+    overrides = merge({"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}, nested(settings))
+    outcome = train_and_eval(load_params(profile, "train-and-eval", TrainAndEvalParams, overrides))  # type: ignore[arg-type]
+    _say(outcome)
+    print(outcome.report)
 
 
 @app.command(name="captioner")
