@@ -190,6 +190,31 @@ def export_command_line(
     export_dataset(destination, workspace=workspace, dataset=dataset, version=version, layout=layout, shard_size=shard_size)
 
 
+@app.command(name="export-lora")
+def export_lora_command_line(
+    *,
+    workspace: WorkspaceUri,
+    run: Annotated[str, Parameter(help="Run of the trained model, train-...")],
+    emotion: Annotated[str, Parameter(help="An emotion, a fusion such as awe=0.6,fear=0.4, or all.")],
+    destination: Annotated[str, Parameter(help="Folder or URI that takes one folder per export.")],
+    intensity: Annotated[float, Parameter(help="Above 1 exaggerates.")] = 1.0,
+    name: Annotated[str | None, Parameter(help="Name of the export; by default made of the emotions, e.g. coemogen-awe.")] = None,
+    licence: Annotated[str | None, Parameter(help="Licence of the export, written into its files.")] = None,
+    profile: ProfileName = "lab",
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """An emotion of a trained model as a LoRA and an embedding for diffusers, ComfyUI and A1111."""
+    prepare_environment()
+    from flows.model_commands import export_lora
+    from flows.params import TrainAndEvalParams
+    from flows.profiles import load_params, merge
+
+    overrides = merge({"workspace": workspace}, nested(settings))
+    models = load_params(profile, "train-and-eval", TrainAndEvalParams, overrides).models  # type: ignore[arg-type]
+    export = {"emotion": emotion, "destination": destination, "intensity": intensity, "name": name, "licence": licence}
+    export_lora(workspace=workspace, run_id=run, models=models, **export)  # type: ignore[arg-type]
+
+
 @app.command(name="train-and-eval")
 def train_and_eval_command(
     *,

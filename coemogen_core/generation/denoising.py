@@ -17,10 +17,17 @@ def load_base_pipeline(
 
     `parts` (unet, text_encoder) are taken as they are instead of being loaded.
     """
+    return open_base_pipeline(models.diffusion, models.diffusion_revision, device, dtype, **parts)
+
+
+def open_base_pipeline(
+    diffusion: str, revision: str | None = None, device: str = "auto", dtype: torch.dtype | None = None, **parts: nn.Module
+) -> StableDiffusionPipeline:
+    """The same, by folder or hub id."""
     place = choose_device(device)
     pipeline = StableDiffusionPipeline.from_pretrained(
-        models.diffusion,
-        revision=models.diffusion_revision or "main",
+        diffusion,
+        revision=revision or "main",
         safety_checker=None,
         requires_safety_checker=False,
         dtype=dtype or (torch.float16 if place.type == "cuda" else torch.float32),

@@ -1,7 +1,7 @@
 """EmotionPipeline: from an emotion, or a mixture of emotions, to pictures."""
 
-import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,15 +9,24 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 from torch import Tensor
 
-from coemogen_core.generation.denoising import batches, denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
+from coemogen_core.generation.denoising import (
+    batches,
+    denoising_arguments,
+    image_seeds,
+    load_base_pipeline,
+    open_base_pipeline,
+    use_scheduler,
+)
+from coemogen_core.generation.pretrained import PipelineRecord, read_record, save_folder
 from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.conditioner import Conditioner
-from coemogen_core.model.gates import EmotionQuery, emotion_weights, fuse, restrict, scale
+from coemogen_core.model.gates import EmotionQuery, emotion_weights
 from coemogen_core.model.hilora import HiLoRA, inject
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.model.text_encoder import FrozenTextEncoder
+from coemogen_core.model_source import fingerprint
 
 VISUAL_STREAM = 0x76_69_73_75_61_6C  # keeps the draw of v apart from the draw of the latents of the same seed
 
@@ -41,10 +50,7 @@ class EmotionPipeline:
         """
         hilora = inject(base.unet, model.config.rank, model.config.alpha, model.config.targets)
         hilora.load_state_dict(model.hilora)
-        text_encoder = FrozenTextEncoder(base.text_encoder, base.tokenizer)
-        conditioner = Conditioner(model.config.conditioner, text_encoder, model.config.visual_width)
-        conditioner.load_state_dict(model.conditioner)
-        conditioner.to(base.device).eval().requires_grad_(False)
+        conditioner = model.restore_conditioner(FrozenTextEncoder(base.text_encoder, base.tokenizer)).to(base.device)
         self._assemble(base, model.config, model.clusters, hilora, conditioner, merges=True)
 
     @classmethod
@@ -88,9 +94,50 @@ class EmotionPipeline:
             FileNotFoundError: no finished model in the folder.
         """
         model = SavedModel.load(folder)
-        if models.identity["diffusion"] != model.config.base_models["diffusion"]:
-            warnings.warn(f"{folder} was trained on another diffusion model than {models.diffusion}: expect other pictures", stacklevel=2)
+        model.config.compare_base(models.diffusion, models.diffusion_revision)
         return cls(load_base_pipeline(models, device, dtype), model)
+
+    @classmethod
+    def from_pretrained(
+        cls, folder: Path | str, base: str | None = None, device: str = "auto", dtype: torch.dtype | None = None
+    ) -> "EmotionPipeline":
+        """Open what `save_pretrained` wrote.
+
+        Args:
+            folder: of the pipeline.
+            base: folder or hub id of the base model where it is no longer in the place that was noted; warns when it is another model.
+            device: auto, cpu or cuda.
+            dtype: None takes half precision on a GPU, else float32.
+
+        Raises:
+            FileNotFoundError: no pipeline in the folder, or its base model is not where it was.
+            ValueError: written by a later version, or the base model in the folder was changed.
+        """
+        record = read_record(Path(folder))
+        model = SavedModel.load(str(Path(folder) / "model"))
+        place, revision = (base, None) if base is not None else (record.base, record.revision)
+        assert place is not None
+        if place != str(Path(folder) / "base"):
+            model.config.compare_base(place, revision)
+        return cls(open_base_pipeline(place, revision, device, dtype), model)
+
+    def save_pretrained(self, folder: Path | str, *, include_base: bool = True) -> None:
+        """Write the pipeline into a local folder that holds nothing yet, as safetensors, with a card; it appears whole or not at all.
+
+        Args:
+            folder: takes `model/`, `base/`, `README.md` and `pipeline.json`.
+            include_base: on = the folder needs nothing else, in the precision that the base was loaded with (SD 1.5: 4.3 GB in float32);
+                off = it only notes where the base model was loaded from, and its fingerprint.
+
+        Raises:
+            FileExistsError: the folder holds something.
+            ValueError: `include_base` is off, but the base was made in memory.
+        """
+        self._merged_gate = None
+        self.base.scheduler = self._base_scheduler
+        record = None if include_base else self._base_elsewhere()
+        model = SavedModel(self.config, self.conditioner.state_dict(), self.hilora.state_dict(), self.clusters)
+        save_folder(Path(folder), model, self.base, self.hilora.taken_out(self.base.unet), record)
 
     def __call__(
         self, emotion: EmotionQuery, num_images: int = 1, seed: int = 0, recipe: GenerationRecipe | None = None, **settings: Any
@@ -117,7 +164,7 @@ class EmotionPipeline:
     def generate(self, emotion: EmotionQuery, seeds: Sequence[int], recipe: GenerationRecipe) -> list[Image.Image]:
         """One picture per seed."""
         weights = emotion_weights(emotion)
-        gate = self._gate(emotion, recipe)
+        gate = self.config.gate(emotion, recipe.intensity)
         pictures: list[Image.Image] = []
         for chunk in batches(seeds, recipe.batch_size):
             self._open_gate(gate, len(chunk), recipe)
@@ -138,10 +185,15 @@ class EmotionPipeline:
         """Seed of an image's visual embedding: another stream than that of its starting noise."""
         return seed ^ VISUAL_STREAM
 
-    def _gate(self, emotion: EmotionQuery, recipe: GenerationRecipe) -> Tensor:
-        gate = fuse({emotion: 1.0} if isinstance(emotion, str) else emotion)
-        known = restrict(gate, emotions=self.config.use_emotion_pairs, polarities=self.config.use_polarity_pairs)
-        return scale(known, recipe.intensity)
+    def _base_elsewhere(self) -> PipelineRecord:
+        place = self.base.name_or_path
+        if not place:
+            raise ValueError("the base model was made in memory and lies nowhere: save with include_base=True")
+        if Path(place).is_dir():
+            place = str(Path(place).resolve())
+        trained_on, _, commit = self.config.base_models["diffusion"].partition("@")
+        revision = commit if trained_on == place else None  # a hub id: the pipeline itself does not know its commit
+        return PipelineRecord(base=place, revision=revision, fingerprint=fingerprint(place, revision))
 
     def _open_gate(self, gate: Tensor, count: int, recipe: GenerationRecipe) -> None:
         """Merge the gate when both guidance branches share it, else set it for the conditional half of the batch only."""

@@ -56,14 +56,23 @@ def load_noise_scheduler(models: BaseModels) -> DDPMScheduler:
     return DDPMScheduler.from_pretrained(**_component(models, "scheduler"))
 
 
-def load_text_encoder(models: BaseModels) -> FrozenTextEncoder:
-    """The diffusion model's own text encoder with CLIP's text projection on top.
+def native_resolution(models: BaseModels) -> int:
+    """Width in pixels of the square pictures that the diffusion model draws (512 for SD 1.5)."""
+    latents = UNet2DConditionModel.load_config(**_component(models, "unet"))["sample_size"]
+    levels = len(AutoencoderKL.load_config(**_component(models, "vae"))["block_out_channels"])
+    return int(latents * 2 ** (levels - 1))
+
+
+def load_text_encoder(models: BaseModels, *, with_projection: bool = True) -> FrozenTextEncoder:
+    """The diffusion model's own text encoder, by default with CLIP's text projection on top.
 
     Raises:
         ValueError: the two do not belong together: their widths differ.
     """
     text_model = CLIPTextModel.from_pretrained(**_component(models, "text_encoder"))
     tokenizer = CLIPTokenizer.from_pretrained(**_component(models, "tokenizer"))
+    if not with_projection:
+        return FrozenTextEncoder(text_model, tokenizer)
     clip = _TextTower.from_pretrained(models.clip, revision=models.clip_revision or "main")
     width, needed = text_model.config.hidden_size, clip.text_projection.in_features
     if width != needed:

@@ -1,6 +1,6 @@
 """Emotion clusters: a Gaussian per emotion over CLIP image embeddings, from which visual embeddings are drawn (paper, generation)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -87,10 +87,15 @@ class EmotionClusters:
             ValueError: an emotion without a cluster.
         """
         noise = torch.randn(self.width, generator=torch.Generator().manual_seed(seed))
-        weights = {emotion: weight for emotion, weight in zip(EMOTIONS, emotion_weights(query).tolist(), strict=True) if weight}
-        if missing := sorted(weights.keys() - self.means.keys()):
-            raise ValueError(f"no cluster for {', '.join(missing)}: the training corpus had no such images; it has {', '.join(self.means)}")
-        return sum((self._draw(emotion, noise) * weight for emotion, weight in weights.items()), torch.zeros(self.width))
+        return self._mix(query, lambda emotion: self._draw(emotion, noise))
+
+    def mean(self, query: EmotionQuery) -> Tensor:
+        """The middle [d] of an emotion's cluster, or of a fusion's.
+
+        Raises:
+            ValueError: an emotion without a cluster.
+        """
+        return self._mix(query, lambda emotion: self.means[emotion])
 
     def to_bytes(self) -> bytes:
         """As a safetensors file: `mean.<emotion>` and `spread.<emotion>`."""
@@ -103,6 +108,12 @@ class EmotionClusters:
         tensors = load(data)
         present = [emotion for emotion in EMOTIONS if f"mean.{emotion}" in tensors]
         return cls({e: tensors[f"mean.{e}"] for e in present}, {e: tensors[f"spread.{e}"] for e in present})
+
+    def _mix(self, query: EmotionQuery, vector_of: Callable[[str], Tensor]) -> Tensor:
+        weights = {emotion: weight for emotion, weight in zip(EMOTIONS, emotion_weights(query).tolist(), strict=True) if weight}
+        if missing := sorted(weights.keys() - self.means.keys()):
+            raise ValueError(f"no cluster for {', '.join(missing)}: the training corpus had no such images; it has {', '.join(self.means)}")
+        return sum((vector_of(emotion) * weight for emotion, weight in weights.items()), torch.zeros(self.width))
 
     def _draw(self, emotion: str, noise: Tensor) -> Tensor:
         spread = self.spreads[emotion]

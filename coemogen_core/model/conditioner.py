@@ -1,10 +1,12 @@
 """The conditioner: emotion and visual embedding in, text conditioning of the U-Net out (paper, its figure of the framework)."""
 
+from typing import Any
+
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor, nn
 
-from coemogen_core.model.mapper import NeuroSymbolicMapper
+from coemogen_core.model.emotion_input import EmotionInput, new_emotion_input
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
 from coemogen_core.model.visual_perception import VisualPerceptionEncoder
 
@@ -14,8 +16,12 @@ class ConditionerConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    emotion_input: EmotionInput = Field(
+        default="one-hot",
+        description="one-hot through the mapper, or the ablation's a learnt class-vector, or the frozen embedding of the emotion-word",
+    )
     num_emotion_tokens: int = Field(default=8, ge=1, le=75, description="pseudo-words that describe the emotion")
-    hidden_width: int = Field(default=512, ge=1, description="hidden width of the mapper")
+    hidden_width: int = Field(default=512, ge=1, description="hidden width of the mapper; one-hot only")
     attention_width: int | None = Field(
         default=None, ge=1, description="d0 of the attention; null takes the text encoder's width (768 for SD 1.5)"
     )
@@ -24,14 +30,22 @@ class ConditionerConfig(BaseModel):
     )
     residual: bool = Field(default=True, description="add the emotion descriptor to what it attends to")
 
+    @model_serializer(mode="wrap")
+    def _without_the_default_input(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A conditioner with the mapper is written, and hashed, as it was before there was a choice."""
+        fields: dict[str, Any] = serialise(self)
+        if self.emotion_input == "one-hot":
+            del fields["emotion_input"]
+        return fields
+
 
 class Conditioner(nn.Module):
-    """Mapper, visual-perception encoder (trainable) and text encoder (frozen, not part of the state dict)."""
+    """Mapper or its alternative, visual-perception encoder (trainable) and text encoder (frozen, not part of the state dict)."""
 
     def __init__(self, config: ConditionerConfig, text_encoder: FrozenTextEncoder, visual_width: int, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.mapper = NeuroSymbolicMapper(config.num_emotion_tokens, text_encoder.width, config.hidden_width)
+        self.mapper = new_emotion_input(config.emotion_input, config.num_emotion_tokens, config.hidden_width, text_encoder)
         self.visual_perception = VisualPerceptionEncoder(
             text_encoder.width, visual_width, config.attention_width, config.num_visual_tokens, residual=config.residual
         )

@@ -1,15 +1,16 @@
 """HiLoRA over a whole U-Net: injection, gates, merging, saving, and export of one gate as an ordinary LoRA (paper, HiLoRA)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from coemogen_core.model.gates import PAIRS
 from coemogen_core.model.hilora_linear import GateInput, HiLoRALinear
+from coemogen_core.model.single_lora import collapse
 
 ATTENTION_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
-ACTIVE_PAIRS = 2  # an emotion's gate opens two pairs, so its export has twice the rank
 
 
 class HiLoRA:
@@ -68,6 +69,18 @@ class HiLoRA:
             self.layers[name].base.weight.copy_(weight)
         self._unmerged.clear()
 
+    @contextmanager
+    def taken_out(self, unet: nn.Module) -> Iterator[None]:
+        """Within the block the U-Net is what it was before the injection, names of its parameters included; no gate is merged after it."""
+        self.unmerge()
+        for name, layer in self.layers.items():
+            _replace(unet, name, layer.base)
+        try:
+            yield
+        finally:
+            for name, layer in self.layers.items():
+                _replace(unet, name, layer)
+
     def state_dict(self) -> dict[str, Tensor]:
         """Tensors by readable names: `<layer>.lora_A.<pair>` [rank, in] and `<layer>.lora_B.<pair>` [out, rank]."""
         state = {}
@@ -97,7 +110,6 @@ class HiLoRA:
                 layer.lora_A[index].copy_(state[f"{name}.lora_A.{pair}"])
                 layer.lora_B[index].copy_(state[f"{name}.lora_B.{pair}"].t())
 
-    @torch.no_grad()
     def export(self, gate: Tensor) -> dict[str, Tensor]:
         """One fixed gate as an ordinary LoRA in PEFT's names, for diffusers: `<layer>.lora_A.weight`, `<layer>.lora_B.weight`.
 
@@ -108,15 +120,7 @@ class HiLoRA:
         Raises:
             ValueError: all gates are zero.
         """
-        opened = [index for index, weight in enumerate(gate.tolist()) if weight]
-        if not opened:
-            raise ValueError("a gate of zeros is the base model: there is no LoRA to export")
-        state = {}
-        for name, layer in self.layers.items():
-            weights = gate[opened].to(layer.lora_B)[:, None, None] * self._gate_input.scaling
-            state[f"{name}.lora_A.weight"] = layer.lora_A[opened].flatten(0, 1).cpu().contiguous()
-            state[f"{name}.lora_B.weight"] = (layer.lora_B[opened] * weights).flatten(0, 1).t().cpu().contiguous()
-        return state
+        return collapse(self.state_dict(), gate, self._gate_input.scaling)
 
 
 def inject(unet: nn.Module, rank: int = 4, alpha: float | None = None, targets: Sequence[str] = ATTENTION_TARGETS, seed: int = 0) -> HiLoRA:
@@ -152,7 +156,11 @@ def inject(unet: nn.Module, rank: int = 4, alpha: float | None = None, targets: 
     for name, linear in found:
         layer = HiLoRALinear(linear, rank, gate_input)
         layer.reset_parameters(generator)
-        parent, _, child = name.rpartition(".")
-        setattr(unet.get_submodule(parent), child, layer)
+        _replace(unet, name, layer)
         layers[name] = layer
     return HiLoRA(layers, gate_input, alpha)
+
+
+def _replace(unet: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    setattr(unet.get_submodule(parent), child, module)

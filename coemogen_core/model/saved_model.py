@@ -3,6 +3,7 @@
 `config.json` is written last: its existence means that the model is complete.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,10 @@ from torch import Tensor
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.clusters import EmotionClusters
-from coemogen_core.model.conditioner import ConditionerConfig
+from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
+from coemogen_core.model.gates import EmotionQuery, fuse, restrict, scale
+from coemogen_core.model.text_encoder import FrozenTextEncoder
+from coemogen_core.model_source import fingerprint
 
 FORMAT = 1
 
@@ -36,6 +40,24 @@ class SavedModelConfig(BaseModel):
     use_polarity_pairs: bool = Field(description="whether polarity pairs were trained")
     training: dict[str, Any] = Field(description="the training recipe's identity, the features and the counts of images per emotion")
 
+    def compare_base(self, diffusion: str, revision: str | None = None) -> None:
+        """Warn when a diffusion model, by folder or hub id, is not the one that this was trained on."""
+        found, trained_on = fingerprint(diffusion, revision), self.base_models["diffusion"]
+        if found != trained_on:
+            warnings.warn(
+                f"trained on another diffusion model ({trained_on}) than {diffusion} ({found}): expect other pictures", stacklevel=3
+            )
+
+    @property
+    def scaling(self) -> float:
+        """What every low-rank product is multiplied by."""
+        return self.alpha / self.rank
+
+    def gate(self, query: EmotionQuery, intensity: float = 1.0) -> Tensor:
+        """Gate [10] of an emotion or a fusion; pairs that were not trained stay closed."""
+        opened = fuse({query: 1.0} if isinstance(query, str) else query)
+        return scale(restrict(opened, emotions=self.use_emotion_pairs, polarities=self.use_polarity_pairs), intensity)
+
 
 @dataclass(frozen=True)
 class SavedModel:
@@ -45,6 +67,12 @@ class SavedModel:
     conditioner: dict[str, Tensor]
     hilora: dict[str, Tensor]
     clusters: EmotionClusters
+
+    def restore_conditioner(self, text_encoder: FrozenTextEncoder) -> Conditioner:
+        """The trained conditioner over this text encoder, frozen."""
+        conditioner = Conditioner(self.config.conditioner, text_encoder, self.config.visual_width)
+        conditioner.load_state_dict(self.conditioner)
+        return conditioner.eval().requires_grad_(False)
 
     def save(self, folder: str) -> None:
         """Write the model into a folder (any fsspec URI)."""
@@ -79,7 +107,7 @@ def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _card(config: SavedModelConfig) -> str:
-    images = config.training.get("images_per_emotion", {})
+    images, shape = config.training.get("images_per_emotion", {}), config.conditioner
     rows = "\n".join(f"| {emotion} | {count} |" for emotion, count in images.items())
     pairs = [name for name, used in (("emotion", config.use_emotion_pairs), ("polarity", config.use_polarity_pairs)) if used]
     return f"""# CoEmoGen model
@@ -89,7 +117,7 @@ Generates images that evoke one of eight emotions: {", ".join(config.emotions)}.
 - Base models: {", ".join(f"{name} `{identity}`" for name, identity in config.base_models.items())}
 - HiLoRA: rank {config.rank}, alpha {config.alpha:g}, pairs trained: {" and ".join(pairs) or "none"}
 - Adapted linears: {", ".join(config.targets)}
-- Conditioner: {config.conditioner.num_emotion_tokens} pseudo-words, {config.conditioner.num_visual_tokens} visual tokens
+- Conditioner: emotion as {shape.emotion_input}, {shape.num_emotion_tokens} pseudo-words, {shape.num_visual_tokens} visual tokens
 - Training recipe and data: `config.json`, key `training`
 
 | emotion | training images |

@@ -1,15 +1,11 @@
 """A finished run: a trained model (with weights away from zero) in a workspace."""
 
 import pytest
-import torch
 
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.emotions import EMOTIONS
-from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_unet
-from coemogen_core.model.clusters import EmotionClusters
-from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
-from coemogen_core.model.hilora import ATTENTION_TARGETS, inject
-from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
+from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.saved_model import SavedModel
+from tests.coemogen_core.generation.small_model import new_trained_model
 
 
 @pytest.fixture(scope="session")
@@ -19,26 +15,7 @@ def models(tiny_clip, tiny_diffusion) -> BaseModels:
 
 @pytest.fixture(scope="session")
 def trained(models) -> SavedModel:
-    generator = torch.Generator().manual_seed(0)
-    hilora = inject(load_unet(models), rank=4)
-    with torch.no_grad():
-        for layer in hilora.layers.values():
-            layer.lora_B.copy_(torch.randn(layer.lora_B.shape, generator=generator) * 0.05)
-    conditioner = Conditioner(ConditionerConfig(), load_text_encoder(models), visual_width=128)
-    labels = torch.arange(5).repeat(6)  # amusement to anger: three emotions have no images
-    clusters = EmotionClusters.fit(torch.randn(30, 128, generator=generator), labels)
-    config = SavedModelConfig(
-        base_models=models.identity,
-        conditioner=conditioner.config,
-        visual_width=128,
-        rank=4,
-        alpha=4,
-        targets=ATTENTION_TARGETS,
-        use_emotion_pairs=True,
-        use_polarity_pairs=True,
-        training={"images_per_emotion": dict.fromkeys(EMOTIONS[:5], 6)},
-    )
-    return SavedModel(config, conditioner.state_dict(), hilora.state_dict(), clusters)
+    return new_trained_model(models)
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,15 @@ def test_fusion_lies_between_its_emotions(corpus):
     assert torch.allclose(half, (clusters.sample("awe", 3) + clusters.sample("contentment", 3)) / 2, atol=1e-5)
 
 
+def test_the_middle_is_the_mean_and_a_fusions_middle_the_weighted_one(corpus):
+    clusters = EmotionClusters.fit(*corpus)
+    assert torch.equal(clusters.mean("awe"), clusters.means["awe"])
+    expected = 0.75 * clusters.means["awe"] + 0.25 * clusters.means["contentment"]
+    assert torch.allclose(clusters.mean({"awe": 3, "contentment": 1}), expected, atol=1e-6)
+    with pytest.raises(ValueError, match="no cluster for disgust"):
+        clusters.mean("disgust")
+
+
 def test_absent_emotions_say_so(corpus):
     clusters = EmotionClusters.fit(*corpus)
     with pytest.raises(ValueError, match="no cluster for disgust"):

@@ -5,9 +5,10 @@ import torch
 from diffusers import UNet2DConditionModel
 from peft import LoraConfig
 from safetensors.torch import save_file
+from torch._dynamo.utils import counters
 
 from coemogen_core.emotions import EMOTIONS, polarity_of
-from coemogen_core.model.gates import PAIRS, fuse, gate_for, gates_for
+from coemogen_core.model.gates import PAIRS, fuse, gate_for, gates_for, scale
 from coemogen_core.model.hilora import ATTENTION_TARGETS, HiLoRA, inject
 
 TARGETS = list(ATTENTION_TARGETS)
@@ -126,6 +127,37 @@ def test_a_mixed_batch_equals_its_samples_one_by_one(adapted):
             assert torch.allclose(together[index : index + 1], alone, atol=1e-5)
 
 
+def gradients(hilora: HiLoRA) -> list[torch.Tensor]:
+    return [parameter.grad.clone() for parameter in hilora.parameters()]
+
+
+def test_gradients_of_a_mixed_batch_are_the_sum_over_its_samples(adapted):
+    unet, hilora = adapted
+    gates = torch.cat([gates_for([1, 6, 3]), fuse({"awe": 1, "anger": 2})[None]])
+    batch = inputs(4)
+    hilora.set_gates(gates)
+    unet(**batch).sample.square().sum().backward()
+    together = gradients(hilora)
+    unet.zero_grad()
+    for index in range(4):
+        hilora.set_gates(gates[index])
+        unet(**rows(batch, slice(index, index + 1))).sample.square().sum().backward()
+    for a, b in zip(together, gradients(hilora), strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_a_fusion_turned_up_equals_peft_with_weighted_adapters(base, adapted):
+    """PEFT multiplies each adapter's scaling, so weights and intensity mean the same there."""
+    unet, hilora = adapted
+    twin = peft_twin(base, hilora)
+    gate = scale(fuse({"awe": 0.6, "fear": 0.4}), 1.5)
+    weights = {pair: weight for pair, weight in zip(PAIRS, gate.tolist(), strict=True) if weight}
+    twin.set_adapters(list(weights), list(weights.values()))
+    hilora.set_gates(gate)
+    with torch.no_grad():
+        assert torch.allclose(unet(**inputs()).sample, twin(**inputs()).sample, atol=1e-5)
+
+
 def test_gates_repeat_for_a_guidance_batch(adapted):
     unet, hilora = adapted
     batch = {name: torch.cat([tensor, tensor]) for name, tensor in inputs(2).items()}
@@ -162,6 +194,20 @@ def test_merge_equals_the_gate_and_unmerge_restores_every_bit(base, adapted):
         assert torch.equal(unet(**inputs()).sample, base(**inputs()).sample)
     for name, layer in hilora.layers.items():
         assert torch.equal(layer.base.weight, base.get_submodule(name).weight)
+
+
+def test_a_unet_without_its_hilora_is_the_base_and_gets_it_back(base, adapted):
+    unet, hilora = adapted
+    with torch.no_grad():
+        hilora.set_gates(gate_for("awe"))
+        gated = unet(**inputs()).sample
+        hilora.merge(gate_for("awe"))
+        with hilora.taken_out(unet):
+            plain = unet.state_dict()
+            assert plain.keys() == base.state_dict().keys()
+            assert all(torch.equal(plain[name], tensor) for name, tensor in base.state_dict().items())
+        hilora.set_gates(gate_for("awe"))
+        assert torch.equal(unet(**inputs()).sample, gated)
 
 
 def test_state_dict_names_emotions_and_comes_back(base, adapted, tmp_path):
@@ -211,17 +257,41 @@ def test_exporting_the_base_model_is_refused(adapted):
 
 
 def test_gradient_checkpointing_changes_no_gradient(adapted):
+    """Layers run again during the backward pass, and must see each sample's own gates then as well."""
     unet, hilora = adapted
-    hilora.set_gates(gates_for([0, 4]))
-    gradients = []
+    hilora.set_gates(torch.cat([gates_for([0, 4]), fuse({"awe": 1, "anger": 2})[None]]))
+    runs, found = [], []
+    next(iter(hilora.layers.values())).register_forward_hook(lambda *_: runs.append(len(found)))
     for checkpointing in (False, True):
         if checkpointing:
             unet.enable_gradient_checkpointing()
             unet.train()
         unet.zero_grad()
-        unet(**inputs(2)).sample.square().sum().backward()
-        gradients.append([parameter.grad.clone() for parameter in hilora.parameters()])
-    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
+        unet(**inputs(3)).sample.square().sum().backward()
+        found.append(gradients(hilora))
+    assert runs == [0, 1, 1]
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*found, strict=True))
+
+
+@pytest.mark.slow
+def test_a_compiled_unet_takes_changing_gates_without_compiling_again(adapted):
+    """One graph without breaks, forward and backward; gates are its input, not part of it."""
+    unet, hilora = adapted
+    torch._dynamo.reset()
+    counters.clear()
+    compiled = torch.compile(unet, fullgraph=True, backend="aot_eager")
+    for gates in (gates_for([0, 5]), gates_for([7, 7]), scale(fuse({"awe": 1, "anger": 2}), 0.5).expand(2, -1), torch.zeros(2, 10)):
+        hilora.set_gates(gates)
+        found = []
+        for model in (unet, compiled):
+            unet.zero_grad()
+            output = model(**inputs(2)).sample
+            output.square().sum().backward()
+            found.append([output.detach(), *gradients(hilora)])
+        assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*found, strict=True))
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+    torch._dynamo.reset()
 
 
 def test_double_injection_and_unknown_targets_are_refused(base, adapted):

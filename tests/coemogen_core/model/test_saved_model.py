@@ -38,6 +38,11 @@ def test_a_saved_model_comes_back(model, tmp_path, scheme):
     assert "| awe | 12 |" in Workspace(folder).read_file("README.md").decode()
 
 
+def test_a_gate_leaves_untrained_pairs_closed(model):
+    gate = model.config.gate({"awe": 0.5, "fear": 0.5}, intensity=2.0)
+    assert gate.tolist() == [0, 1, 0, 0, 0, 0, 1, 0, 0, 0]  # this model was trained without polarity pairs
+
+
 def test_half_a_model_is_none(model, tmp_path):
     model.save(str(tmp_path))
     (tmp_path / "config.json").unlink()
