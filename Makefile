@@ -30,6 +30,7 @@ $(STAMP): pyproject.toml constraints.txt tests/oracles.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/oracles.txt
+	rm -rf $(VENV)/lib/python3*/site-packages/tests  # torch-fidelity's own tests, which would hide ours outside of pytest
 	touch $@
 
 demo: $(STAMP)
