@@ -30,6 +30,7 @@ from coemogen_core.captioning.part_lock import part_lock
 from coemogen_core.captioning.prompt import Prompt, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.captioning.recipe_record import write_recipe_record
+from coemogen_core.data.heap import give_back_heap
 from coemogen_core.data.workspace import Workspace, local_folder
 from schemas.outcomes import PartOutcome
 from schemas.tables import Captions
@@ -85,6 +86,7 @@ def caption_part(
             if not idle:
                 table.caption(due)
         done = table.history(ordered)
+        give_back_heap()
     captioned = int(done["captioned"].sum())
     return PartOutcome(part=part, rows=captioned, dropped=ordered.height - captioned, reused=idle, seconds=time.perf_counter() - started)
 

@@ -9,6 +9,7 @@ from coemogen_core.captioning.attempts import part_recipe_sequence
 from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.curation.current_captions import admitted_chunks
+from coemogen_core.data.heap import give_back_heap
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Alignment
@@ -42,6 +43,8 @@ def align_captions(workspace: Workspace, source: str, part: str, policy: Caption
     """
     started = time.perf_counter()
     outcomes = [align_part(workspace, source, chunk, recipe) for chunk in admitted_chunks(workspace, source, part, policy)]
+    if not all(outcome.reused for outcome in outcomes):
+        give_back_heap()
     return PartOutcome(
         part=part,
         rows=sum(outcome.rows for outcome in outcomes),

@@ -10,6 +10,7 @@ import polars as pl
 
 from coemogen_core.curation.image_encoder import ImageEncoder, ImageEncoderRecipe, load_image_encoder
 from coemogen_core.data.decode import UnreadableImage, decode_image
+from coemogen_core.data.heap import give_back_heap
 from coemogen_core.data.workspace import Table, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import embeddings_schema
@@ -36,6 +37,7 @@ def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncode
             raise FileNotFoundError(f"no part {part} in {images.uri}: ingest source {source!r} first")
         encoder = load_image_encoder(recipe)
         embeddings.write_part(part, _embed(images, part, encoder), embeddings_schema(encoder.dim))
+        give_back_heap()
     rows = embeddings.count([part])
     return PartOutcome(part=part, rows=rows, dropped=images.count([part]) - rows, reused=reused, seconds=time.perf_counter() - started)
 
