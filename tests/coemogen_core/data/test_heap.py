@@ -1,6 +1,7 @@
 import ctypes
 import resource
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,8 +11,7 @@ PAGE = resource.getpagesize()
 
 
 def resident_mib() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * PAGE / 2**20
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 2**20
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc's heap")
