@@ -9,7 +9,6 @@ size in a process of its own. The pictures are made beforehand.
 import argparse
 import json
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -61,7 +60,7 @@ def draw(folder: Path, count: int) -> None:
 
 
 def measure(job: Row) -> Row:
-    """Build and publish the corpus in this process; seconds by stage, and the largest resident memory."""
+    """Build and publish the corpus in this process; seconds, and the largest resident memory so far, by stage."""
     from coemogen_core.captioning.caption_part import caption_part
     from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
     from coemogen_core.curation.alignment import align_captions
@@ -79,12 +78,14 @@ def measure(job: Row) -> Row:
     from coemogen_core.data.workspace import Workspace
     from coemogen_core.emotions import EMOTIONS
 
-    workspace, seconds, started = Workspace(job["workspace"]), {}, time.perf_counter()
+    workspace, started = Workspace(job["workspace"]), time.perf_counter()
+    seconds: dict[str, float] = {}
+    peaks: dict[str, float] = {}
 
     def done(stage: str) -> None:
         nonlocal started
         seconds[stage], started = round(time.perf_counter() - started, 1), time.perf_counter()
-        print(stage, seconds[stage], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10, file=sys.stderr, flush=True)
+        peaks[stage] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
     encoder, caption = EncoderRecipe(model="lab:clip"), CaptionRecipe(model="stub-captioner")
     server = ServerSettings(endpoints=(job["endpoint"],), concurrency=256)
@@ -116,8 +117,7 @@ def measure(job: Row) -> Row:
     done("decide")
     published = publish(workspace, "corpus", decided.version, SOURCE)
     done("publish")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"peak_mib": peak, "published": published.manifest.rows, "seconds": seconds}
+    return {"peak_mib": peaks["publish"], "published": published.manifest.rows, "seconds": seconds, "peaks_mib": peaks}
 
 
 if __name__ == "__main__":
