@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coemogen_core.curation.decisions import REASONS, read_decisions, read_record
+from coemogen_core.curation.decisions import REASONS, read_record
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 
 FUNNEL = "funnel.json"
 BINS = 20
 BAR = 20  # characters
+FUNNEL_COLUMNS = ["image_id", "kept", "reason", "label", "confidence", "similarity", "text_tokens", "cut_tokens"]
+"""What the funnel looks at; captions would be the largest column by far."""
 HISTOGRAMS = {"confidence": "confidence", "alignment": "similarity"}
 """Name of the histogram and the column that it counts."""
 
@@ -55,7 +57,7 @@ def write_funnel(workspace: Workspace, dataset: str, version: str) -> str:
     """
     record = read_record(workspace, dataset, version)
     images = workspace.table("images", record.source).read_parts(record.parts, ["image_id", "style"])
-    counts = funnel(read_decisions(workspace, dataset, version), images)
+    counts = funnel(workspace.table("decisions", dataset, version).read(FUNNEL_COLUMNS), images)
     workspace.write_json(counts, "decisions", dataset, version, FUNNEL)
     head = f"**{dataset}** `{version}`: {counts['kept']} of {counts['candidates']} pictures of source `{record.source}` kept."
     return f"{head}\n\n{funnel_tables(counts)}"

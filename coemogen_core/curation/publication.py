@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.curation.current_captions import admitted_chunks
 from coemogen_core.curation.dataset_card import CardFacts, count_licences, render_card
-from coemogen_core.curation.decisions import DecisionsRecord, read_decisions, read_record
-from coemogen_core.curation.funnel import funnel
+from coemogen_core.curation.decisions import DecisionsRecord, read_record
+from coemogen_core.curation.funnel import FUNNEL_COLUMNS, funnel
 from coemogen_core.data.workspace import Table, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Curated
@@ -109,7 +109,7 @@ def _with_pictures(images: Table, part: str, kept: pl.DataFrame) -> pl.DataFrame
 
 
 def _facts(workspace: Workspace, record: DecisionsRecord, rows: int) -> CardFacts:
-    decisions = read_decisions(workspace, record.recipe.dataset, record.version)
+    decisions = workspace.table("decisions", record.recipe.dataset, record.version).read(FUNNEL_COLUMNS)
     images = workspace.table("images", record.source).read_parts(record.parts, ["image_id", "style", "licence"])
     unique = images.unique("image_id", keep="first", maintain_order=True)
     published = unique.join(decisions.filter("kept").select("image_id"), on="image_id")
