@@ -7,11 +7,13 @@ and the text encoder the captions; one PEFT LoRA, torch's AdamW, accelerate arou
 import io
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from diffusers.optimization import get_scheduler
 from drawn_corpus import DrawnPhoto
 from peft import LoraConfig
@@ -21,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder, load_unet, load_vae
+from coemogen_core.model.text_encoder import FrozenTextEncoder
 
 Example = dict[str, Tensor]
 
@@ -46,15 +49,30 @@ class CaptionedPhotos(Dataset[Example]):
         return {"pixels": pixels, "ids": ids}
 
 
+@dataclass(frozen=True)
+class LoopModels:
+    """What the loop computes with, in float32; the U-Net gets its LoRA from the loop."""
+
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text_encoder: FrozenTextEncoder
+    noise_scheduler: DDPMScheduler
+
+    @classmethod
+    def load(cls, models: BaseModels) -> "LoopModels":
+        """Base models by folder or hub id."""
+        return cls(load_unet(models), load_vae(models), load_text_encoder(models).float(), load_noise_scheduler(models))
+
+
 class TextToImageLoop:
     """The loop's models, optimizer and data; `step` is one optimizer step."""
 
-    def __init__(self, models: BaseModels, photos: Sequence[DrawnPhoto], resolution: int, batch_size: int, rank: int = 4) -> None:
+    def __init__(self, models: LoopModels, photos: Sequence[DrawnPhoto], resolution: int, batch_size: int, rank: int = 4) -> None:
         self._accelerator = Accelerator(cpu=True)
-        self._noise_scheduler = load_noise_scheduler(models)
-        text = load_text_encoder(models).float()
-        self._text_encoder, self._vae = text.text_model, load_vae(models)
-        unet = load_unet(models).requires_grad_(False).train()
+        self._noise_scheduler = models.noise_scheduler
+        text = models.text_encoder
+        self._text_encoder, self._vae = text.text_model, models.vae.requires_grad_(False)
+        unet = models.unet.requires_grad_(False).train()
         targets = ["to_k", "to_q", "to_v", "to_out.0"]
         unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=targets))
         self._trained = [parameter for parameter in unet.parameters() if parameter.requires_grad]

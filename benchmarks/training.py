@@ -15,11 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from beside_the_example import STEPS_A_TURN, flops_rows, loop_rows, true_size_rows
 from diffusers import UNet2DConditionModel
-from drawn_corpus import LAB_MODELS, RESOLUTION, cache_features, draw_photos
+from drawn_corpus import LAB_MODELS, cache_features, draw_photos
 from results_table import Row, report, row
-from step_flops import flops_from_cache, flops_with_encoders
-from text_to_image_loop import TextToImageLoop
 from training_rigs import FrozenParts, Seconds, UNetStep, WholeStep
 from turns import seconds_by_turns
 
@@ -28,22 +27,22 @@ from coemogen_core.model.base_models import load_noise_scheduler, load_unet
 from coemogen_core.training.batches import BatchSource
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.trainer import Progress, Trainer
 
 MOST_TIMES_WITHOUT_LORA = 1.35
 LEAST_TIMES_PEFT = 3.0
-LEAST_TIMES_EXAMPLE = 2.0
-STEPS_A_TURN = 4  # of the loops whose steps differ from one another
 
 
 def main() -> None:
     """Run the chosen comparisons, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["unet", "step", "peft", "loop", "flops"])
+    parser.add_argument(
+        "--only", choices=["unet", "step", "peft", "loop", "flops", "true-size"], help="true-size (6 GB) runs only where it is asked for"
+    )
     parser.add_argument("--rounds", type=int, default=11, help="turns of every side")
     parser.add_argument("--batch", type=int, default=16, help="samples of a batch, emotions mixed")
     parser.add_argument("--photos", type=int, default=256, help="drawn photos to train on")
     parser.add_argument("--threads", type=int, help="torch's threads; its own choice where not given")
+    parser.add_argument("--compile", action="store_true", help="our trainer with torch.compile as well, which takes two minutes first")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     if chosen.threads:
@@ -60,10 +59,11 @@ def main() -> None:
         if chosen.only in (None, "peft"):
             rows += peft_rows(features, recipe, chosen.rounds)
         if chosen.only in (None, "loop"):
-            loop = TextToImageLoop(LAB_MODELS, photos, RESOLUTION, chosen.batch)
-            rows += loop_rows(Trainer(Workspace(folder), "run", LAB_MODELS, features, recipe), loop, chosen.batch, chosen.rounds)
+            rows += loop_rows(Path(folder), photos, features, recipe, chosen.rounds, compiled=chosen.compile)
         if chosen.only in (None, "flops"):
             rows += flops_rows()
+        if chosen.only == "true-size":
+            rows += true_size_rows(max(3, chosen.rounds // 3))
     report(rows, chosen.json)
 
 
@@ -116,33 +116,6 @@ def peft_rows(features: FeatureSet, recipe: TrainingRecipe, rounds: int) -> list
     seconds = seconds_by_turns(sides, rounds)
     rates = recipe.batch_size / seconds["ours"], STEPS_A_TURN / seconds["peft"]
     return [row("mixed batch, PEFT one by one", "samples/s", *rates, LEAST_TIMES_PEFT, rates[0] >= LEAST_TIMES_PEFT * rates[1])]
-
-
-def loop_rows(trainer: Trainer, loop: TextToImageLoop, batch_size: int, rounds: int) -> list[Row]:
-    """Samples a second of our trainer on cached features, and of the loop that encodes pictures and captions in every step."""
-    ends = itertools.count(STEPS_A_TURN, STEPS_A_TURN)
-    intervals: list[Progress] = []
-
-    def ours() -> float:
-        trainer.train(intervals.append, stop_at=next(ends))
-        return intervals[-1].seconds_per_step
-
-    def theirs() -> float:
-        started = time.perf_counter()
-        for _ in range(STEPS_A_TURN):
-            loop.step()
-        return (time.perf_counter() - started) / STEPS_A_TURN
-
-    seconds = seconds_by_turns({"ours": ours, "theirs": theirs}, rounds)
-    rates = batch_size / seconds["ours"], batch_size / seconds["theirs"]
-    holds = rates[0] >= LEAST_TIMES_EXAMPLE * rates[1]
-    return [row(f"trainer, batch {batch_size}, diffusers' example", "samples/s", *rates, LEAST_TIMES_EXAMPLE, holds)]
-
-
-def flops_rows() -> list[Row]:
-    """What caching can save at most at the paper's size: FLOPs of a sample with the encoders in every step, and from the cache."""
-    ours, theirs = flops_from_cache() / 1e12, flops_with_encoders() / 1e12
-    return [row("a sample's step at SD 1.5's size, diffusers' example", "TFLOP", ours, theirs, None, None)]
 
 
 def _profile(parts: list[Seconds]) -> list[Row]:

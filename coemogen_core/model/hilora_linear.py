@@ -66,8 +66,7 @@ class HiLoRALinear(nn.Module):
         gates = self.gate_input.value
         if gates is None:
             return self.base(x)
-        device = x.device.type
-        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+        dtype = _computing_dtype(x)
         down, up = self.lora_A.flatten(0, 1).to(dtype), self.lora_B.flatten(0, 1).to(dtype)  # float32 beside a half-precision base
         weight, bias = self.base.weight.to(dtype), None if self.base.bias is None else self.base.bias.to(dtype)
         return gated_product(x.to(dtype), weight, bias, down, up, self._expand(gates, x).to(dtype))
@@ -85,3 +84,10 @@ class HiLoRALinear(nn.Module):
                 raise ValueError(f"a batch of {batch} samples, but gates for {gates.shape[0]}: set one gate, or one per sample")
             gates = gates.repeat(batch // gates.shape[0], 1, 1)
         return gates.reshape(gates.shape[0], *[1] * (x.dim() - 2), gates.shape[-1])
+
+
+def _computing_dtype(x: Tensor) -> torch.dtype:
+    """What autocast asks for where it is on, else x's own; a device such as `meta` knows no autocast."""
+    device = x.device.type
+    is_on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if is_on else x.dtype
