@@ -12,10 +12,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
+from coemogen_core.emotions import Emotion, parse_emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features, concatenate
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.generation.sample_set import SampleSet
 from schemas.metrics import EvaluationProtocol
 from schemas.outcomes import PartOutcome
 
@@ -89,10 +90,7 @@ def sample_part(
         FileNotFoundError: there are no such samples: generate them first.
     """
     started = time.perf_counter()
-    samples = workspace.table("runs", run_id, "samples", method)
-    if not samples.has_part(emotion):
-        raise FileNotFoundError(f"{samples.uri} has no samples of {emotion}: generate them before evaluating {method!r}")
-    rows = samples.read_part(emotion, ["index", "image"])
+    rows = SampleSet(workspace, run_id, method).read(emotion, ["index", "image"])
     images = [LabelledImage(str(row["index"]), emotion, row["image"]["bytes"]) for row in rows.iter_rows(named=True)]
     place = ("evaluation", recipe.features_id(extractors), "samples", f"{emotion}-{_digest(images)}.safetensors")
     if workspace.exists(*place):
@@ -105,11 +103,7 @@ def sample_part(
 
 def sampled_emotions(workspace: Workspace, run_id: str, method: str) -> list[Emotion]:
     """Emotions of which a method has samples, in the order of EMOTIONS. Raises FileNotFoundError when there are none."""
-    samples = workspace.table("runs", run_id, "samples", method)
-    parts = set(samples.parts())
-    if not parts:
-        raise FileNotFoundError(f"{samples.uri} has no samples: generate them before evaluating {method!r}")
-    return [emotion for emotion in EMOTIONS if emotion in parts]
+    return SampleSet(workspace, run_id, method).emotions()
 
 
 def _compute(images: Sequence[LabelledImage], recipe: EvaluationRecipe, extractors: ExtractorSet) -> ImageFeatures:

@@ -16,6 +16,7 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.report.data import CorpusPart, Example, FunnelStep, GalleryRow, Picture, ReportData
 from coemogen_core.evaluation.report.pictures import inline_picture
 from coemogen_core.evaluation.report.training import training_part
+from coemogen_core.generation.sample_set import SampleSet
 from schemas.metrics import Metrics
 
 METHOD_LABELS = {"coemogen": "CoEmoGen", "sd": "Stable Diffusion"}
@@ -94,10 +95,7 @@ def _gallery(workspace: Workspace, sample_runs: Mapping[str, str], labels: Mappi
 
 
 def _first_samples(workspace: Workspace, run_id: str, method: str, emotion: str, label: str, columns: int, side: int) -> list[Picture]:
-    table = workspace.table("runs", run_id, "samples", method)
-    if not table.has_part(emotion):
-        return []
-    first = next(table.iter_part(emotion, ["index", "seed", "image"], batch_size=columns), pl.DataFrame())
+    first = SampleSet(workspace, run_id, method).head(emotion, columns, ["index", "seed", "image"])
     return [
         inline_picture(row["image"]["bytes"], f"{emotion}, by {label}, seed {row['seed']}", side) for row in first.iter_rows(named=True)
     ]
