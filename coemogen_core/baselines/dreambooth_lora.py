@@ -1,7 +1,7 @@
 """Baseline: DreamBooth (Ruiz et al. 2023) with LoRA for every emotion, by PEFT: the U-Net learns what a rare word means.
 
-Differs from the original: low-rank updates instead of the whole U-Net (as DreamBooth is mostly used today), hundreds of pictures of an emotion
-instead of a handful of a thing, and so no prior preservation.
+Differs from the original: low-rank updates instead of the whole U-Net (as DreamBooth is mostly used today), hundreds of pictures of an
+emotion instead of a handful of a thing, and so no prior preservation.
 """
 
 from collections.abc import Sequence

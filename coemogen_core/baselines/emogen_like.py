@@ -1,8 +1,9 @@
 """Baseline after EmoGen (Yang et al. 2024): a draw from the emotion's cluster -> MLP -> one pseudo-word; the U-Net stays as it is.
 
-Differs from EmoGen: the space of the clusters is CLIP's image embedding instead of that of an emotion encoder of its own; the semantic loss pulls
-towards the picture's caption (1 - cosine, as CoEmoGen's L_SEM) instead of the names of its attributes, by cross-entropy and weighted with their
-emotion confidence; the text encoder's projection is not trained. So it is CoEmoGen's road without emotion input, attention and HiLoRA, with one word.
+Differs from EmoGen: the space of the clusters is CLIP's image embedding instead of that of an emotion encoder of its own; the semantic loss
+pulls towards the picture's caption (1 - cosine, as CoEmoGen's L_SEM) instead of the names of its attributes, by cross-entropy and weighted
+with their emotion confidence; the text encoder's projection is not trained. So it is CoEmoGen's road without emotion input, attention and
+HiLoRA, with one word.
 """
 
 import math

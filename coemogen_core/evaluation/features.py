@@ -76,13 +76,18 @@ def compute_features(
         neighbours: LPIPS partners per image and direction, see `lpips.circle_distances`; 0 = no pairs, and no feature maps.
         batch_size: pictures decoded at a time.
     """
-    order = np.random.default_rng(seed).permutation(len(block))
+    order = circle_order(len(block), seed)
     runs: list[ImageFeatures] = []
     for emotion in EMOTIONS:
         members = [block[index] for index in order if block[index].emotion == emotion]
         if members:
             runs.append(_features_of_emotion(members, EMOTIONS.index(emotion), extractors, neighbours, batch_size))
     return concatenate(runs) if runs else empty_features(len(extractors.emotion_probes))
+
+
+def circle_order(count: int, seed: int) -> NDArray[np.int64]:
+    """The order [count] in which the features of a block of one emotion stand: place j holds picture `circle_order[j]`."""
+    return np.random.default_rng(seed).permutation(count)
 
 
 def concatenate(blocks: Sequence[ImageFeatures]) -> ImageFeatures:
