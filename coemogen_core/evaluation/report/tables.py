@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from coemogen_core.ablation.summary import summarise, text_of
+from coemogen_core.ablation.summary import summarise
 from coemogen_core.ablation.variants import PAPER_EMO_A
 from coemogen_core.emotions import EMOTIONS, POLARITIES
+from coemogen_core.experiments.spread import text_of
 from schemas.ablations import Ablations
 from schemas.metrics import METRIC_NAMES, Estimate, MethodMetrics, MetricName, Metrics
 
