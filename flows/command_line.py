@@ -266,7 +266,9 @@ def evaluate_command_line(
     reference: Annotated[str, Parameter(help="Real pictures: the same layout, an EmoSet root, or WORKSPACE/images/SOURCE.")],
     protocol: Annotated[str, Parameter(help="corrected, or emogen: the public code's faults, beside published numbers.")] = "corrected",
     extractors: Annotated[str, Parameter(help="lab, or a TOML file with the paths of the paper's networks.")] = "lab",
-    probe: Annotated[str | None, Parameter(help="EmoGen's clip_emotion_classifier.pth for Emo-A, read from --clip.")] = None,
+    probe: Annotated[
+        list[str], Parameter(help="Emo-A by EmoGen's clip_emotion_classifier.pth on --clip, or by WORKSPACE/classifiers/ID; repeatable.")
+    ] = [],  # noqa: B006
     clip: Annotated[str | None, Parameter(help="CLIP of Sem-D, CMMD and the probe: folder or hub id.")] = None,
     seed: Annotated[int, Parameter(help="Seed of pairs and resamples.")] = 0,
     json_file: Annotated[Path | None, Parameter(name="--json", help="Takes all numbers, as metrics.json.")] = None,

@@ -186,11 +186,11 @@ def test_emogens_published_head_reads_768_numbers(
 ) -> None:
     head = str(shared_data / "emogen" / "clip_emotion_classifier.pth")
     images = draw_set(tmp_path / "images", 2)
-    found = measure(images, probe=head, clip=str(wide_clip)).methods["images"]
+    found = measure(images, probe=[head], clip=str(wide_clip)).methods["images"]
     assert found.emo_a.extractor.startswith("emogen-head@")
     assert len(found.probes) == 2
     with pytest.raises(ValueError, match=r"reads image embeddings of 768 numbers, but .* gives \d+: name the CLIP"):
-        measure(images, probe=head, clip=str(tiny_clip))
+        measure(images, probe=[head], clip=str(tiny_clip))
 
 
 def test_a_head_of_the_right_width_and_one_of_another(
@@ -201,11 +201,11 @@ def test_a_head_of_the_right_width_and_one_of_another(
     bias[EMOTIONS.index("fear")] = 1e4
     torch.save({"fc.weight": torch.zeros(8, 768), "fc.bias": bias}, tmp_path / "head.pth")
     images = draw_set(tmp_path / "images", 2)
-    found = measure(images, probe=str(tmp_path / "head.pth"), clip=str(wide_clip)).methods["images"]
+    found = measure(images, probe=[str(tmp_path / "head.pth")], clip=str(wide_clip)).methods["images"]
     assert found.emo_a.value == pytest.approx(1 / 8)
     assert next(iter(found.probes.values())).majority_emotion == "fear"
     with pytest.raises(ValueError, match="reads image embeddings of 768 numbers"):
-        measure(images, probe=str(tmp_path / "head.pth"), clip=str(tiny_clip))
+        measure(images, probe=[str(tmp_path / "head.pth")], clip=str(tiny_clip))
 
 
 def test_an_emoset_as_reference_is_taken_by_its_test_split(measure: Callable[..., Metrics], tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from coemogen_core.ablation.variants import PAPER_EMO_A
 from coemogen_core.emotions import EMOTIONS, POLARITIES
 from coemogen_core.experiments.spread import text_of
 from schemas.ablations import Ablations
-from schemas.metrics import METRIC_NAMES, Estimate, MethodMetrics, MetricName, Metrics
+from schemas.metrics import METRIC_NAMES, Estimate, MethodMetrics, MetricName, Metrics, ProbeMetrics
 
 METRIC_LABELS: dict[MetricName, str] = {
     "fid": "FID ↓",
@@ -39,6 +39,7 @@ EMOTION_COLUMNS = {
     "lpips": "LPIPS",
     "sem_c": "Sem-C",
     "sem_d": "Sem-D",
+    "fid": "FID",
     "cmmd": "CMMD",
     "precision": "precision",
     "recall": "recall",
@@ -134,6 +135,14 @@ def ablation_rows(ablations: Ablations) -> list[dict[str, Any]]:
         }
         for summary in summarise(ablations)
     ]
+
+
+def probe_verdict(probe: ProbeMetrics) -> str:
+    """The collapse check in words."""
+    if probe.collapsed is None:
+        few = probe.majority_interval is None
+        return "not checked: " + ("not enough images" if few else "only one emotion was asked for")
+    return f"suspicious: {probe.majority_emotion} too often" if probe.collapsed else "no collapse"
 
 
 def confusion_rows(confusion: list[list[int]]) -> list[tuple[str, list[float]]]:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from coemogen_core.evaluation import colour
+from coemogen_core.evaluation import bootstrap, colour
 
 
 def flat(red: int, green: int, blue: int) -> np.ndarray:
@@ -24,8 +25,25 @@ def test_colourfulness_is_zero_for_grey_and_follows_the_formula() -> None:
 
 
 def test_polarities_are_averaged_apart() -> None:
-    result = colour.by_polarity(np.array([0, 1, 7]), np.array([0.5, 0.7, 0.1]), np.array([10.0, 20, 5]))
+    result = colour.by_polarity(np.array([0, 1, 7]), np.array([0.5, 0.7, 0.1]), np.array([10.0, 20, 5]), np.ones((9, 3)), 0.95)
     assert (result["positive"].images, result["negative"].images) == (2, 1)
     assert result["positive"].brightness == pytest.approx(0.6)
     assert result["negative"].colourfulness == 5.0
-    assert colour.by_polarity(np.array([0]), np.array([0.5]), np.array([1.0]))["negative"].brightness is None
+    assert result["positive"].intervals == {}, "too few images of either emotion"
+    alone = colour.by_polarity(np.array([0]), np.array([0.5]), np.array([1.0]), np.ones((9, 1)), 0.95)["negative"]
+    assert (alone.images, alone.brightness, alone.intervals) == (0, None, {})
+
+
+def test_a_polaritys_interval_is_that_of_its_own_images() -> None:
+    generator = np.random.default_rng(0)
+    emotions = np.repeat([0, 7], 40)
+    light, vivid = generator.normal(0.5, 0.1, 80), generator.normal(30, 5, 80)
+    counts = bootstrap.resample_counts(emotions, 2000, 0)
+    found = colour.by_polarity(emotions, light, vivid, counts, 0.95)
+    for name, own in (("positive", emotions == 0), ("negative", emotions == 7)):
+        for metric, values in (("brightness", light[own]), ("colourfulness", vivid[own])):
+            expected = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=2000, rng=np.random.default_rng(1))
+            interval = found[name].intervals[metric]
+            width = expected.confidence_interval.high - expected.confidence_interval.low
+            assert interval.low == pytest.approx(expected.confidence_interval.low, abs=0.1 * width)
+            assert interval.high == pytest.approx(expected.confidence_interval.high, abs=0.1 * width)

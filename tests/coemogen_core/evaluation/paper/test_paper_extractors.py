@@ -233,6 +233,6 @@ def test_the_recipe_wants_paths_for_the_papers_extractors_only(paths: PaperExtra
     with pytest.raises(ValidationError, match="lab takes none"):
         EvaluationRecipe(paper=paths)
     with pytest.raises(ValidationError, match="themselves"):
-        EvaluationRecipe(extractors="paper", paper=paths, probe="head.pth")
+        EvaluationRecipe(extractors="paper", paper=paths, clip_model="clip")
     with pytest.raises(ValidationError, match="lpips_side"):
         PaperExtractors(**{**paths.model_dump(), "lpips_side": 8})
