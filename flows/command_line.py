@@ -221,18 +221,25 @@ def train_and_eval_command(
     workspace: WorkspaceUri,
     dataset: Annotated[str, Parameter(help="Corpus to train on.")] = "emoset",
     emoart: Annotated[str | None, Parameter(help="Curated art to show in the report.")] = None,
+    matrix: Annotated[Path | None, Parameter(help="TOML file of methods and seeds to compare; without it CoEmoGen and plain SD.")] = None,
     profile: ProfileName = "lab",
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """A curated corpus to a trained model, pictures, metrics and a report."""
+    """A curated corpus to trained models, pictures, metrics and a report."""
     prepare_environment()
+    from coemogen_core.experiments.matrix import read_matrix
     from flows.params import TrainAndEvalParams
     from flows.profiles import load_params, merge
     from flows.train_and_eval import train_and_eval
 
-    overrides = merge({"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}, nested(settings))
+    given: dict[str, Any] = {"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}
+    if matrix is not None:
+        given["matrix"] = read_matrix(matrix).model_dump()
+    overrides = merge(given, nested(settings))
     outcome = train_and_eval(load_params(profile, "train-and-eval", TrainAndEvalParams, overrides))  # type: ignore[arg-type]
     _say(outcome)
+    if outcome.experiments is not None:
+        print(outcome.experiments)
     print(outcome.report)
 
 

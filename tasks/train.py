@@ -30,7 +30,7 @@ def cache_features_part_task(workspace_uri: str, dataset: str, version: str, sou
 
 @task(name="train", task_run_name="train {method.name} on {dataset}", cache_policy=NO_CACHE)
 def train_task(workspace_uri: str, dataset: str, feature_id: str, models: BaseModels, method: Method) -> TrainingOutcome | None:
-    """Train what a method needs; goes on from the newest checkpoint of an interrupted run. None when it needs nothing. See `Method.train`."""
+    """Train what a method needs, None when that is nothing; goes on from an interrupted run's newest checkpoint. See `Method.train`."""
     data = TrainingData(Workspace(workspace_uri), dataset, feature_id, models)
     return method.train(data, _progress_reporter(f"{method.name} on {dataset}"))
 

@@ -24,7 +24,6 @@ from schemas.ablations import AblationRun, Ablations, VariantName
 from schemas.metrics import METRIC_NAMES
 
 
-
 class AblationPlan(BaseModel):
     """What all runs of a study have in common."""
 

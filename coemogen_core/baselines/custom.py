@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -50,4 +51,5 @@ class CustomMethod(Method):
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:  # noqa: ARG002
         """An instance. Its constructor is called often: it should load nothing large before the first picture."""
-        return self._class(models, recipe, **json.loads(self.settings))  # type: ignore[call-arg]  a subclass has a constructor of its own
+        make: Callable[..., Generator] = self._class  # a subclass has a constructor of its own
+        return make(models, recipe, **json.loads(self.settings))

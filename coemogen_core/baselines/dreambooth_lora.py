@@ -96,7 +96,9 @@ class DreamBoothLoRA(TrainedBaseline):
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:
         """The base model with a LoRA for every emotion."""
-        loras = {emotion: tensors for emotion, tensors in load_tensors(model_folder).items() if emotion in EMOTIONS}
+        loras: dict[str, dict[str, Tensor]] = {
+            emotion: tensors for emotion, tensors in load_tensors(model_folder).items() if emotion in EMOTIONS
+        }
         return DreamBoothGenerator(models, recipe, self.recipe, loras)
 
 

@@ -76,7 +76,9 @@ class TextualInversion(TrainedBaseline):
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:
         """The base model with the learnt words."""
-        words = {emotion: tensors["words"] for emotion, tensors in load_tensors(model_folder).items() if emotion in EMOTIONS}
+        words: dict[str, Tensor] = {
+            emotion: tensors["words"] for emotion, tensors in load_tensors(model_folder).items() if emotion in EMOTIONS
+        }
         return TextualInversionGenerator(models, recipe, self.recipe, words)
 
 

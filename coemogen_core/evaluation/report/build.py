@@ -19,7 +19,14 @@ from coemogen_core.evaluation.report.training import training_part
 from coemogen_core.generation.sample_set import SampleSet
 from schemas.metrics import Metrics
 
-METHOD_LABELS = {"coemogen": "CoEmoGen", "sd": "Stable Diffusion"}
+METHOD_LABELS = {
+    "coemogen": "CoEmoGen",
+    "sd": "Stable Diffusion",
+    "sd-llm": "SD, prompts by an LLM",
+    "textual-inversion": "Textual Inversion",
+    "dreambooth-lora": "DreamBooth-LoRA",
+    "emogen-like": "EmoGen-like",
+}
 SIZE_BUDGET = 160
 """Gallery pictures beyond this many become smaller, so that the file stays below about 6 MB."""
 
