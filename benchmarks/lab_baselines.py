@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/lab_baselines.py --workspace demo/workspace --seeds 3 --json FILE
 
-Works on the features that a finished `make demo` has left in its workspace. Every training, part of pictures and number is stored when it is done, under
-the ids that `coemogen train-and-eval --matrix benchmarks/baselines.toml` uses too: kill it at any time, the same command goes on. One torch thread.
+Works on the features that a finished `make demo` has left in its workspace. Every training, part of pictures and number is stored when it
+is done, under the ids that `coemogen train-and-eval --matrix benchmarks/baselines.toml` uses too: kill it at any time, the same command
+goes on. One torch thread.
 """
 
 import argparse

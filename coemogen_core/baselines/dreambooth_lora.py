@@ -96,9 +96,8 @@ class DreamBoothLoRA(TrainedBaseline):
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:
         """The base model with a LoRA for every emotion."""
-        loras: dict[str, dict[str, Tensor]] = {
-            emotion: tensors for emotion, tensors in load_tensors(model_folder).items() if emotion in EMOTIONS
-        }
+        found = load_tensors(model_folder)
+        loras: dict[str, dict[str, Tensor]] = {emotion: found[emotion] for emotion in EMOTIONS if emotion in found}
         return DreamBoothGenerator(models, recipe, self.recipe, loras)
 
 

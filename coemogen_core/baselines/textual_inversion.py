@@ -76,9 +76,8 @@ class TextualInversion(TrainedBaseline):
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:
         """The base model with the learnt words."""
-        words: dict[str, Tensor] = {
-            emotion: tensors["words"] for emotion, tensors in load_tensors(model_folder).items() if emotion in EMOTIONS
-        }
+        found = load_tensors(model_folder)
+        words: dict[str, Tensor] = {emotion: found[emotion]["words"] for emotion in EMOTIONS if emotion in found}
         return TextualInversionGenerator(models, recipe, self.recipe, words)
 
 

@@ -1,4 +1,4 @@
-"""A part of the samples of a method: at most `PART_SIZE` pictures of one emotion."""
+"""A part of the samples of a method: at most a hundred pictures of one emotion."""
 
 import io
 import threading
@@ -9,11 +9,9 @@ import polars as pl
 from PIL import Image
 
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.emotions import parse_emotion
-from coemogen_core.generation.denoising import image_seeds
+from coemogen_core.generation.denoising import batches, image_seeds
 from coemogen_core.generation.generator import Generator
-from coemogen_core.generation.sample_plan import PART_SIZE, SamplePlan
-from coemogen_core.generation.sample_set import emotion_of
+from coemogen_core.generation.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
 from schemas.outcomes import PartOutcome
 from schemas.tables import Samples
@@ -40,44 +38,33 @@ def generate_part(workspace: Workspace, plan: SamplePlan, part: str, run_id: str
         FileNotFoundError: the method's model is not trained.
     """
     started = time.perf_counter()
-    emotion, first = _parse(plan, part)
+    emotion, numbers = plan.pictures(part)
     run_id = run_id or plan.run_id
     samples = workspace.table("runs", run_id, "samples", plan.method.name)
     _agree_on_settings(workspace, run_id, plan)
     whole = samples.has_part(emotion)  # older runs have one part an emotion
     reused = whole or samples.has_part(part)
-    count = min(PART_SIZE, plan.count - first)
     if not reused:
         generator = _generator(workspace, plan)
         workspace.write_json(plan.settings, "runs", run_id, "samples", plan.method.name, "recipe.json")
-        samples.write_part(part, _rows(generator, emotion, first, image_seeds(plan.seed + first, count), plan.recipe.batch_size), Samples)
-    return PartOutcome(part=part, rows=count, reused=reused, seconds=time.perf_counter() - started)
+        samples.write_part(part, _rows(generator, emotion, numbers, plan), Samples)
+    return PartOutcome(part=part, rows=len(numbers), reused=reused, seconds=time.perf_counter() - started)
 
 
-def _parse(plan: SamplePlan, part: str) -> tuple[str, int]:
-    emotion = parse_emotion(emotion_of(part))
-    if part not in plan.parts([emotion]):
-        raise ValueError(
-            f"no part {part!r} in a plan of {plan.count} pictures an emotion: expected one of {', '.join(plan.parts([emotion]))}"
-        )
-    return emotion, int(part.partition("-")[2])
-
-
-def _rows(generator: Generator, emotion: str, first: int, seeds: list[int], batch_size: int) -> pl.DataFrame:
+def _rows(generator: Generator, emotion: str, numbers: range, plan: SamplePlan) -> pl.DataFrame:
     """Sample rows; pictures become PNG batch by batch, so that only compressed ones pile up."""
+    seeds = image_seeds(plan.seed + numbers.start, len(numbers))
     images: list[dict[str, object]] = []
-    for start in range(0, len(seeds), batch_size):
-        wanted = seeds[start : start + batch_size]
+    for wanted in batches(seeds, plan.recipe.batch_size):
         pictures = generator.generate(emotion, wanted)
         if len(pictures) != len(wanted):
             raise ValueError(f"{type(generator).__name__} made {len(pictures)} pictures for {len(wanted)} seeds: it must make one for each")
-        for picture in pictures:
-            images.append({"bytes": _png(picture), "path": f"{emotion}-{first + len(images):05d}.png"})
+        images += [{"bytes": _png(each), "path": f"{emotion}-{numbers[len(images) + k]:05d}.png"} for k, each in enumerate(pictures)]
     image_type = pl.Struct({"bytes": pl.Binary, "path": pl.String})
     return pl.DataFrame(
         {
             "emotion": [emotion] * len(seeds),
-            "index": pl.Series(range(first, first + len(seeds)), dtype=pl.Int32),
+            "index": pl.Series(numbers, dtype=pl.Int32),
             "seed": pl.Series(seeds, dtype=pl.Int64),
             "image": pl.Series(images, dtype=image_type),
         }

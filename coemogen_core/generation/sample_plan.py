@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from coemogen_core.emotions import EMOTIONS
+from coemogen_core.emotions import EMOTIONS, parse_emotion
 from coemogen_core.generation.method import Method
 from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.generation.sample_set import emotion_of
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.recipe import recipe_id
 
@@ -43,6 +44,19 @@ class SamplePlan:
     def run_id(self) -> str:
         """Recipe id of the run that holds these samples; a baseline's does not change with the trained model."""
         return recipe_id("samples", self.settings)
+
+    def pictures(self, part: str) -> tuple[str, range]:
+        """Emotion and numbers of the pictures of one part.
+
+        Raises:
+            ValueError: no such part.
+        """
+        emotion = parse_emotion(emotion_of(part))
+        if part not in self.parts([emotion]):
+            known = ", ".join(self.parts([emotion]))
+            raise ValueError(f"no part {part!r} in a plan of {self.count} pictures an emotion: expected one of {known}")
+        first = int(part.partition("-")[2])
+        return emotion, range(first, min(first + PART_SIZE, self.count))
 
     def parts(self, emotions: Sequence[str] = EMOTIONS) -> list[str]:
         """Names of all parts, `<emotion>-<number of its first picture>`."""
