@@ -20,7 +20,7 @@ from coemogen_core.training.recipes import TrainingRecipe
 
 NAME = r"^[a-z][a-z0-9-]*$"
 OURS, BASELINE = "coemogen", "sd"
-OWN_LEARNING_RATES: dict[str, float] = {"textual-inversion": 2e-2}
+OWN_LEARNING_RATES: dict[str, float] = {"textual-inversion": 5e-3}
 """Words alone need longer steps than weights; every other trained method takes CoEmoGen's learning rate unless it is told another."""
 
 

@@ -45,7 +45,7 @@ def test_what_is_wrong_is_said_before_any_work(method, settings, message):
 
 
 def test_a_missing_file_of_prompts_is_named():
-    with pytest.raises(FileNotFoundError, match="no file of prompts nope: give a path, or one of those .* lab.v1"):
+    with pytest.raises(FileNotFoundError, match=r"no file of prompts nope: give a path, or one of those .* lab.v1"):
         new_method(MethodSpec(method="sd-llm", settings={"prompts": "nope"}), LAB)
 
 
