@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.data.workspace import Table, Workspace
 from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features, concatenate
+from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, block_order, compute_features, concatenate, is_decodable
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from schemas.metrics import EvaluationProtocol
 from schemas.outcomes import PartOutcome
@@ -92,8 +92,7 @@ def sample_part(
     samples = workspace.table("runs", run_id, "samples", method)
     if not samples.has_part(emotion):
         raise FileNotFoundError(f"{samples.uri} has no samples of {emotion}: generate them before evaluating {method!r}")
-    rows = samples.read_part(emotion, ["index", "image"])
-    images = [LabelledImage(str(row["index"]), emotion, row["image"]["bytes"]) for row in rows.iter_rows(named=True)]
+    images = _labelled(samples, emotion)
     place = ("evaluation", recipe.features_id(extractors), "samples", f"{emotion}-{_digest(images)}.safetensors")
     if workspace.exists(*place):
         features = ImageFeatures.from_bytes(workspace.read_file(*place))
@@ -103,6 +102,16 @@ def sample_part(
     return _outcome(emotion, features, started, reused=False), features
 
 
+def sample_rows(workspace: Workspace, run_id: str, method: str, emotion: Emotion, recipe: EvaluationRecipe, rejected: int) -> list[int]:
+    """Row of the samples' part that each row of their features (`sample_part`) is of; `rejected` of them could not be decoded."""
+    samples = workspace.table("runs", run_id, "samples", method)
+    order = block_order(samples.count([emotion]), recipe.seed)
+    if not rejected:
+        return [int(row) for row in order]
+    images = _labelled(samples, emotion)
+    return [int(row) for row in order if is_decodable(images[row].data)]
+
+
 def sampled_emotions(workspace: Workspace, run_id: str, method: str) -> list[Emotion]:
     """Emotions of which a method has samples, in the order of EMOTIONS. Raises FileNotFoundError when there are none."""
     samples = workspace.table("runs", run_id, "samples", method)
@@ -110,6 +119,11 @@ def sampled_emotions(workspace: Workspace, run_id: str, method: str) -> list[Emo
     if not parts:
         raise FileNotFoundError(f"{samples.uri} has no samples: generate them before evaluating {method!r}")
     return [emotion for emotion in EMOTIONS if emotion in parts]
+
+
+def _labelled(samples: Table, emotion: Emotion) -> list[LabelledImage]:
+    rows = samples.read_part(emotion, ["index", "image"])
+    return [LabelledImage(str(row["index"]), emotion, row["image"]["bytes"]) for row in rows.iter_rows(named=True)]
 
 
 def _compute(images: Sequence[LabelledImage], recipe: EvaluationRecipe, extractors: ExtractorSet) -> ImageFeatures:
