@@ -14,6 +14,10 @@ from coemogen_core.evaluation.report.tables import METRIC_LABELS
 from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics
 
 CHARTS = {
+    "fid": ("FID", "to the real images of that emotion"),
+    "cmmd": ("CMMD", "to the real images of that emotion"),
+    "precision": ("Precision", "among the real ones of that emotion"),
+    "recall": ("Recall", "of the real ones of that emotion"),
     "emo_a": ("Emo-A", "recognised by the probe"),
     "sem_c": ("Sem-C", "clarity"),
     "sem_d": ("Sem-D", "semantic diversity"),

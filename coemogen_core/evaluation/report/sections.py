@@ -19,6 +19,9 @@ Content = dict[str, Any]
 PALETTE = 8
 """Colours of methods; a ninth method shares that of the first."""
 
+NEAREST_SHOWN = 8
+"""Of each method, the samples nearest to a training picture that are shown before all others."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -85,11 +88,13 @@ def _memorisation(data: ReportData) -> Content | None:
     part = data.memorisation
     if part is None:
         return None
-    counts = {
-        method: (sum(pair.near_copy for row in part.rows for pair in row.pairs[method]), sum(len(row.pairs[method]) for row in part.rows))
-        for method in part.rows[0].pairs
-    }
-    return {"part": part, "counts": counts}
+    methods = []
+    for name in part.rows[0].pairs:
+        pairs = [pair for row in part.rows for pair in row.pairs[name]]
+        ranked = sorted(pairs, key=lambda pair: (not pair.near_copy, -pair.similarity))
+        copies = sum(pair.near_copy for pair in pairs)
+        methods.append({"name": name, "pairs": pairs, "copies": copies, "nearest": ranked[:NEAREST_SHOWN]})
+    return {"part": part, "methods": methods}
 
 
 def _ablations(data: ReportData) -> Content | None:
