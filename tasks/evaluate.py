@@ -73,6 +73,7 @@ def write_report_task(
     recipe: ReportRecipe,
     photos: CorpusVersion | None = None,
     art: CorpusVersion | None = None,
+    evaluation: EvaluationRecipe | None = None,
 ) -> str:
     """Write report.html of a run; returns its URI. See `write_report`."""
-    return write_report(Workspace(workspace_uri), metrics, sample_runs, recipe, photos, art)
+    return write_report(Workspace(workspace_uri), metrics, sample_runs, recipe, photos, art, evaluation)

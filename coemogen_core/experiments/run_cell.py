@@ -7,8 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.features import circle_order
-from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, sample_part, select_reference
+from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, sample_part, sample_rows, select_reference
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_samples
 from coemogen_core.generation.method import Method, TrainingData
@@ -113,7 +112,8 @@ def _recognised(workspace: Workspace, samples: SamplePlan, recipe: EvaluationRec
         _, features = sample_part(workspace, samples.run_id, samples.method.name, emotion, recipe, extractors)
         right = features.probabilities[0].argmax(axis=1) == index
         in_order = ["0"] * len(right)
-        for place, picture in enumerate(circle_order(len(right), recipe.seed)):
-            in_order[picture] = str(int(right[place]))
+        numbers = sample_rows(workspace, samples.run_id, samples.method.name, emotion, recipe, rejected=0)
+        for number, recognised in zip(numbers, right, strict=True):
+            in_order[number] = str(int(recognised))
         found[emotion] = "".join(in_order)
     return found

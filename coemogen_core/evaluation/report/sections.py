@@ -11,12 +11,17 @@ from typing import Any
 from coemogen_core.ablation.summary import remark_on_order
 from coemogen_core.evaluation.report import tables
 from coemogen_core.evaluation.report.data import ReportData
-from coemogen_core.evaluation.report.section_charts import emotion_charts, training_charts
+from coemogen_core.evaluation.report.experiments import experiments_content
+from coemogen_core.evaluation.report.map_chart import EMOTION_MARKS
+from coemogen_core.evaluation.report.section_charts import emotion_charts, map_charts, overall_charts, training_charts
 from schemas.metrics import METRIC_NAMES, Metrics
 
 Content = dict[str, Any]
 PALETTE = 8
 """Colours of methods; a ninth method shares that of the first."""
+
+NEAREST_SHOWN = 8
+"""Of each method, the samples nearest to a training picture that are shown before all others."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,7 @@ def _metrics(data: ReportData) -> Content:
     return {
         "columns": _columns(data.metrics),
         "rows": tables.metric_rows(data.metrics),
+        "charts": overall_charts(data),
         "interval_note": _interval_note(data.metrics),
         "table_note": _table_note(data.metrics),
     }
@@ -54,18 +60,42 @@ def _confusion(data: ReportData) -> Content:
     found = []
     for index, method in enumerate(data.metrics.in_order()):
         for identity, probe in data.metrics.methods[method].probes.items():
-            commonest = (
-                "" if probe.majority_share is None else f"commonest answer: {probe.majority_emotion}, {100 * probe.majority_share:.0f} %"
-            )
             found.append(
                 {
                     "name": data.labels[method],
-                    "note": f"{identity}; {commonest}",
+                    "identity": identity,
+                    "accuracy": tables.with_interval(probe.accuracy, probe.interval, "emo_a"),
+                    "baseline": tables.number(probe.majority_baseline, "emo_a"),
+                    "commonest": tables.with_interval(probe.majority_share, probe.majority_interval, "emo_a"),
+                    "emotion": probe.majority_emotion,
+                    "verdict": tables.probe_verdict(probe),
+                    "collapsed": bool(probe.collapsed),
                     "colour": f"var(--method-{index % PALETTE})",
                     "rows": tables.confusion_rows(probe.confusion),
                 }
             )
     return {"matrices": found}
+
+
+def _failures(data: ReportData) -> Content | None:
+    return {"parts": data.failures} if data.failures else None
+
+
+def _map(data: ReportData) -> Content | None:
+    return None if data.map is None else {"part": data.map, "panels": map_charts(data.map, data.labels), "marks": EMOTION_MARKS}
+
+
+def _memorisation(data: ReportData) -> Content | None:
+    part = data.memorisation
+    if part is None:
+        return None
+    methods = []
+    for name in part.rows[0].pairs:
+        pairs = [pair for row in part.rows for pair in row.pairs[name]]
+        ranked = sorted(pairs, key=lambda pair: (not pair.near_copy, -pair.similarity))
+        copies = sum(pair.near_copy for pair in pairs)
+        methods.append({"name": name, "pairs": pairs, "copies": copies, "nearest": ranked[:NEAREST_SHOWN]})
+    return {"part": part, "methods": methods}
 
 
 def _ablations(data: ReportData) -> Content | None:
@@ -96,6 +126,10 @@ SECTIONS = (
     Section("metrics", "Metrics", _metrics),
     Section("emotions", "Emotion by emotion", _emotions),
     Section("confusion", "What the judge saw", _confusion),
+    Section("failures", "Where it fails", _failures),
+    Section("map", "Map of the pictures", _map),
+    Section("memorisation", "Copies of training pictures?", _memorisation),
+    Section("experiments", "Comparison", experiments_content),
     Section("ablations", "Ablations", _ablations),
     Section("captions", "Captions", _captions),
     Section("emoart", "EmoArt", _emoart),

@@ -10,7 +10,7 @@ from coemogen_core.ablation.variants import PAPER_EMO_A
 from coemogen_core.emotions import EMOTIONS, POLARITIES
 from coemogen_core.experiments.spread import text_of
 from schemas.ablations import Ablations
-from schemas.metrics import METRIC_NAMES, Estimate, MethodMetrics, MetricName, Metrics, ProbeMetrics
+from schemas.metrics import METRIC_NAMES, ColourMetrics, Estimate, Interval, MethodMetrics, MetricName, Metrics, ProbeMetrics
 
 METRIC_LABELS: dict[MetricName, str] = {
     "fid": "FID ↓",
@@ -46,6 +46,9 @@ EMOTION_COLUMNS = {
     "brightness": "brightness",
     "colourfulness": "colourfulness",
 }
+
+
+COLOUR_METRICS = ("brightness", "colourfulness")
 
 
 @dataclass(frozen=True)
@@ -110,18 +113,32 @@ def best_method(methods: Mapping[str, MethodMetrics], metric: MetricName, real: 
 
 
 def polarity_rows(metrics: Metrics) -> list[dict[str, Any]]:
-    """Brightness and colourfulness, positive and negative, of every method and of the real images (method None)."""
+    """Brightness and colourfulness, positive, negative and of all, of every method and of the real images (method None).
+
+    Each as a value and its interval.
+    """
     sets: list[tuple[str | None, MethodMetrics]] = list(metrics.in_order().items())
     if metrics.reference is not None:
         sets.append((None, metrics.reference))
     return [
         {
             "method": method,
-            "brightness": [found.polarity[polarity].brightness for polarity in POLARITIES],
-            "colourfulness": [found.polarity[polarity].colourfulness for polarity in POLARITIES],
+            "cells": [_colour_cell(colours, metric) for metric in COLOUR_METRICS for colours in _colours(found)],
         }
         for method, found in sets
     ]
+
+
+def _colours(found: MethodMetrics) -> list[ColourMetrics | None]:
+    return [*(found.polarity[polarity] for polarity in POLARITIES), found.colour]
+
+
+def _colour_cell(found: ColourMetrics | None, metric: str) -> Cell:
+    if found is None:
+        return Cell("–", "", best=False)
+    interval = found.intervals.get(metric)
+    ends = "" if interval is None else f"{number(interval.low, metric)} – {number(interval.high, metric)}"
+    return Cell(number(getattr(found, metric), metric), ends, best=False)
 
 
 def ablation_rows(ablations: Ablations) -> list[dict[str, Any]]:
@@ -135,6 +152,13 @@ def ablation_rows(ablations: Ablations) -> list[dict[str, Any]]:
         }
         for summary in summarise(ablations)
     ]
+
+
+def with_interval(value: float | None, interval: Interval | None, metric: str) -> str:
+    """A value and its interval in one line."""
+    if interval is None:
+        return number(value, metric)
+    return f"{number(value, metric)} ({number(interval.low, metric)} – {number(interval.high, metric)})"
 
 
 def probe_verdict(probe: ProbeMetrics) -> str:

@@ -1,0 +1,54 @@
+"""The section of a matrix: the table in the paper's form, and which differences are more than chance."""
+
+from typing import Any
+
+from coemogen_core.evaluation.report.data import ReportData
+from coemogen_core.experiments.formats import difference_text, p_text
+from coemogen_core.experiments.spread import text_of
+from coemogen_core.experiments.table import COLUMNS, LOWER_IS_BETTER, TITLES, Cell, build_table, number
+from schemas.metrics import MetricName
+
+
+def experiments_content(data: ReportData) -> dict[str, Any] | None:
+    """What the section shows; None for a run without a matrix."""
+    if data.experiments is None:
+        return None
+    table = build_table(data.experiments)
+    rows = [
+        {
+            "method": data.labels.get(row.method, row.method),
+            "seeds": row.seeds,
+            "cells": [_cell(row.cells.get(name), name) for name in COLUMNS],
+        }
+        for row in table.rows
+    ]
+    tests = [
+        {
+            "metric": TITLES[test.metric],
+            "method": data.labels.get(test.method, test.method),
+            "against": data.labels.get(test.against, test.against),
+            "test": test.test,
+            "pairs": f"{test.pairs:,}",
+            "difference": difference_text(test),
+            "p": test.reason or p_text(test.p_value),
+            "adjusted": p_text(test.adjusted),
+        }
+        for test in table.tests
+    ]
+    budgets = [f"{data.labels.get(name, name)} {samples:,}" for name, samples in data.experiments.budgets.items()]
+    return {
+        "columns": [f"{TITLES[name]} {'↓' if name in LOWER_IS_BETTER else '↑'}" for name in COLUMNS],
+        "rows": rows,
+        "tests": tests,
+        "note": table.note,
+        "has_published": table.has_published,
+        "budgets": ", ".join(budgets),
+    }
+
+
+def _cell(cell: Cell | None, name: MetricName) -> dict[str, str]:
+    if cell is None:
+        return {"value": "–", "interval": "", "published": ""}
+    ends = "" if cell.interval is None else " – ".join(number(end, name) for end in cell.interval)
+    published = "" if cell.published is None else number(cell.published, name)
+    return {"value": text_of(cell.spread, lambda value: number(value, name)), "interval": ends, "published": published}
