@@ -70,7 +70,7 @@ def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
         if params.matrix is not None:
             experiments = collect_experiments(params, [(cell.seed, cell.samples) for cell in cells], evaluations)
             publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
-        write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art)
+        write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
         publish_markdown(f"metrics-{run_id}", metrics_markdown(metrics))
     stages.record("report", [PartOutcome(part=run_id, rows=len(cells), reused=done)], time.monotonic() - started)
     report = workspace.path("runs", run_id, "report.html")

@@ -51,7 +51,8 @@ class TrainedBaseline(Method):
         if not parts:
             place = data.workspace.path("features", data.dataset, data.feature_id)
             raise FileNotFoundError(f"no features in {place}: cache the features of {data.dataset} first")
-        return recipe_id(self.kind, {"format": FORMAT, "parts": parts, **self._facts(data)})
+        corpus = {"dataset": data.dataset, "features": data.feature_id, "parts": parts}
+        return recipe_id(self.kind, {"format": FORMAT, "models": data.models.identity, "recipe": self.recipe.identity, **corpus})
 
     def train(self, data: TrainingData, on_progress: OnProgress = None) -> TrainingOutcome:
         """Train, or find the trained model.
@@ -67,7 +68,8 @@ class TrainedBaseline(Method):
         reused = data.workspace.exists("runs", run_id, "model", "config.json")
         if not reused:
             self.fit(data, run_id, features, on_progress)
-            config = {"format": FORMAT, "kind": self.kind, **self._facts(data)}
+            training = {"recipe": self.recipe.identity, "dataset": data.dataset, "features": data.feature_id}
+            config = {"format": FORMAT, "kind": self.kind, "base_models": data.models.identity, "training": training}
             data.workspace.write_json(config, "runs", run_id, "model", "config.json")
         seconds = time.perf_counter() - started
         return TrainingOutcome(run_id=run_id, steps=self.recipe.steps, images=len(features), reused=reused, seconds=seconds)
@@ -75,10 +77,6 @@ class TrainedBaseline(Method):
     def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:  # noqa: ARG002
         """Nothing: the trained model's run says it all."""
         return {}
-
-    def _facts(self, data: TrainingData) -> dict[str, Any]:
-        own = {"models": data.models.identity, "dataset": data.dataset, "features": data.feature_id}
-        return {**own, "recipe": self.recipe.identity}
 
 
 def by_emotion(

@@ -13,6 +13,7 @@ COLUMNS: tuple[MetricName, ...] = ("fid", "lpips", "emo_a", "sem_c", "sem_d")
 """The paper's metrics in the paper's order."""
 TITLES: dict[MetricName, str] = {"fid": "FID", "lpips": "LPIPS", "emo_a": "Emo-A", "sem_c": "Sem-C", "sem_d": "Sem-D"}
 LOWER_IS_BETTER: tuple[MetricName, ...] = ("fid",)
+SHARES: tuple[MetricName, ...] = ("emo_a", "sem_c")
 DIGITS: dict[MetricName, int] = {"fid": 2, "lpips": 3, "emo_a": 4, "sem_c": 3, "sem_d": 5}
 
 
@@ -82,6 +83,8 @@ def _row(experiments: Experiments, method: str, columns: Sequence[MetricName]) -
             continue
         spread = spread_of([one.value for one in found])
         interval = spread.interval()
+        if interval is not None and metric in SHARES:
+            interval = max(interval[0], 0.0), min(interval[1], 1.0)  # a share has no other values, whatever Student says
         if interval is None and found[0].low is not None and found[0].high is not None:
             interval = found[0].low, found[0].high
         cells[metric] = Cell(spread, interval, published.get(metric))

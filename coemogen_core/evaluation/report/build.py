@@ -92,7 +92,7 @@ def build_report_data(
         labels=labels,
         gallery=_gallery(workspace, ordered, labels, recipe.columns),
         **({} if evaluation is None or not ordered else _single_samples(workspace, metrics, ordered, labels, recipe, evaluation, photos)),
-        training=training_part(workspace, sample_runs),
+        training=training_part(workspace, ordered),
         photos=None if photos is None else _corpus(workspace, photos, recipe),
         art=None if art is None else _corpus(workspace, art, recipe),
         experiments=read_experiments(workspace, metrics.run_id),
