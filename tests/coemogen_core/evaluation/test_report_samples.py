@@ -95,11 +95,14 @@ def test_a_copied_training_photo_is_found_and_flagged_and_chance_flags_few_other
     assert [row.emotion for row in part.rows] == list(EMOTIONS)
     pairs = [pair for row in part.rows for some in row.pairs.values() for pair in some]
     assert len(pairs) == 8 * 3 * 3
+    assert {method: found.samples for method, found in part.methods.items()} == dict.fromkeys(RUNS, 24)
     emotion, number = COPIED
     copy = part.rows[emotion].pairs["coemogen"][number]
     assert copy.near_copy
     assert (copy.similarity, copy.share, copy.pixel_distance) == (pytest.approx(1, abs=1e-3), 1.0, 0.0)
     assert copy.nearest.data_uri == copy.sample.data_uri
+    assert part.methods["coemogen"].nearest[0] == copy
+    assert part.methods["coemogen"].copies == sum(pair.near_copy for row in part.rows for pair in row.pairs["coemogen"])
     others = [pair for pair in pairs if pair is not copy]
     assert all(pair.pixel_distance > 0.1 and pair.nearest.data_uri != pair.sample.data_uri for pair in others)
     assert sum(pair.near_copy for pair in others) <= (1 - part.percentile) * len(others), "they are drawn like the photos"
@@ -155,3 +158,11 @@ def test_samples_of_no_trained_model_have_no_training_pictures(build: Callable[.
     data = build()
     assert data.memorisation is None
     assert data.map is not None
+
+
+def test_many_methods_show_fewer_pairs_and_count_all(build: Callable[..., ReportData], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coemogen_core.evaluation.report.nearest_pictures.PAIRS_SHOWN", 48)
+    part = build().memorisation
+    assert part is not None
+    assert {len(pairs) for row in part.rows for pairs in row.pairs.values()} == {2}
+    assert {found.samples for found in part.methods.values()} == {24}
