@@ -17,10 +17,10 @@ def metrics_table(metrics: Metrics, title: str) -> Table:
     for method, measured in sets.items():
         table.add_column(f"{escape(method)}\n[dim]{measured.images:,} images[/dim]", justify="right", overflow="fold")
     for name in METRIC_NAMES:
-        table.add_row(METRIC_LABELS[name], *(_estimate(measured.estimate(name)) for measured in sets.values()))
+        table.add_row(METRIC_LABELS[name], *(_estimate(measured.estimate(name), name) for measured in sets.values()))
     for extra in dict.fromkeys(extra for measured in sets.values() for extra in measured.further):
         found = [measured.further.get(extra) for measured in sets.values()]
-        table.add_row(escape(extra), *("–" if one is None else _estimate(one) for one in found))
+        table.add_row(escape(extra), *("–" if one is None else _estimate(one, extra) for one in found))
     return table
 
 
@@ -30,8 +30,8 @@ def probe_tables(metrics: Metrics) -> Iterator[Table]:
     for identity in dict.fromkeys(identity for measured in sets.values() for identity in measured.probes):
         table = Table(title=f"Emo-A by {escape(identity)}", title_justify="left")
         table.add_column("")
-        table.add_column("accuracy", justify="right")
-        for column in ("always the\ncommonest emotion", "commonest answer", "check"):
+        table.add_column("accuracy", justify="right", no_wrap=True)
+        for column in ("majority\nbaseline", "commonest answer", "check"):
             table.add_column(column, overflow="fold")
         for method, measured in sets.items():
             if identity in measured.probes:
@@ -60,11 +60,12 @@ def _sets(metrics: Metrics) -> Mapping[str, MethodMetrics]:
     return dict(metrics.in_order()) | ({} if metrics.reference is None else {"real images": metrics.reference})
 
 
-def _estimate(estimate: Estimate) -> str:
+def _estimate(estimate: Estimate, metric: str) -> str:
     if estimate.value is None:
         return f"[dim]{escape(estimate.reason or '')}[/dim]"
-    interval = f"{estimate.low:.4g} to {estimate.high:.4g}" if estimate.low is not None else escape(estimate.reason or "")
-    return f"{estimate.value:.4g}\n[dim]{interval}[/dim]"
+    known = estimate.low is not None
+    interval = f"{number(estimate.low, metric)} to {number(estimate.high, metric)}" if known else escape(estimate.reason or "")
+    return f"{number(estimate.value, metric)}\n[dim]{interval}[/dim]"
 
 
 def _probe_cells(probe: ProbeMetrics) -> tuple[str, str, str, str]:

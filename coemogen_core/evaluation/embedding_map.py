@@ -26,7 +26,8 @@ def map_embeddings(sets: Sequence[Floats], fitted: Floats) -> EmbeddingMap | Non
     """Project sets of embeddings [n, d] on the first two principal components of the `fitted` one; None where it has fewer than three."""
     if len(fitted) < 3 or fitted.shape[1] < 2:
         return None
-    components = PCA(2, svd_solver="full").fit(fitted.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # equal pictures have no variance to share out
+        components = PCA(2, svd_solver="full").fit(fitted.astype(np.float64))
     variance = float(np.nan_to_num(components.explained_variance_ratio_).sum())
     return EmbeddingMap([components.transform(values.astype(np.float64)) if len(values) else np.empty((0, 2)) for values in sets], variance)
 

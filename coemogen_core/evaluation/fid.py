@@ -78,7 +78,7 @@ def resampled_distances(features: Floats, counts: NDArray[np.float64], reference
 def affordable_resamples(features: Floats, reference: GaussianStatistics, resamples: int, sharing: int = 1) -> int:
     """How many of the wanted resamples fit the budget, which is shared by so many sets of features; at least 20."""
     smaller, larger = sorted((len(features), len(reference.factor)))
-    cost = smaller**2 * larger + 10 * smaller**3 + len(features) * len(reference.factor)
+    cost = 1 + smaller**2 * larger + 10 * smaller**3  # equal reference images have a covariance of rank 0
     return max(min(resamples, int(RESAMPLING_BUDGET / sharing / cost)), min(resamples, 20))
 
 

@@ -2,8 +2,10 @@
 
 Two distances, because either alone errs: the cosine similarity of CLIP embeddings (the same things are shown) and the pixels of reduced
 pictures (in the same places and colours). A sample is called a near copy when it is nearer to its nearest training picture, by both, than
-`PERCENTILE` of the training pictures are to their own nearest other one. The training set is read part by part; only one part's vectors
-and the queries are in memory.
+`PERCENTILE` of the training pictures are to their own nearest other one: by chance that befalls at most one in twenty of a generator that
+draws exactly as the training pictures were drawn. A higher limit would see nothing in a corpus that holds some pictures twice.
+
+The training set is read part by part; only one part's vectors and the queries are in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -66,6 +66,14 @@ class MemorisationRow(_Part):
     pairs: dict[str, list[TrainingPair]] = Field(description="by method")
 
 
+class NearestPairs(_Part):
+    """How near one method's samples are to training pictures."""
+
+    samples: int = Field(ge=0, description="samples whose nearest training picture was searched for: those of the gallery")
+    copies: int = Field(ge=0, description="near copies among them")
+    nearest: list[TrainingPair] = Field(description="the nearest of them, near copies first")
+
+
 class MemorisationPart(_Part):
     """Whether samples are copies of training pictures."""
 
@@ -74,7 +82,8 @@ class MemorisationPart(_Part):
     similarity_limit: float = Field(description="a near copy is more similar than this")
     pixel_limit: float = Field(description="and nearer in pixels than this")
     percentile: float = Field(gt=0, lt=1, description="share of the training pictures that stay on the other side of each limit")
-    rows: list[MemorisationRow] = Field(description="by emotion")
+    methods: dict[str, NearestPairs] = Field(description="by method")
+    rows: list[MemorisationRow] = Field(description="the first samples by emotion, as many as the page can bear")
 
 
 class Failure(_Part):

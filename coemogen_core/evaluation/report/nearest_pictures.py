@@ -1,6 +1,6 @@
 """The nearest training pictures of the samples that the gallery shows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from coemogen_core.evaluation.memorisation import (
     nearest_neighbours,
     pixel_distance,
 )
-from coemogen_core.evaluation.report.data import MemorisationPart, MemorisationRow, TrainingPair
+from coemogen_core.evaluation.report.data import MemorisationPart, MemorisationRow, NearestPairs, TrainingPair
 from coemogen_core.evaluation.report.evaluated import EvaluatedSet
 from coemogen_core.evaluation.report.pictures import inline_picture
 from coemogen_core.training.feature_set import list_parts, local_path
@@ -31,6 +31,10 @@ CHECKED = 8
 SAME_CLIP = 0.9
 """Cosine of two embeddings of one picture by one CLIP: 1 but for half precision and the crop. Of two CLIPs: about 0."""
 SIDE = 96
+NEAREST_SHOWN = 8
+"""Of each method, the samples nearest to a training picture."""
+PAIRS_SHOWN = 128
+"""Of all methods together: more would make the page heavy. What is counted is not limited."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,16 @@ class TrainingSet:
         return {image_id: data for part, wanted in batched_ids(neighbours) for image_id, data in images.iter_pictures(part, wanted)}
 
 
+@dataclass(frozen=True)
+class _Found:
+    """A sample and its nearest training picture, before they become pictures of the page."""
+
+    row: int
+    neighbour: Neighbour
+    distance: float
+    near_copy: bool
+
+
 def memorisation_part(
     training: TrainingSet, sets: Mapping[str, EvaluatedSet], labels: Mapping[str, str], clip: ImageEmbedder, columns: int, seed: int
 ) -> MemorisationPart | None:
@@ -65,28 +79,30 @@ def memorisation_part(
         None where fewer than two training pictures are known, or where their embeddings are not by this CLIP.
     """
     images = sum(len(part.image_ids) for part in training.parts())
-    shown = {method: found.rows_of_first(columns) for method, found in sets.items()}
-    if images < 2 or not any(map(len, shown.values())) or not _is_by(clip, training, seed):
+    if images < 2 or not any(len(found.places) for found in sets.values()) or not _is_by(clip, training, seed):
         return None
     typical = _typical(training, seed)
-    queries = np.concatenate([sets[method].features.embeddings[rows] for method, rows in shown.items()])
-    neighbours = iter(nearest_neighbours(queries, training.parts()))
-    found = {method: [next(neighbours) for _ in rows] for method, rows in shown.items()}
-    pictures = training.pictures(neighbour for some in found.values() for neighbour in some)
-    by_method = {
-        method: _pairs(sets[method], rows, found[method], pictures, typical, f"by {labels[method]}") for method, rows in shown.items()
-    }
-    by_emotion = []
-    for index, emotion in enumerate(EMOTIONS):
-        own = {method: [pair for place, pair in some if place == index] for method, some in by_method.items()}
-        by_emotion.append(MemorisationRow(emotion=emotion, pairs=own))
+    nearest = {method: _search(found, found.rows_of_first(columns), training, typical) for method, found in sets.items()}
+    limit = max(PAIRS_SHOWN // (len(sets) * len(EMOTIONS)), 1)
+    methods: dict[str, NearestPairs] = {}
+    by_emotion: dict[str, dict[str, list[TrainingPair]]] = {emotion: {} for emotion in EMOTIONS}
+    for method, some in nearest.items():
+        ranked = sorted(some, key=lambda one: (not one.near_copy, -one.neighbour.similarity))[:NEAREST_SHOWN]
+        own = sets[method].places
+        first = [one for one in some if own[one.row][1] < limit]
+        pairs = _pairs(sets[method], [*ranked, *first], training, typical, f"by {labels[method]}")
+        copies = sum(one.near_copy for one in some)
+        methods[method] = NearestPairs(samples=len(some), copies=copies, nearest=pairs[: len(ranked)])
+        for one, pair in zip(first, pairs[len(ranked) :], strict=True):
+            by_emotion[EMOTIONS[own[one.row][0]]].setdefault(method, []).append(pair)
     return MemorisationPart(
         images=images,
         compared=len(typical.similarities),
         similarity_limit=typical.similarity_limit,
         pixel_limit=typical.pixel_limit,
         percentile=PERCENTILE,
-        rows=[row for row in by_emotion if any(row.pairs.values())],
+        methods=methods,
+        rows=[MemorisationRow(emotion=emotion, pairs=pairs) for emotion, pairs in by_emotion.items() if pairs],
     )
 
 
@@ -110,28 +126,30 @@ def _typical(training: TrainingSet, seed: int) -> TypicalDistances:
     return TypicalDistances(np.array([neighbour.similarity for neighbour in nearest]), np.array(distances))
 
 
-def _pairs(
-    found: EvaluatedSet,
-    rows: NDArray[np.intp],
-    neighbours: list[Neighbour],
-    pictures: Mapping[str, bytes],
-    typical: TypicalDistances,
-    alt: str,
-) -> list[tuple[int, TrainingPair]]:
-    """Emotion and pair of every row."""
-    chosen = [int(row) for row in rows]
-    pairs = []
-    samples = zip(chosen, found.inline(chosen, alt, SIDE), found.encoded(chosen), neighbours, strict=True)
-    for row, sample, encoded, neighbour in samples:
-        data = pictures[neighbour.image_id]
-        distance = pixel_distance(encoded, data)
-        pair = TrainingPair(
+def _search(found: EvaluatedSet, rows: NDArray[np.intp], training: TrainingSet, typical: TypicalDistances) -> list[_Found]:
+    if not len(rows):
+        return []
+    neighbours = nearest_neighbours(found.features.embeddings[rows], training.parts())
+    pictures, chosen = training.pictures(neighbours), rows.tolist()
+    nearest = []
+    for row, encoded, neighbour in zip(chosen, found.encoded(chosen), neighbours, strict=True):
+        distance = pixel_distance(encoded, pictures[neighbour.image_id])
+        nearest.append(_Found(row, neighbour, distance, typical.is_near_copy(neighbour.similarity, distance)))
+    return nearest
+
+
+def _pairs(found: EvaluatedSet, some: Sequence[_Found], training: TrainingSet, typical: TypicalDistances, alt: str) -> list[TrainingPair]:
+    """The pictures of the page."""
+    pictures = training.pictures(one.neighbour for one in some)
+    samples = found.inline([one.row for one in some], alt, SIDE)
+    return [
+        TrainingPair(
             sample=sample,
-            nearest=inline_picture(data, f"the training picture nearest to {sample.alt}", SIDE),
-            similarity=neighbour.similarity,
-            share=typical.share_less_similar(neighbour.similarity),
-            pixel_distance=min(distance, 1.0),
-            near_copy=typical.is_near_copy(neighbour.similarity, distance),
+            nearest=inline_picture(pictures[one.neighbour.image_id], f"the training picture nearest to {sample.alt}", SIDE),
+            similarity=one.neighbour.similarity,
+            share=typical.share_less_similar(one.neighbour.similarity),
+            pixel_distance=min(one.distance, 1.0),
+            near_copy=one.near_copy,
         )
-        pairs.append((found.places[row][0], pair))
-    return pairs
+        for one, sample in zip(some, samples, strict=True)
+    ]

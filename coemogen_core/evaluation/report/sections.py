@@ -20,9 +20,6 @@ Content = dict[str, Any]
 PALETTE = 8
 """Colours of methods; a ninth method shares that of the first."""
 
-NEAREST_SHOWN = 8
-"""Of each method, the samples nearest to a training picture that are shown before all others."""
-
 
 @dataclass(frozen=True)
 class Section:
@@ -86,16 +83,7 @@ def _map(data: ReportData) -> Content | None:
 
 
 def _memorisation(data: ReportData) -> Content | None:
-    part = data.memorisation
-    if part is None:
-        return None
-    methods = []
-    for name in part.rows[0].pairs:
-        pairs = [pair for row in part.rows for pair in row.pairs[name]]
-        ranked = sorted(pairs, key=lambda pair: (not pair.near_copy, -pair.similarity))
-        copies = sum(pair.near_copy for pair in pairs)
-        methods.append({"name": name, "pairs": pairs, "copies": copies, "nearest": ranked[:NEAREST_SHOWN]})
-    return {"part": part, "methods": methods}
+    return None if data.memorisation is None else {"part": data.memorisation}
 
 
 def _ablations(data: ReportData) -> Content | None:

@@ -8,21 +8,12 @@ from typing import Any
 from coemogen_core.ablation.summary import summarise
 from coemogen_core.ablation.variants import PAPER_EMO_A
 from coemogen_core.emotions import EMOTIONS, POLARITIES
+from coemogen_core.evaluation.definitions import DEFINITIONS, LOWER_IS_BETTER
 from coemogen_core.experiments.spread import text_of
 from schemas.ablations import Ablations
 from schemas.metrics import METRIC_NAMES, ColourMetrics, Estimate, Interval, MethodMetrics, MetricName, Metrics, ProbeMetrics
 
-METRIC_LABELS: dict[MetricName, str] = {
-    "fid": "FID ↓",
-    "cmmd": "CMMD ↓",
-    "precision": "Precision ↑",
-    "recall": "Recall ↑",
-    "lpips": "LPIPS ↑",
-    "emo_a": "Emo-A ↑",
-    "sem_c": "Sem-C ↑",
-    "sem_d": "Sem-D ↑",
-}
-LOWER_IS_BETTER: tuple[MetricName, ...] = ("fid", "cmmd")
+METRIC_LABELS: dict[MetricName, str] = {name: DEFINITIONS[name].label for name in METRIC_NAMES}
 METRIC_MEANINGS: dict[MetricName, str] = {
     "fid": "Fréchet distance between the features of generated and of real images; lower is nearer",
     "cmmd": "distance between the CLIP embeddings of generated and of real images as distributions; lower is nearer",

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from coemogen_core.evaluation import bootstrap, colour
+from coemogen_core.evaluation.definitions import tolerance
 
 
 def flat(red: int, green: int, blue: int) -> np.ndarray:
@@ -13,15 +14,15 @@ def flat(red: int, green: int, blue: int) -> np.ndarray:
 
 def test_brightness_of_flat_pictures() -> None:
     assert colour.brightness(flat(0, 0, 0)) == 0.0
-    assert colour.brightness(flat(255, 255, 255)) == pytest.approx(1.0, abs=1e-6)
-    assert colour.brightness(flat(0, 255, 0)) == pytest.approx(0.7152, abs=1e-6)
+    assert colour.brightness(flat(255, 255, 255)) == pytest.approx(1.0, rel=tolerance("brightness"))
+    assert colour.brightness(flat(0, 255, 0)) == pytest.approx(0.7152, rel=tolerance("brightness"))
 
 
 def test_colourfulness_is_zero_for_grey_and_follows_the_formula() -> None:
     assert colour.colourfulness(flat(90, 90, 90)) == 0.0
-    assert colour.colourfulness(flat(200, 0, 0)) == pytest.approx(0.3 * np.hypot(200, 100), rel=1e-6)
+    assert colour.colourfulness(flat(200, 0, 0)) == pytest.approx(0.3 * np.hypot(200, 100), rel=tolerance("colourfulness"))
     two = np.concatenate([flat(255, 0, 0), flat(0, 255, 0)])  # rg = +-255, yb = 127.5
-    assert colour.colourfulness(two) == pytest.approx(255 + 0.3 * 127.5, rel=1e-6)
+    assert colour.colourfulness(two) == pytest.approx(255 + 0.3 * 127.5, rel=tolerance("colourfulness"))
 
 
 def test_polarities_are_averaged_apart() -> None:
