@@ -243,6 +243,25 @@ def train_and_eval_command(
     print(outcome.report)
 
 
+@app.command(name="write-prompts")
+def write_prompts_command(
+    file: Annotated[Path, Parameter(help="TOML file to write; if it is there, nothing is asked.")],
+    *,
+    model: Annotated[str, Parameter(help="Name under which the server has the model.")],
+    endpoint: Annotated[str, Parameter(help="Base URL of an OpenAI-compatible chat server, the captioner's for example.")],
+    count: Annotated[int, Parameter(help="Prompts of every emotion.")] = 10,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """A language model's prompts for the baseline sd-llm, as a file."""
+    prepare_environment()
+    from coemogen_core.baselines.prompt_writing import PromptWriter
+    from flows.profiles import merge
+    from flows.prompt_command import write_prompt_file_for
+
+    values = merge({"model": model, "endpoint": endpoint, "count": count}, nested(settings))
+    write_prompt_file_for(PromptWriter.model_validate(values), file)
+
+
 @app.command(name="train")
 def train_command(
     *,

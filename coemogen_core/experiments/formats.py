@@ -3,15 +3,16 @@
 import csv
 import io
 
+from coemogen_core.evaluation.definitions import DEFINITIONS
 from coemogen_core.experiments.paired_tests import PairedTest
 from coemogen_core.experiments.spread import text_of
-from coemogen_core.experiments.table import COLUMNS, LOWER_IS_BETTER, TITLES, Cell, ExperimentTable, number
+from coemogen_core.experiments.table import COLUMNS, Cell, ExperimentTable, number
 from schemas.metrics import MetricName
 
 
 def to_markdown(table: ExperimentTable) -> str:
     """The table, its note, and the tests below it."""
-    titles = [f"{TITLES[name]} {'↓' if name in LOWER_IS_BETTER else '↑'}" for name in COLUMNS]
+    titles = [DEFINITIONS[name].label for name in COLUMNS]
     lines = [f"| method | seeds | {' | '.join(titles)} |", f"|---|{'---:|' * (len(COLUMNS) + 1)}"]
     for row in table.rows:
         cells = [_text(row.cells.get(name), name) for name in COLUMNS]
@@ -39,7 +40,7 @@ def to_csv(table: ExperimentTable) -> str:
 
 def to_latex(table: ExperimentTable) -> str:
     r"""A `tabular` for the package booktabs, intervals left out."""
-    arrows = [rf"{TITLES[name]} $\{'downarrow' if name in LOWER_IS_BETTER else 'uparrow'}$" for name in COLUMNS]
+    arrows = [rf"{DEFINITIONS[name].title} $\{'downarrow' if DEFINITIONS[name].better == 'lower' else 'uparrow'}$" for name in COLUMNS]
     lines = [rf"\begin{{tabular}}{{l{'r' * len(COLUMNS)}}}", r"\toprule", f"Method & {' & '.join(arrows)} \\\\", r"\midrule"]
     for row in table.rows:
         cells = [_latex(row.cells.get(name), name) for name in COLUMNS]
@@ -83,5 +84,14 @@ def _latex(cell: Cell | None, name: MetricName) -> str:
 
 def _test_line(test: PairedTest) -> str:
     p = test.reason if test.p_value is None and test.reason else p_text(test.p_value)
-    fields = [TITLES[test.metric], test.method, test.against, difference_text(test), test.test, str(test.pairs), p, p_text(test.adjusted)]
+    fields = [
+        DEFINITIONS[test.metric].title,
+        test.method,
+        test.against,
+        difference_text(test),
+        test.test,
+        str(test.pairs),
+        p,
+        p_text(test.adjusted),
+    ]
     return f"| {' | '.join(fields)} |"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from coemogen_core.evaluation.definitions import DEFINITIONS
 from coemogen_core.experiments.paired_tests import PairedTest, compare_all
 from coemogen_core.experiments.published import published_values
 from coemogen_core.experiments.spread import Spread, spread_of
@@ -11,9 +12,6 @@ from schemas.metrics import MetricName
 
 COLUMNS: tuple[MetricName, ...] = ("fid", "lpips", "emo_a", "sem_c", "sem_d")
 """The paper's metrics in the paper's order."""
-TITLES: dict[MetricName, str] = {"fid": "FID", "lpips": "LPIPS", "emo_a": "Emo-A", "sem_c": "Sem-C", "sem_d": "Sem-D"}
-LOWER_IS_BETTER: tuple[MetricName, ...] = ("fid",)
-SHARES: tuple[MetricName, ...] = ("emo_a", "sem_c")
 DIGITS: dict[MetricName, int] = {"fid": 2, "lpips": 3, "emo_a": 4, "sem_c": 3, "sem_d": 5}
 
 
@@ -83,9 +81,15 @@ def _row(experiments: Experiments, method: str, columns: Sequence[MetricName]) -
             continue
         spread = spread_of([one.value for one in found])
         interval = spread.interval()
-        if interval is not None and metric in SHARES:
-            interval = max(interval[0], 0.0), min(interval[1], 1.0)  # a share has no other values, whatever Student says
+        if interval is not None:
+            interval = _possible(interval, metric)
         if interval is None and found[0].low is not None and found[0].high is not None:
             interval = found[0].low, found[0].high
         cells[metric] = Cell(spread, interval, published.get(metric))
     return Row(method, len(runs), cells)
+
+
+def _possible(interval: tuple[float, float], metric: MetricName) -> tuple[float, float]:
+    """The part of an interval that the metric can reach: a share has no values beyond 0 and 1, whatever Student says."""
+    low, high = DEFINITIONS[metric].low, DEFINITIONS[metric].high
+    return (interval[0] if low is None else max(interval[0], low)), (interval[1] if high is None else min(interval[1], high))

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from coemogen_core.evaluation.definitions import DEFINITIONS
 from coemogen_core.evaluation.report.data import ReportData
 from coemogen_core.experiments.formats import difference_text, p_text
 from coemogen_core.experiments.spread import text_of
-from coemogen_core.experiments.table import COLUMNS, LOWER_IS_BETTER, TITLES, Cell, build_table, number
+from coemogen_core.experiments.table import COLUMNS, Cell, build_table, number
 from schemas.metrics import MetricName
 
 
@@ -24,7 +25,7 @@ def experiments_content(data: ReportData) -> dict[str, Any] | None:
     ]
     tests = [
         {
-            "metric": TITLES[test.metric],
+            "metric": DEFINITIONS[test.metric].title,
             "method": data.labels.get(test.method, test.method),
             "against": data.labels.get(test.against, test.against),
             "test": test.test,
@@ -37,7 +38,7 @@ def experiments_content(data: ReportData) -> dict[str, Any] | None:
     ]
     budgets = [f"{data.labels.get(name, name)} {samples:,}" for name, samples in data.experiments.budgets.items()]
     return {
-        "columns": [f"{TITLES[name]} {'↓' if name in LOWER_IS_BETTER else '↑'}" for name in COLUMNS],
+        "columns": [DEFINITIONS[name].label for name in COLUMNS],
         "rows": rows,
         "tests": tests,
         "note": table.note,
