@@ -42,11 +42,8 @@ class StoredSamples:
         return [[(part, samples.table.count([part])) for part in samples.parts(emotion)] for emotion in EMOTIONS]
 
     def _find(self, emotion: int, number: int) -> tuple[str, int]:
-        for part, rows in self._parts[emotion]:
-            if number < rows:
-                return part, number
-            number -= rows
-        raise IndexError(f"{self.method!r} has no picture {number} of {EMOTIONS[emotion]} beyond its parts")
+        part, row = _in_parts([rows for _, rows in self._parts[emotion]], number, f"{self.method!r}", emotion)
+        return self._parts[emotion][part][0], row
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,19 @@ class StoredReference:
         return found
 
     def _find(self, emotion: int, number: int) -> tuple[str, int]:
-        for part, rows in self._rows[emotion]:
-            if number < len(rows):
-                return part, int(rows[number])
-            number -= len(rows)
-        raise IndexError(f"{self.selection.source!r} has no picture {number} of {EMOTIONS[emotion]} beyond its parts")
+        found = self._rows[emotion]
+        part, place = _in_parts([len(rows) for _, rows in found], number, f"{self.selection.source!r}", emotion)
+        return found[part][0], int(found[part][1][place])
+
+
+def _in_parts(counts: Sequence[int], number: int, what: str, emotion: int) -> tuple[int, int]:
+    """Which part of so many rows each holds a picture, and where in it."""
+    left = number
+    for part, rows in enumerate(counts):
+        if left < rows:
+            return part, left
+        left -= rows
+    raise IndexError(f"{what} has no picture {number} of {EMOTIONS[emotion]} beyond its parts")
 
 
 def _load(table: Table, wanted: Sequence[tuple[str, int]]) -> list[bytes]:
