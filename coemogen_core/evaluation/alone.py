@@ -24,6 +24,10 @@ from schemas.metrics import Metrics, ReferenceMetrics
 
 METHOD = "images"
 SHOWN = 8
+INTRODUCTION = (
+    "Pictures that were made to evoke emotions, measured by CoEmoGen's evaluation against real ones. What each number means and which "
+    "networks were asked stands below the table of metrics."
+)
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,10 @@ def report_data(evaluation: AloneEvaluation, title: str) -> ReportData:
         shown = [inline_picture(data, f"{emotion}, {items[number].path}") for number, data in zip(good, loaded, strict=True)]
         if shown:
             rows.append(GalleryRow(emotion=emotion, pictures={METHOD: shown}))
-    metrics, labels = evaluation.metrics, {METHOD: "These images"}
+    metrics, labels = evaluation.metrics, {METHOD: "these images"}
     return ReportData(
         title=title,
+        introduction=INTRODUCTION,
         metrics=metrics,
         labels=labels,
         gallery=rows,

@@ -72,6 +72,10 @@ def test_a_good_folder_gives_table_json_and_report(
     page = (tmp_path / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     assert page.count("data:image/") >= 48
+    assert "the same noise" not in page
+    assert "CoEmoGen learns" not in page
+    assert 'id="failures"' in page
+    assert 'id="map"' in page
     again = measure(images)
     assert again.methods == metrics.methods
 

@@ -6,6 +6,11 @@ from schemas.ablations import Ablations
 from schemas.experiments import Experiments
 from schemas.metrics import Metrics
 
+INTRODUCTION = (
+    "CoEmoGen learns from captioned photos to draw what an emotion looks like: given one word, such as “awe”, it generates an image that "
+    "evokes it. This page shows one run: pictures, numbers and how they came about."
+)
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,6 +158,7 @@ class ReportData(_Part):
     """Everything that `render_report` needs."""
 
     title: str = Field(min_length=1, description="headline")
+    introduction: str = Field(default=INTRODUCTION, min_length=1, description="what the page is about")
     metrics: Metrics = Field(description="the content of metrics.json")
     labels: dict[str, str] = Field(description="what each method is called")
     gallery: list[GalleryRow] = Field(description="one row per emotion")

@@ -13,6 +13,8 @@ def summary(data: ReportData) -> str:
     ]
     if not shares:
         return "Too few images were made to measure anything."
+    if len(data.metrics.methods) == 1:
+        return f"An independent judge recognises the intended emotion in {shares[0].partition(' by ')[0]}."
     listed = shares[0] if len(shares) == 1 else ", ".join(shares[:-1]) + " and " + shares[-1]
     return f"An independent judge recognises the intended emotion in {listed}."
 
