@@ -19,7 +19,7 @@ def to_markdown(table: ExperimentTable) -> str:
         lines.append(f"| {row.method} | {row.seeds} | {' | '.join(cells)} |")
         if any(cell.published is not None for cell in row.cells.values()):
             lines.append(f"| {row.method}, published | | {' | '.join(_published(row.cells.get(name), name) for name in COLUMNS)} |")
-    lines += ["", table.note]
+    lines += ["", table.note()]
     if table.tests:
         lines += ["", "| metric | method | against | difference | test | pairs | p | p (Holm) |", "|---|---|---|---:|---|---:|---:|---:|"]
         lines += [_test_line(test) for test in table.tests]

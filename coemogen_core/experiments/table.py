@@ -46,15 +46,14 @@ class ExperimentTable:
         """Whether any of the paper's numbers stand beside the measured ones."""
         return any(cell.published is not None for row in self.rows for cell in row.cells.values())
 
-    @property
-    def note(self) -> str:
-        """What the numbers are, in a sentence or two."""
+    def note(self, place: str = "in brackets") -> str:
+        """What the numbers are, in a sentence or two; `place` says where the intervals stand."""
         found = self.experiments
         seeds = f"{len(found.seeds)} seeds" if len(found.seeds) > 1 else "one seed"
         interval = (
-            "mean ± standard deviation over the seeds, in brackets the 95 % interval of the mean (Student's t over seeds)"
+            f"mean ± standard deviation over the seeds, {place} the 95 % interval of the mean (Student's t over seeds)"
             if len(found.seeds) > 1
-            else "in brackets the bootstrap interval over the pictures"
+            else f"{place} the bootstrap interval over the pictures"
         )
         missing = len(found.methods) * len(found.seeds) - len(found.runs)
         rest = f" {missing} runs are not done yet." if missing else ""

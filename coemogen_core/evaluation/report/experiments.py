@@ -9,6 +9,8 @@ from coemogen_core.experiments.spread import text_of
 from coemogen_core.experiments.table import COLUMNS, Cell, build_table, number
 from schemas.metrics import MetricName
 
+NO_BREAK = "\u00a0"
+
 
 def experiments_content(data: ReportData) -> dict[str, Any] | None:
     """What the section shows; None for a run without a matrix."""
@@ -41,7 +43,7 @@ def experiments_content(data: ReportData) -> dict[str, Any] | None:
         "columns": [DEFINITIONS[name].label for name in COLUMNS],
         "rows": rows,
         "tests": tests,
-        "note": table.note,
+        "note": table.note("below"),
         "has_published": table.has_published,
         "budgets": ", ".join(budgets),
     }
@@ -52,4 +54,6 @@ def _cell(cell: Cell | None, name: MetricName) -> dict[str, str]:
         return {"value": "–", "interval": "", "published": ""}
     ends = "" if cell.interval is None else " – ".join(number(end, name) for end in cell.interval)
     published = "" if cell.published is None else number(cell.published, name)
-    return {"value": text_of(cell.spread, lambda value: number(value, name)), "interval": ends, "published": published}
+    value = text_of(cell.spread, lambda value: number(value, name))
+    unbroken = {"value": value, "interval": ends, "published": published}
+    return {key: text.replace(" ", NO_BREAK) for key, text in unbroken.items()}
