@@ -2,65 +2,118 @@
 
     OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation.py --json evaluation.json
 
-Features are drawn at random, of the sizes that the networks give; the pictures are scenes of the lab's world.
+Features are drawn at random, of the sizes that the networks give; the pictures are scenes of the lab's world. FID's reference are
+torch-fidelity's functions on the same features (tests/oracles.txt installs it; without it there is none), Sem-D's is all pairs one by one.
+`--small` takes a tenth of everything, to see that the script runs: its rows have no bars.
 """
 
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+import pytest
+import torch
 from results_table import Row, report, row
+from scipy.spatial.distance import pdist
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation import fid, sem_d
 from coemogen_core.evaluation.alone import evaluate_alone
+from coemogen_core.evaluation.definitions import tolerance
 from coemogen_core.evaluation.evaluate import evaluate_method
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.picture_sets import open_pictures
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.lab.corpora import write_photos
+from tests.oracles import oracle
+
+Result = TypeVar("Result")
 
 RECIPE = EvaluationRecipe()
 PER_EMOTION = 250
+NOT_INSTALLED = "torch-fidelity is not installed: FID has no reference"
 
 
 def main() -> None:
     """Measure everything once and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="also write the rows here")
-    json_file = parser.parse_args().json
-    rows = [*_fid(), *_sem_d()]
+    parser.add_argument("--small", action="store_true", help="a tenth of the sizes, without bars")
+    arguments = parser.parse_args()
+    scale = 10 if arguments.small else 1
+    rows = [*_fid(scale), *_sem_d(scale)]
     with tempfile.TemporaryDirectory() as folder:
-        rows += _pictures(Path(folder))
-    report(rows, json_file)
+        rows += _pictures(Path(folder), PER_EMOTION // scale)
+    if arguments.small:
+        rows = [each | {"bar": None, "holds": None} for each in rows]
+    report(rows, arguments.json)
 
 
-def _fid() -> list[Row]:
+def _fid(scale: int) -> list[Row]:
+    count, dim = 50_000 // scale, 2048 // scale
     generator = np.random.default_rng(0)
-    mixing = generator.normal(size=(2048, 2048)).astype(np.float32) / 45
-    sets = [np.maximum(generator.standard_normal((50_000, 2048), dtype=np.float32) @ mixing + shift, 0) for shift in (0.3, 0.4)]
+    mixing = generator.normal(size=(dim, dim)).astype(np.float32) / np.float32(dim**0.5)
+    sets = [np.maximum(generator.standard_normal((count, dim), dtype=np.float32) @ mixing + shift, 0) for shift in (0.3, 0.4)]
 
     def distance() -> float:
         return fid.frechet_distance(*(fid.gaussian_statistics(features) for features in sets))
 
-    return _timed("FID from two sets of 50,000 x 2,048 features", distance, 20)
+    name = f"FID from two sets of {count:,} x {dim:,} features"
+    return _against(name, distance, _torch_fidelity(sets), 20, tolerance("fid"))
 
 
-def _sem_d() -> list[Row]:
-    embeddings = np.random.default_rng(0).standard_normal((8000, 768), dtype=np.float32)
-    return _timed("Sem-D over all pairs of 8,000 x 768", lambda: sem_d.mean_pair_difference(embeddings), 1)
+def _torch_fidelity(sets: Sequence[np.ndarray]) -> Callable[[], float] | None:
+    """torch-fidelity's FID of the features, as the tests call it."""
+    try:
+        module = oracle("torch_fidelity.metric_fid")
+    except pytest.skip.Exception:
+        print(NOT_INSTALLED)
+        return None
+
+    def distance() -> float:
+        statistics = [module.fid_features_to_statistics(torch.from_numpy(features).double()) for features in sets]
+        return float(module.fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"])
+
+    return distance
 
 
-def _pictures(folder: Path) -> list[Row]:
+def _sem_d(scale: int) -> list[Row]:
+    count, dim = 8000 // scale, 768
+    embeddings = np.random.default_rng(0).standard_normal((count, dim), dtype=np.float32)
+
+    def ours() -> float:
+        found = sem_d.mean_pair_difference(embeddings)
+        assert found is not None
+        return found
+
+    def one_by_one() -> float:
+        return float(pdist(embeddings.astype(np.float64), "sqeuclidean").mean() / dim)
+
+    return _against(f"Sem-D over all pairs of {count:,} x {dim}", ours, one_by_one, 1, tolerance("sem_d"))
+
+
+def _against(name: str, ours: Callable[[], float], reference: Callable[[], float] | None, bar: float, most: float) -> list[Row]:
+    """Time of ours against its bar and beside that of the reference, and by how much the two numbers differ."""
+    value, seconds, computing = _timed(name, ours)
+    other, reference_seconds, _ = (None, None, None) if reference is None else _timed(f"{name}, reference", reference)
+    rows = [row(name, "s", seconds, reference_seconds, bar, seconds < bar), _computing(computing)]
+    if other is not None:
+        apart = abs(value / other - 1)
+        rows.append(row("  relative difference from the reference", "", apart, None, most, apart <= most))
+    return rows
+
+
+def _pictures(folder: Path, per_emotion: int) -> list[Row]:
     """Pictures of the lab's world as folders by emotion, half of them as the real ones."""
     photos = folder / "photos"
-    write_photos(photos, 2 * PER_EMOTION * len(EMOTIONS), seed=0)
+    write_photos(photos, 2 * per_emotion * len(EMOTIONS), seed=0)
     everything = open_pictures(str(photos / "image"))  # by emotion, whatever their split
     for emotion, items in zip(EMOTIONS, everything.items, strict=True):
-        for number, item in enumerate(items[: 2 * PER_EMOTION]):
+        for number, item in enumerate(items[: 2 * per_emotion]):
             place = folder / ("images" if number % 2 else "real") / emotion
             place.mkdir(parents=True, exist_ok=True)
             (place / Path(item.path).name).write_bytes((photos / "image" / item.path).read_bytes())
@@ -73,7 +126,7 @@ def _pictures(folder: Path) -> list[Row]:
 def _intervals(features: ImageFeatures, reference: ImageFeatures) -> list[Row]:
     extractors, count = load_extractors(RECIPE), len(features.emotions)
     name = f"all metrics and intervals of {count:,} images, {RECIPE.resamples:,} resamples, from features"
-    return _timed(name, lambda: evaluate_method(features, reference, extractors, RECIPE), 30)
+    return _barred(name, lambda: evaluate_method(features, reference, extractors, RECIPE), 30)
 
 
 def _end_to_end(folder: Path, count: int) -> list[Row]:
@@ -82,16 +135,26 @@ def _end_to_end(folder: Path, count: int) -> list[Row]:
     def measure() -> object:
         return evaluate_alone(str(folder / "images"), str(folder / "real"), RECIPE, extractors)
 
-    return _timed(f"{count:,} lab images against as many real ones, files to numbers", measure, 90)
+    return _barred(f"{count:,} lab images against as many real ones, files to numbers", measure, 90)
 
 
-def _timed(name: str, work: Callable[[], object], bar: float) -> list[Row]:
-    """Wall-clock time against its bar, and the computing time of all threads, which says how much of it other processes took."""
+def _barred(name: str, work: Callable[[], object], bar: float) -> list[Row]:
+    _, seconds, computing = _timed(name, work)
+    return [row(name, "s", seconds, None, bar, seconds < bar), _computing(computing)]
+
+
+def _computing(seconds: float) -> Row:
+    """The computing time of all threads, which says how much of the wall-clock time other processes took."""
+    return row("  of it computing, all threads", "s", seconds, None, None, None)
+
+
+def _timed(name: str, work: Callable[[], Result]) -> tuple[Result, float, float]:
+    """What the work gives, its wall-clock time, and its computing time."""
     started, computing = time.perf_counter(), time.process_time()
-    work()
+    found = work()
     seconds, computing = time.perf_counter() - started, time.process_time() - computing
     print(f"{name}: {seconds:.2f} s, {computing:.2f} s of computing", flush=True)
-    return [row(name, "s", seconds, None, bar, seconds < bar), row("  of it computing, all threads", "s", computing, None, None, None)]
+    return found, seconds, computing
 
 
 if __name__ == "__main__":

@@ -221,19 +221,45 @@ def train_and_eval_command(
     workspace: WorkspaceUri,
     dataset: Annotated[str, Parameter(help="Corpus to train on.")] = "emoset",
     emoart: Annotated[str | None, Parameter(help="Curated art to show in the report.")] = None,
+    matrix: Annotated[Path | None, Parameter(help="TOML file of methods and seeds to compare; without it CoEmoGen and plain SD.")] = None,
     profile: ProfileName = "lab",
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """A curated corpus to a trained model, pictures, metrics and a report."""
+    """A curated corpus to trained models, pictures, metrics and a report."""
     prepare_environment()
+    from coemogen_core.experiments.matrix import read_matrix
     from flows.params import TrainAndEvalParams
     from flows.profiles import load_params, merge
     from flows.train_and_eval import train_and_eval
 
-    overrides = merge({"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}, nested(settings))
+    given: dict[str, Any] = {"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}
+    if matrix is not None:
+        given["matrix"] = read_matrix(matrix).model_dump()
+    overrides = merge(given, nested(settings))
     outcome = train_and_eval(load_params(profile, "train-and-eval", TrainAndEvalParams, overrides))  # type: ignore[arg-type]
     _say(outcome)
+    if outcome.experiments is not None:
+        print(outcome.experiments)
     print(outcome.report)
+
+
+@app.command(name="write-prompts")
+def write_prompts_command(
+    file: Annotated[Path, Parameter(help="TOML file to write; if it is there, nothing is asked.")],
+    *,
+    model: Annotated[str, Parameter(help="Name under which the server has the model.")],
+    endpoint: Annotated[str, Parameter(help="Base URL of an OpenAI-compatible chat server, the captioner's for example.")],
+    count: Annotated[int, Parameter(help="Prompts of every emotion.")] = 10,
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """A language model's prompts for the baseline sd-llm, as a file."""
+    prepare_environment()
+    from coemogen_core.baselines.prompt_writing import PromptWriter
+    from flows.profiles import merge
+    from flows.prompt_command import write_prompt_file_for
+
+    values = merge({"model": model, "endpoint": endpoint, "count": count}, nested(settings))
+    write_prompt_file_for(PromptWriter.model_validate(values), file)
 
 
 @app.command(name="train")
@@ -266,7 +292,9 @@ def evaluate_command_line(
     reference: Annotated[str, Parameter(help="Real pictures: the same layout, an EmoSet root, or WORKSPACE/images/SOURCE.")],
     protocol: Annotated[str, Parameter(help="corrected, or emogen: the public code's faults, beside published numbers.")] = "corrected",
     extractors: Annotated[str, Parameter(help="lab, or a TOML file with the paths of the paper's networks.")] = "lab",
-    probe: Annotated[str | None, Parameter(help="EmoGen's clip_emotion_classifier.pth for Emo-A, read from --clip.")] = None,
+    probe: Annotated[
+        list[str], Parameter(help="Emo-A by EmoGen's clip_emotion_classifier.pth on --clip, or by WORKSPACE/classifiers/ID; repeatable.")
+    ] = [],  # noqa: B006
     clip: Annotated[str | None, Parameter(help="CLIP of Sem-D, CMMD and the probe: folder or hub id.")] = None,
     seed: Annotated[int, Parameter(help="Seed of pairs and resamples.")] = 0,
     json_file: Annotated[Path | None, Parameter(name="--json", help="Takes all numbers, as metrics.json.")] = None,

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from coemogen_core.data.workspace import write_atomically
-from coemogen_core.evaluation.alone import AloneEvaluation, evaluate_alone, report_data
+from coemogen_core.evaluation.alone import METHOD, AloneEvaluation, evaluate_alone, report_data
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.report.render import render_report
-from flows.metrics_table import metrics_table
+from flows.metrics_table import emotion_tables, metrics_table, probe_tables
 
 LISTED = 5
 console = Console(highlight=False)
@@ -24,7 +25,7 @@ def evaluate(
     reference: str,
     protocol: str = "corrected",
     extractors: str = "lab",
-    probe: str | None = None,
+    probe: Sequence[str] = (),
     clip: str | None = None,
     seed: int = 0,
     json_file: Path | None = None,
@@ -38,7 +39,7 @@ def evaluate(
         reference: the same, an EmoSet root, or `<workspace>/images/<source>`.
         protocol: corrected or emogen.
         extractors: lab, or a TOML file with the paths of the paper's networks.
-        probe: EmoGen's published head instead of the lab's emotion judge, on `clip`.
+        probe: further probes of Emo-A, the first of which gives it: EmoGen's published head on `clip`, or WORKSPACE/classifiers/ID.
         clip: folder or hub id of the CLIP of Sem-D, CMMD and the probe; none = the lab's.
         seed: of pairs and resamples.
         json_file: takes metrics.json.
@@ -50,16 +51,24 @@ def evaluate(
         ValueError: a set has no labelled or no readable picture; a file of weights holds something else; the probe reads another CLIP.
         pydantic.ValidationError: a setting is refused.
     """
-    given = {"protocol": protocol, "probe": probe, "clip_model": clip, "seed": seed, **_networks(extractors), **(settings or {})}
+    given = {"protocol": protocol, "probe": _probes(probe), "clip_model": clip, "seed": seed, **_networks(extractors), **(settings or {})}
     recipe = EvaluationRecipe.model_validate(given)
     evaluation = evaluate_alone(images, reference, recipe, load_extractors(recipe))
-    console.print(metrics_table(evaluation.metrics, f"Protocol {recipe.protocol}"))
+    metrics = evaluation.metrics
+    console.print(metrics_table(metrics, f"Protocol {recipe.protocol}"))
+    for table in (*probe_tables(metrics), *emotion_tables(metrics.methods[METHOD])):
+        console.print(table)
     _say_what_is_missing(evaluation)
     if json_file is not None:
         write_atomically(str(json_file), (evaluation.metrics.model_dump_json(indent=2) + "\n").encode())
     if report is not None:
         write_atomically(str(report), render_report(report_data(evaluation, f"Evaluation of {Path(images).name}")).encode())
     return evaluation
+
+
+def _probes(names: Sequence[str]) -> str | tuple[str, ...] | None:
+    """One probe is written down by itself, so that recipes of before there could be several stay what they are."""
+    return tuple(names) if len(names) > 1 else names[0] if names else None
 
 
 def _networks(extractors: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The evaluating stages of train-and-eval: real images, every method, and all numbers in one file."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from coemogen_core.curation.decisions import read_decisions, read_record
@@ -9,25 +10,41 @@ from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
 from coemogen_core.evaluation.machine import library_versions, peak_memory_mib
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.report.build import CorpusVersion
+from coemogen_core.evaluation.run_files import MethodEvaluation
+from coemogen_core.experiments.collect import new_experiments
+from coemogen_core.generation.sample_plan import SamplePlan
 from coemogen_core.lab.corpora import read_truth
 from flows.params import TrainAndEvalParams
 from flows.stages import Stages, on_worker, read_timings
+from schemas.experiments import Experiments
 from schemas.metrics import METRIC_NAMES, EmoArtMetrics, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
-from tasks.evaluate import evaluate_method_task, evaluate_real_images_task, reference_part_task, select_reference_task
+from tasks.evaluate import cell_result_task, evaluate_method_task, evaluate_real_images_task, reference_part_task, select_reference_task
 
 
-def evaluate_methods(
-    stages: Stages, workspace_uri: str, source: str, sample_runs: dict[str, str], recipe: EvaluationRecipe
-) -> tuple[dict[str, MethodMetrics], ReferenceMetrics]:
-    """Measure the samples of every method against the real images of a source."""
+def evaluate_cells(
+    stages: Stages, workspace_uri: str, source: str, samples: Sequence[SamplePlan], recipe: EvaluationRecipe
+) -> tuple[list[MethodEvaluation], ReferenceMetrics]:
+    """Measure the samples of every method and seed against the real images of a source."""
     selection = select_reference_task(workspace_uri, source, recipe)
     shared = {"workspace_uri": workspace_uri, "selection": selection, "recipe": recipe}
     stages.each_part("reference", reference_part_task, selection.parts, **shared)
     started = time.monotonic()
     reference = on_worker(evaluate_real_images_task, **shared)
-    evaluations = [on_worker(evaluate_method_task, run_id=run_id, method=method, **shared) for method, run_id in sample_runs.items()]
+    evaluations = [on_worker(evaluate_method_task, run_id=plan.run_id, method=plan.method.name, **shared) for plan in samples]
     stages.record("evaluate", [part for evaluation in evaluations for part in evaluation.parts], time.monotonic() - started)
-    return {evaluation.method: evaluation.metrics for evaluation in evaluations}, reference
+    return evaluations, reference
+
+
+def collect_experiments(
+    params: TrainAndEvalParams, cells: Sequence[tuple[int, SamplePlan]], evaluations: Sequence[MethodEvaluation]
+) -> Experiments:
+    """The matrix with the numbers of its cells, given as seed and samples."""
+    assert params.matrix is not None
+    runs = [
+        on_worker(cell_result_task, params.workspace, samples, seed, evaluation, params.evaluation)
+        for (seed, samples), evaluation in zip(cells, evaluations, strict=True)
+    ]
+    return new_experiments(params.matrix, params.methods, params.evaluation, params.images_per_emotion, runs)
 
 
 def assemble_metrics(

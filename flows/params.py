@@ -20,6 +20,8 @@ from coemogen_core.data.plan import DEFAULT_PART_SIZE
 from coemogen_core.data.readers.registry import Layout
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix
+from coemogen_core.generation.method import Method
 from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.recaption.reasons import RecaptionReasons
@@ -167,3 +169,16 @@ class TrainAndEvalParams(_Params):
     images_per_emotion: int = Field(default=1000, ge=2, le=100_000, description="pictures to generate per emotion and method")
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the first generated picture; the same noise for every method")
     evaluation: EvaluationRecipe = Field(default=EvaluationRecipe(), description="how pictures are measured")
+    matrix: ExperimentMatrix | None = Field(
+        default=None, description="methods and seeds to compare; none = CoEmoGen and plain Stable Diffusion, once"
+    )
+
+    @property
+    def methods(self) -> list[Method]:
+        """What is compared, not yet seeded."""
+        return (self.matrix or DEFAULT).resolve(self.training)
+
+    @model_validator(mode="after")
+    def _methods_are_known(self) -> Self:
+        assert self.methods
+        return self

@@ -1,30 +1,47 @@
-"""train-and-eval: corpus -> features -> HiLoRA -> pictures -> metrics -> report.
+"""train-and-eval: corpus -> features -> trained models -> pictures -> metrics -> report.
 
-Wraps training, generation and evaluation of `coemogen_core`. Trains on a corpus that `build-emoset` has decided; samples of CoEmoGen and
-of the baseline start from the same noise. Without Prefect: the functions that the tasks name, in this order.
+Wraps training, generation and evaluation of `coemogen_core`. Trains on a corpus that `build-emoset` has decided. Compared are CoEmoGen and
+plain Stable Diffusion, or the methods and seeds of a matrix; all start from the same noise and share features, real images and whatever
+stands in the workspace already. Without Prefect: the functions that the tasks name, or `coemogen_core.experiments.run_cell`.
 """
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from coemogen_core.baselines.registry import OURS
 from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.report.build import CorpusVersion, ReportRecipe
-from coemogen_core.generation.sample_part import Method, samples_run_id
+from coemogen_core.experiments.run_cell import CellSettings
+from coemogen_core.generation.method import Method
+from coemogen_core.generation.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
 from coemogen_core.training.features import FeatureRecipe
 from flows.artifacts import publish_link, publish_markdown
-from flows.evaluation_stages import assemble_metrics, evaluate_methods, metrics_markdown
+from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_markdown
 from flows.params import TrainAndEvalParams
 from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome, RunOutcome
-from tasks.evaluate import write_metrics_task, write_report_task
+from tasks.evaluate import write_experiments_task, write_metrics_task, write_report_task
 from tasks.generate import generate_part_task
 from tasks.train import cache_features_part_task, train_task
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method with one seed: what pictures are to be made, by which trained model."""
+
+    seed: int
+    samples: SamplePlan
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.samples.method.name
 
 
 @flow(name="train-and-eval", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
@@ -37,28 +54,35 @@ def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     if params.emoart_dataset is not None:
         art = CorpusVersion(dataset=params.emoart_dataset, version=current_version(workspace, params.emoart_dataset))
     record = read_record(workspace, corpus.dataset, corpus.version)
-    model_run_id = _train(stages, params, corpus, record)
-    sample_runs = _generate(stages, params, model_run_id)
+    cells = _train(stages, params, _cache_features(stages, params, corpus, record))
+    _generate(stages, params, cells)
+    shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}
     recipe = params.evaluation
-    run_id = recipe_id("eval", {"samples": sample_runs, "recipe": recipe, "source": record.source, "corpus": corpus, "art": art})
+    identity = {"samples": shown, "recipe": recipe, "source": record.source, "corpus": corpus, "art": art}
+    run_id = recipe_id("eval", identity | _experiment_identity(params, cells))
     started = time.monotonic()
     done = workspace.exists("runs", run_id, "report.html")
-    methods, reference = evaluate_methods(stages, params.workspace, record.source, sample_runs, recipe)
+    evaluations, reference = evaluate_cells(stages, params.workspace, record.source, [cell.samples for cell in cells], recipe)
     if not done:
+        methods = {found.method: found.metrics for cell, found in zip(cells, evaluations, strict=True) if cell.seed == cells[0].seed}
         metrics = assemble_metrics(workspace, params, run_id, methods, reference, art)
         write_metrics_task(params.workspace, metrics)
-        write_report_task(params.workspace, metrics, sample_runs, ReportRecipe(), corpus, art)
+        if params.matrix is not None:
+            experiments = collect_experiments(params, [(cell.seed, cell.samples) for cell in cells], evaluations)
+            publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
+        write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
         publish_markdown(f"metrics-{run_id}", metrics_markdown(metrics))
-    stages.record("report", [PartOutcome(part=run_id, rows=len(methods), reused=done)], time.monotonic() - started)
+    stages.record("report", [PartOutcome(part=run_id, rows=len(cells), reused=done)], time.monotonic() - started)
     report = workspace.path("runs", run_id, "report.html")
     if "://" in report:
         publish_link(f"report-{run_id}", report, "report")
     return RunOutcome(
         run_id=run_id,
-        model_run_id=model_run_id,
-        sample_runs=sample_runs,
+        model_run_id=next((cell.samples.model_run_id for cell in cells if cell.method == OURS), None),
+        sample_runs=shown,
         report=report,
         metrics=workspace.path("runs", run_id, "metrics.json"),
+        experiments=None if params.matrix is None else workspace.path("runs", run_id, "experiments.md"),
         stages=stages.outcomes,
     )
 
@@ -67,8 +91,8 @@ def _version(workspace: Workspace, dataset: str, version: str) -> str:
     return current_version(workspace, dataset) if version == "current" else version
 
 
-def _train(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> str:
-    """Cache the features and train; returns the run of the trained model."""
+def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:
+    """Cache the features of the corpus; returns what all cells have in common."""
     features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
     shared: dict[str, Any] = {
         "workspace_uri": params.workspace,
@@ -77,27 +101,48 @@ def _train(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, re
         "source": record.source,
     }
     stages.each_part("features", cache_features_part_task, record.parts, **shared, recipe=features)
+    return CellSettings(
+        dataset=corpus.dataset,
+        feature_id=features.feature_id(corpus.version),
+        source=record.source,
+        models=params.models,
+        generation=params.generation,
+        evaluation=params.evaluation,
+        images_per_emotion=params.images_per_emotion,
+        first_seed=params.seed,
+    )
+
+
+def _train(stages: Stages, params: TrainAndEvalParams, settings: CellSettings) -> list[Cell]:
+    """Train what the cells need; returns them, seed by seed."""
     started = time.monotonic()
-    trained = on_worker(train_task, params.workspace, corpus.dataset, features.feature_id(corpus.version), params.models, params.training)
-    outcome = PartOutcome(part=trained.run_id, rows=trained.images, reused=trained.reused, seconds=trained.seconds)
-    stages.record("train", [outcome], time.monotonic() - started)
-    return trained.run_id
+    cells: list[Cell] = []
+    outcomes: list[PartOutcome] = []
+    for seed, method in _seeded_methods(params):
+        trained = on_worker(train_task, params.workspace, settings.dataset, settings.feature_id, params.models, method)
+        if trained is not None:
+            outcomes.append(PartOutcome(part=trained.run_id, rows=trained.images, reused=trained.reused, seconds=trained.seconds))
+        cells.append(Cell(seed, settings.samples(method, seed, None if trained is None else trained.run_id)))
+    stages.record("train", outcomes, time.monotonic() - started)
+    return cells
 
 
-def _generate(stages: Stages, params: TrainAndEvalParams, model_run_id: str) -> dict[str, str]:
-    """Generate with the trained model and with the baseline; returns the run that holds each method's samples."""
-    settings: dict[str, Any] = {
-        "count": params.images_per_emotion,
-        "seed": params.seed,
-        "recipe": params.generation,
-        "models": params.models,
-    }
-    methods: tuple[Method, ...] = ("coemogen", "sd")
-    sample_runs = {method: samples_run_id(method, **settings, model_run_id=model_run_id) for method in methods}
-    varying = [
-        {"method": method, "run_id": sample_runs[method], "emotion": emotion, "model_run_id": model_run_id}
-        for method in methods
-        for emotion in EMOTIONS
-    ]
-    stages.each("generate", generate_part_task, varying, workspace_uri=params.workspace, **settings)
-    return {str(method): run_id for method, run_id in sample_runs.items()}
+def _seeded_methods(params: TrainAndEvalParams) -> list[tuple[int, Method]]:
+    """Every method of the matrix with every seed. Without a matrix the training recipe says the seed of the training."""
+    methods = params.methods
+    if params.matrix is None:
+        return [(0, method) for method in methods]
+    return [(seed, method.with_seed(seed)) for seed in params.matrix.seeds for method in methods]
+
+
+def _generate(stages: Stages, params: TrainAndEvalParams, cells: list[Cell]) -> None:
+    varying = [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()]
+    stages.each("generate", generate_part_task, varying, workspace_uri=params.workspace)
+
+
+def _experiment_identity(params: TrainAndEvalParams, cells: list[Cell]) -> dict[str, Any]:
+    """What a report with a matrix depends on besides."""
+    if params.matrix is None:
+        return {}
+    runs = [[cell.method, cell.seed, cell.samples.run_id] for cell in cells]
+    return {"experiments": {"runs": runs, "compared_with": params.matrix.opponents}}

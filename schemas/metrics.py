@@ -65,6 +65,7 @@ class EmotionMetrics(BaseModel):
     sem_d: FiniteFloat | None = Field(description="mean squared difference of the embeddings of two images of this emotion")
     brightness: Share = Field(description="mean luma, 0 to 1")
     colourfulness: FiniteFloat | None = Field(description="mean Hasler-Suesstrunk colourfulness, 0 is grey")
+    fid: FiniteFloat | None = Field(default=None, description="Frechet distance to the real images of this emotion")
     cmmd: FiniteFloat | None = Field(default=None, description="maximum mean discrepancy to the real images of this emotion")
     precision: Share = Field(default=None, description="share of these images that look like real ones of this emotion, 0 to 1")
     recall: Share = Field(default=None, description="share of the real images of this emotion that these look like, 0 to 1")
@@ -77,20 +78,27 @@ class ProbeMetrics(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     accuracy: Share = Field(description="share of images whose most probable emotion is the wanted one")
+    interval: Interval | None = Field(default=None, description="confidence interval of the accuracy")
     confusion: list[list[int]] = Field(description="8 x 8 counts: row = wanted emotion, column = recognised emotion")
     majority_share: Share = Field(description="share of the commonest answer; near 1 the probe has collapsed to one class")
+    majority_interval: Interval | None = Field(default=None, description="confidence interval of that share, the answer fixed")
     majority_emotion: str | None = Field(description="the commonest answer")
     majority_baseline: Share = Field(description="accuracy of always naming the commonest wanted emotion")
+    collapsed: bool | None = Field(
+        default=None,
+        description="the commonest answer is suspiciously common; null when only one emotion was wanted, or images are too few",
+    )
 
 
 class ColourMetrics(BaseModel):
-    """Brightness and colourfulness of the images of one polarity."""
+    """Brightness and colourfulness of the images of one polarity, or of all images."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    images: int = Field(ge=0, description="images of this polarity")
+    images: int = Field(ge=0, description="images that the means are of")
     brightness: Share = Field(description="mean luma, 0 to 1")
     colourfulness: FiniteFloat | None = Field(description="mean Hasler-Suesstrunk colourfulness")
+    intervals: dict[str, Interval] = Field(default_factory=dict, description="confidence intervals by metric name")
 
 
 class MethodMetrics(BaseModel):
@@ -111,6 +119,8 @@ class MethodMetrics(BaseModel):
     per_emotion: dict[str, EmotionMetrics] = Field(description="the same by emotion")
     probes: dict[str, ProbeMetrics] = Field(description="by identity of the emotion probe; the first one gives emo_a")
     polarity: dict[str, ColourMetrics] = Field(description="brightness and colourfulness by polarity")
+    colour: ColourMetrics | None = Field(default=None, description="brightness and colourfulness of all images")
+    further: dict[str, Estimate] = Field(default_factory=dict, description="further numbers by name, e.g. prompt alignment")
 
     def estimate(self, metric: MetricName) -> Estimate:
         """The overall estimate of a metric."""

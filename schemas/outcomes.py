@@ -81,8 +81,9 @@ class RunOutcome(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str = Field(description="folder below runs/ that holds samples, metrics.json and report.html")
-    model_run_id: str = Field(description="folder below runs/ that holds the trained model")
+    model_run_id: str | None = Field(description="folder below runs/ that holds CoEmoGen's trained model; null where it was not compared")
     sample_runs: dict[str, str] = Field(description="by method, the folder below runs/ that holds its samples")
     report: str = Field(description="URI of the report")
     metrics: str = Field(description="URI of metrics.json")
+    experiments: str | None = Field(default=None, description="URI of the table of a matrix, experiments.md; null without a matrix")
     stages: list[StageOutcome] = Field(description="every stage in order")

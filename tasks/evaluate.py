@@ -11,6 +11,10 @@ from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_p
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.report.build import CorpusVersion, ReportRecipe
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_real_images, evaluate_samples, write_metrics, write_report
+from coemogen_core.experiments.collect import write_experiments
+from coemogen_core.experiments.run_cell import cell_result
+from coemogen_core.generation.sample_plan import SamplePlan
+from schemas.experiments import Experiments, MethodRun
 from schemas.metrics import Metrics, ReferenceMetrics
 from schemas.outcomes import PartOutcome
 
@@ -41,6 +45,20 @@ def evaluate_method_task(
     return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe))
 
 
+@task(name="collect cell", task_run_name="collect {samples.method.name}, seed {seed}", cache_policy=NO_CACHE)
+def cell_result_task(
+    workspace_uri: str, samples: SamplePlan, seed: int, evaluation: MethodEvaluation, recipe: EvaluationRecipe
+) -> MethodRun:
+    """The numbers of a measured cell of a matrix, and which of its pictures were recognised. See `cell_result`."""
+    return cell_result(Workspace(workspace_uri), samples, seed, evaluation, recipe, load_extractors(recipe))
+
+
+@task(name="write experiments", task_run_name="write experiments {run_id}", cache_policy=NO_CACHE)
+def write_experiments_task(workspace_uri: str, run_id: str, experiments: Experiments) -> str:
+    """Write experiments.json, .md, .csv and .tex of a run; returns the Markdown. See `write_experiments`."""
+    return write_experiments(Workspace(workspace_uri), run_id, experiments)
+
+
 @task(name="write metrics", task_run_name="write metrics {metrics.run_id}", cache_policy=NO_CACHE)
 def write_metrics_task(workspace_uri: str, metrics: Metrics) -> str:
     """Write metrics.json of a run; returns its URI. See `write_metrics`."""
@@ -55,6 +73,7 @@ def write_report_task(
     recipe: ReportRecipe,
     photos: CorpusVersion | None = None,
     art: CorpusVersion | None = None,
+    evaluation: EvaluationRecipe | None = None,
 ) -> str:
     """Write report.html of a run; returns its URI. See `write_report`."""
-    return write_report(Workspace(workspace_uri), metrics, sample_runs, recipe, photos, art)
+    return write_report(Workspace(workspace_uri), metrics, sample_runs, recipe, photos, art, evaluation)

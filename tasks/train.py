@@ -1,9 +1,10 @@
 """Prefect tasks of training: cache the features of a part, train on all of them.
 
-Without Prefect: `coemogen_core.training.features.cache_features_part` and `coemogen_core.training.run.train`.
+Without Prefect: `coemogen_core.training.features.cache_features_part` and the method's own `train`.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -11,10 +12,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from coemogen_core.data.workspace import Workspace
+from coemogen_core.generation.method import Method, TrainingData
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
-from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.run import TrainingOutcome, train
+from coemogen_core.training.run import TrainingOutcome
 from coemogen_core.training.trainer import Progress
 from schemas.outcomes import PartOutcome
 
@@ -27,23 +28,23 @@ def cache_features_part_task(workspace_uri: str, dataset: str, version: str, sou
     return cache_features_part(Workspace(workspace_uri), dataset, version, source, part, recipe)
 
 
-@task(name="train", task_run_name="train on {dataset}", cache_policy=NO_CACHE)
-def train_task(
-    workspace_uri: str, dataset: str, feature_id: str, models: BaseModels, recipe: TrainingRecipe, run_id: str | None = None
-) -> TrainingOutcome:
-    """Train HiLoRA and the conditioner; goes on from the newest checkpoint of an interrupted run. See `train`."""
-    report = _progress_reporter(dataset)
-    return train(Workspace(workspace_uri), dataset, feature_id, models, recipe, run_id=run_id, on_progress=report)
+@task(name="train", task_run_name="train {method.name} on {dataset}", cache_policy=NO_CACHE)
+def train_task(workspace_uri: str, dataset: str, feature_id: str, models: BaseModels, method: Method) -> TrainingOutcome | None:
+    """Train what a method needs, None when that is nothing; goes on from an interrupted run's newest checkpoint. See `Method.train`."""
+    data = TrainingData(Workspace(workspace_uri), dataset, feature_id, models)
+    return method.train(data, _progress_reporter(f"{method.name} on {dataset}"))
 
 
-def _progress_reporter(dataset: str) -> Callable[[Progress], None]:
-    """A callback that keeps a progress artifact and writes some lines of the log."""
+def _progress_reporter(what: str) -> Callable[[Progress], None]:
+    """A callback that keeps a progress artifact, made when there is progress, and writes some lines of the log."""
     logger = get_run_logger()
-    artifact = create_progress_artifact(progress=0.0, key="training", description=f"training on {dataset}")
+    artifact: Any = None
     logged = 0
 
     def report(progress: Progress) -> None:
-        nonlocal logged
+        nonlocal artifact, logged
+        if artifact is None:
+            artifact = create_progress_artifact(progress=0.0, key="training", description=f"training {what}")
         share = progress.step / progress.steps
         if int(share * LOG_LINES) == logged:
             return

@@ -5,22 +5,23 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.ablation.variants import VARIANTS, variant_recipe
+from coemogen_core.baselines.coemogen import CoEmoGen
+from coemogen_core.baselines.registry import OURS
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.recipe import NUMBERS_VERSION, EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import evaluate_samples
+from coemogen_core.experiments.run_cell import SEEDS_APART
 from coemogen_core.generation.recipes import GenerationRecipe
-from coemogen_core.generation.sample_part import generate_part, samples_run_id
+from coemogen_core.generation.sample_part import generate_part
+from coemogen_core.generation.sample_plan import SamplePlan
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.recipe import recipe_id
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train, training_run_id
 from schemas.ablations import AblationRun, Ablations, VariantName
 from schemas.metrics import METRIC_NAMES
-
-SEEDS_APART = 10_000  # between the first pictures of two training seeds: they share no noise
 
 
 class AblationPlan(BaseModel):
@@ -58,14 +59,14 @@ def run_variant(workspace: Workspace, plan: AblationPlan, variant: VariantName, 
     recipe = variant_recipe(plan.training, variant, seed)
     model = train(workspace, plan.dataset, plan.feature_id, plan.models, recipe).run_id
     count, first = plan.images_per_emotion, SEEDS_APART * seed
-    samples = samples_run_id("coemogen", count, first, plan.generation, plan.models, model)
-    for emotion in EMOTIONS:
-        generate_part(workspace, samples, "coemogen", emotion, count, first, plan.generation, plan.models, model_run_id=model)
+    samples = SamplePlan(CoEmoGen(OURS, recipe), count, first, plan.generation, plan.models, model)
+    for part in samples.parts():
+        generate_part(workspace, samples, part)
     selection, extractors = _judgement(workspace, plan)
-    measured = evaluate_samples(workspace, samples, "coemogen", selection, plan.evaluation, extractors).metrics
+    measured = evaluate_samples(workspace, samples.run_id, OURS, selection, plan.evaluation, extractors).metrics
     values = {name: measured.estimate(name).value for name in METRIC_NAMES}
     metrics = {name: value for name, value in values.items() if value is not None}
-    run = AblationRun(variant=variant, seed=seed, metrics=metrics, training_run=model, samples_run=samples)
+    run = AblationRun(variant=variant, seed=seed, metrics=metrics, training_run=model, samples_run=samples.run_id)
     workspace.write_json(run.model_dump(mode="json"), *_place(workspace, plan, variant, seed))
     return run
 
@@ -92,10 +93,12 @@ def _place(workspace: Workspace, plan: AblationPlan, variant: VariantName, seed:
     selection, extractors = _judgement(workspace, plan)
     recipe = variant_recipe(plan.training, variant, seed)
     model = training_run_id(workspace, plan.dataset, plan.feature_id, plan.models, recipe)
+    count, first = plan.images_per_emotion, SEEDS_APART * seed
+    samples = SamplePlan(CoEmoGen(OURS, recipe), count, first, plan.generation, plan.models, model)
     evaluation = {"version": NUMBERS_VERSION, "features": plan.evaluation.features_id(extractors), "reference": selection}
     fields = {
         "variant": variant,
-        "samples": samples_run_id("coemogen", plan.images_per_emotion, SEEDS_APART * seed, plan.generation, plan.models, model),
+        "samples": samples.run_id,
         "evaluation": evaluation,
     }
     return "ablations", f"{recipe_id('ablation', fields)}.json"

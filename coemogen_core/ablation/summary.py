@@ -1,21 +1,11 @@
 """An ablation study as people read it: mean and standard deviation over the seeds, beside the paper's order."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import mean, stdev
 
 from coemogen_core.ablation.variants import PAPER_EMO_A, VARIANTS
+from coemogen_core.experiments.spread import Spread, spread_of, text_of
 from schemas.ablations import Ablations, VariantName
 from schemas.metrics import METRIC_NAMES, MetricName
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One metric of one variant over its seeds."""
-
-    mean: float
-    deviation: float | None  # sample standard deviation; None with a single seed
-    seeds: int  # that have this metric
 
 
 @dataclass(frozen=True)
@@ -34,15 +24,8 @@ def summarise(ablations: Ablations) -> list[VariantSummary]:
         runs = [run.metrics for run in ablations.runs if run.variant == variant]
         values = {name: [metrics[name] for metrics in runs if name in metrics] for name in METRIC_NAMES}
         if runs:
-            summaries.append(VariantSummary(variant, len(runs), {name: _spread(found) for name, found in values.items() if found}))
+            summaries.append(VariantSummary(variant, len(runs), {name: spread_of(found) for name, found in values.items() if found}))
     return summaries
-
-
-def text_of(spread: Spread | None, number: Callable[[float], str] = "{:.4g}".format) -> str:
-    """`mean ± standard deviation`; a dash where the metric is missing."""
-    if spread is None:
-        return "–"
-    return number(spread.mean) if spread.deviation is None else f"{number(spread.mean)} ± {number(spread.deviation)}"
 
 
 def markdown_table(ablations: Ablations) -> str:
@@ -67,7 +50,3 @@ def remark_on_order(ablations: Ablations) -> str:
         return remark
     same = shared == [variant for variant in PAPER_EMO_A if variant in found]
     return f"{remark} Here: {', '.join(shared)}: {'the same order' if same else 'another order'} of the means."
-
-
-def _spread(values: list[float]) -> Spread:
-    return Spread(mean(values), stdev(values) if len(values) > 1 else None, len(values))

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS, POLARITIES, polarity_of
+from coemogen_core.evaluation import bootstrap
+from coemogen_core.evaluation.sem_c import mean_or_none, resampled_means
 from schemas.metrics import ColourMetrics
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
@@ -28,18 +30,38 @@ def colourfulness(rgb: NDArray[np.uint8]) -> float:
     return float(spread + 0.3 * level)
 
 
+def colour_metrics(
+    brightness_values: NDArray[np.floating], colourfulness_values: NDArray[np.floating], counts: NDArray[np.float64] | None, level: float
+) -> ColourMetrics:
+    """Means over images, with intervals.
+
+    Args:
+        brightness_values: of single images, [n].
+        colourfulness_values: the same.
+        counts: resamples of these images, [R, n]; None = no intervals.
+        level: of the intervals, e.g. 0.95.
+    """
+    values = {"brightness": brightness_values, "colourfulness": colourfulness_values}
+    count = len(brightness_values)
+    intervals = {}
+    if counts is not None and count:
+        found = {name: bootstrap.percentile_interval(resampled_means(numbers, counts), level) for name, numbers in values.items()}
+        intervals = {name: interval for name, interval in found.items() if interval is not None}
+    return ColourMetrics(images=count, intervals=intervals, **{name: mean_or_none(numbers) for name, numbers in values.items()})
+
+
 def by_polarity(
-    emotions: NDArray[np.integer], brightness_values: NDArray[np.floating], colourfulness_values: NDArray[np.floating]
+    emotions: NDArray[np.integer],
+    brightness_values: NDArray[np.floating],
+    colourfulness_values: NDArray[np.floating],
+    counts: NDArray[np.float64],
+    level: float,
 ) -> dict[str, ColourMetrics]:
-    """Mean brightness and colourfulness of the positive and of the negative emotions, from values [n] of single images."""
+    """`colour_metrics` of the positive and of the negative emotions; an interval needs enough images of each emotion that is present."""
     polarities = np.array([POLARITIES.index(polarity_of(emotion)) for emotion in EMOTIONS])[emotions]
     result: dict[str, ColourMetrics] = {}
     for index, name in enumerate(POLARITIES):
         members = polarities == index
-        count = int(members.sum())
-        result[name] = ColourMetrics(
-            images=count,
-            brightness=float(brightness_values[members].mean(dtype=np.float64)) if count else None,
-            colourfulness=float(colourfulness_values[members].mean(dtype=np.float64)) if count else None,
-        )
+        own = counts[:, members] if bootstrap.too_few(emotions[members], EMOTIONS) is None else None
+        result[name] = colour_metrics(brightness_values[members], colourfulness_values[members], own, level)
     return result

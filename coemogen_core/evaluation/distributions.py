@@ -1,7 +1,6 @@
 """The metrics that compare generated with real images as two distributions: FID, CMMD, precision and recall.
 
-All emotions together for FID, whose covariance needs many images; the others also within each emotion. The generated images are
-resampled, the real ones stay fixed.
+All emotions together, and within each emotion. The generated images are resampled, the real ones stay fixed.
 """
 
 from dataclasses import dataclass, field
@@ -54,14 +53,14 @@ def compare_distributions(
         extractors: only their identities are read.
         recipe: protocol and level of the intervals.
     """
-    compared = _compare(features, reference, counts, recipe) | {"fid": _fid(features, reference, counts, recipe)}
+    compared = _compare(features, reference, counts, recipe)
     overall = {name: _estimate(name, found, features, extractors) for name, found in compared.items()}
     if reference is None:
         return DistributionNumbers(overall)
     per_emotion = {}
     for index in np.unique(features.emotions):
         own, real = features.emotions == index, reference.emotions == index
-        per_emotion[EMOTIONS[index]] = _compare(_chosen(features, own), _chosen(reference, real), counts[:, own], recipe)
+        per_emotion[EMOTIONS[index]] = _compare(_chosen(features, own), _chosen(reference, real), counts[:, own], recipe, len(EMOTIONS))
     return DistributionNumbers(overall, per_emotion)
 
 
@@ -79,10 +78,18 @@ def _chosen(features: ImageFeatures, members: NDArray[np.bool_]) -> _Vectors:
 
 
 def _compare(
-    features: ImageFeatures | _Vectors, reference: ImageFeatures | _Vectors | None, counts: NDArray[np.float64], recipe: EvaluationRecipe
+    features: ImageFeatures | _Vectors,
+    reference: ImageFeatures | _Vectors | None,
+    counts: NDArray[np.float64],
+    recipe: EvaluationRecipe,
+    sharing: int = 1,
 ) -> dict[DistributionMetricName, Compared]:
-    """CMMD, precision and recall."""
-    return {"cmmd": _cmmd(features, reference, counts, recipe), **_precision_recall(features, reference, counts, recipe)}
+    """All four numbers; `sharing` sets of features share what resampling FID may cost."""
+    return {
+        "fid": _fid(features, reference, counts, recipe, sharing),
+        "cmmd": _cmmd(features, reference, counts, recipe),
+        **_precision_recall(features, reference, counts, recipe),
+    }
 
 
 def _cmmd(
@@ -113,7 +120,13 @@ def _precision_recall(
     }
 
 
-def _fid(features: ImageFeatures, reference: ImageFeatures | None, counts: NDArray[np.float64], recipe: EvaluationRecipe) -> Compared:
+def _fid(
+    features: ImageFeatures | _Vectors,
+    reference: ImageFeatures | _Vectors | None,
+    counts: NDArray[np.float64],
+    recipe: EvaluationRecipe,
+    sharing: int,
+) -> Compared:
     missing = _missing(len(features.emotions), reference, 2)
     if missing is not None or reference is None:
         return Compared(reason=missing)
@@ -122,7 +135,7 @@ def _fid(features: ImageFeatures, reference: ImageFeatures | None, counts: NDArr
     reason = bootstrap.too_few(features.emotions, EMOTIONS)
     if reason is not None:
         return Compared(value, reason=reason)
-    resampled = fid.resampled_distances(features.fid, counts[: fid.affordable_resamples(features.fid, real, len(counts))], real)
+    resampled = fid.resampled_distances(features.fid, counts[: fid.affordable_resamples(features.fid, real, len(counts), sharing)], real)
     return Compared(value, bootstrap.centred_interval(value, resampled, recipe.confidence_level), len(resampled))
 
 

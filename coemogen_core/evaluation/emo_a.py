@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from schemas.metrics import ProbeMetrics
+from coemogen_core.evaluation import bootstrap
+from coemogen_core.evaluation.sem_c import resampled_means
+from schemas.metrics import Interval, ProbeMetrics
+
+SUSPICIOUS_EXCESS = 0.25
+"""With eight emotions asked for equally often, one answer for 34 % of the images."""
 
 
 def correct(probabilities: NDArray[np.floating], wanted: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -23,17 +28,49 @@ def confusion_matrix(probabilities: NDArray[np.floating], wanted: NDArray[np.int
     return matrix
 
 
-def probe_metrics(probabilities: NDArray[np.floating], wanted: NDArray[np.integer]) -> ProbeMetrics:
-    """Accuracy, confusion matrix and collapse check of one probe. Numbers are null when there are no images."""
+def probe_metrics(
+    probabilities: NDArray[np.floating], wanted: NDArray[np.integer], counts: NDArray[np.float64] | None = None, level: float = 0.95
+) -> ProbeMetrics:
+    """Accuracy, confusion matrix and collapse check of one probe.
+
+    Args:
+        probabilities: of every image, [n, 8]; none of them gives nulls.
+        wanted: index of the emotion that each was made for, [n].
+        counts: resamples of the images, [R, n]; None = neither intervals nor a verdict on collapse.
+        level: of the intervals.
+    """
     matrix = confusion_matrix(probabilities, wanted)
     total = int(matrix.sum())
     if total == 0:
         return ProbeMetrics(accuracy=None, confusion=matrix.tolist(), majority_share=None, majority_emotion=None, majority_baseline=None)
-    answers = matrix.sum(axis=0)
+    answers, asked = matrix.sum(axis=0), matrix.sum(axis=1)
+    commonest = int(answers.argmax())
+    intervals: list[Interval | None] = [None, None]
+    if counts is not None:
+        shares = (correct(probabilities, wanted), probabilities.argmax(axis=1) == commonest)
+        intervals = [bootstrap.percentile_interval(resampled_means(share, counts), level) for share in shares]
+    share, expected = float(answers[commonest] / total), float(asked[commonest] / total)
     return ProbeMetrics(
         accuracy=float(np.trace(matrix) / total),
+        interval=intervals[0],
         confusion=matrix.tolist(),
-        majority_share=float(answers.max() / total),
-        majority_emotion=EMOTIONS[int(answers.argmax())],
-        majority_baseline=float(matrix.sum(axis=1).max() / total),
+        majority_share=share,
+        majority_interval=intervals[1],
+        majority_emotion=EMOTIONS[commonest],
+        majority_baseline=float(asked.max() / total),
+        collapsed=None if intervals[1] is None or asked.max() == total else is_suspicious(share, intervals[1], expected),
     )
+
+
+def is_suspicious(share: float, interval: Interval, expected: float) -> bool:
+    """Whether an answer is given too often.
+
+    Of the answers that belong elsewhere, it has taken at least `SUSPICIOUS_EXCESS`, and chance does not explain that it is given more often
+    than it is right to.
+
+    Args:
+        share: of the images that got this answer, 0 to 1.
+        interval: of that share.
+        expected: share of the images that were made for this emotion, below 1.
+    """
+    return (share - expected) / (1 - expected) >= SUSPICIOUS_EXCESS and interval.low > expected

@@ -57,7 +57,8 @@ def evaluate_method(
     if pairs is not None:
         measured = _with_pairs(measured, pairs, recipe)
     compared = compare_distributions(features, reference, counts, extractors, recipe)
-    probes = [emo_a.probe_metrics(probabilities, groups) for probabilities in features.probabilities]
+    enough, level = (counts if bootstrap.too_few(groups, EMOTIONS) is None else None), recipe.confidence_level
+    probes = [emo_a.probe_metrics(probabilities, groups, enough, level) for probabilities in features.probabilities]
     return MethodMetrics(
         images=len(groups),
         rejected=int(features.rejected.sum()),
@@ -71,7 +72,8 @@ def evaluate_method(
             for emotion, numbers in measured.items()
         },
         probes={probe.identity: numbers for probe, numbers in zip(extractors.emotion_probes, probes, strict=True)},
-        polarity=colour.by_polarity(groups, features.brightness, features.colourfulness),
+        polarity=colour.by_polarity(groups, features.brightness, features.colourfulness, counts, level),
+        colour=colour.colour_metrics(features.brightness, features.colourfulness, enough, level),
     )
 
 

@@ -76,13 +76,18 @@ def compute_features(
         neighbours: LPIPS partners per image and direction, see `lpips.circle_distances`; 0 = no pairs, and no feature maps.
         batch_size: pictures decoded at a time.
     """
-    order = np.random.default_rng(seed).permutation(len(block))
+    order = block_order(len(block), seed)
     runs: list[ImageFeatures] = []
     for emotion in EMOTIONS:
         members = [block[index] for index in order if block[index].emotion == emotion]
         if members:
             runs.append(_features_of_emotion(members, EMOTIONS.index(emotion), extractors, neighbours, batch_size))
     return concatenate(runs) if runs else empty_features(len(extractors.emotion_probes))
+
+
+def block_order(count: int, seed: int) -> NDArray[np.intp]:
+    """In which order the images of a block are looked at: row k of the features of one emotion is of its k-th readable image."""
+    return np.random.default_rng(seed).permutation(count)
 
 
 def concatenate(blocks: Sequence[ImageFeatures]) -> ImageFeatures:
@@ -126,7 +131,7 @@ def _features_of_emotion(
     images: Sequence[LabelledImage], emotion: int, extractors: ExtractorSet, neighbours: int, batch_size: int
 ) -> ImageFeatures:
     """Features of images of one emotion, in circle order."""
-    good = [image for image in images if _is_decodable(image.data)]
+    good = [image for image in images if is_decodable(image.data)]
     if not good:
         return empty_features(len(extractors.emotion_probes), rejected=len(images))
     rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _ROW_FIELDS}
@@ -168,7 +173,8 @@ def _batch_features(batch: RgbBatch, extractors: ExtractorSet) -> dict[str, NDAr
     }
 
 
-def _is_decodable(data: bytes) -> bool:
+def is_decodable(data: bytes) -> bool:
+    """Whether these bytes are a usable picture."""
     try:
         decode_rgb(data)
     except UnreadableImage:

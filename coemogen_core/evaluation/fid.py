@@ -75,10 +75,11 @@ def resampled_distances(features: Floats, counts: NDArray[np.float64], reference
     return np.array([_resampled_distance(offsets, projected, squares, row, reference) for row in counts])
 
 
-def affordable_resamples(features: Floats, reference: GaussianStatistics, resamples: int) -> int:
-    """How many of the wanted resamples fit the budget; at least 20."""
-    rank = len(reference.factor)
-    return max(min(resamples, int(RESAMPLING_BUDGET / (len(features) * rank**2 + 10 * rank**3))), min(resamples, 20))
+def affordable_resamples(features: Floats, reference: GaussianStatistics, resamples: int, sharing: int = 1) -> int:
+    """How many of the wanted resamples fit the budget, which is shared by so many sets of features; at least 20."""
+    smaller, larger = sorted((len(features), len(reference.factor)))
+    cost = 1 + smaller**2 * larger + 10 * smaller**3  # equal reference images have a covariance of rank 0
+    return max(min(resamples, int(RESAMPLING_BUDGET / sharing / cost)), min(resamples, 20))
 
 
 def _resampled_distance(

@@ -12,10 +12,11 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
+from coemogen_core.emotions import Emotion, parse_emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features, concatenate
+from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, block_order, compute_features, concatenate, is_decodable
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.generation.sample_set import SampleSet
 from schemas.metrics import EvaluationProtocol
 from schemas.outcomes import PartOutcome
 
@@ -89,11 +90,7 @@ def sample_part(
         FileNotFoundError: there are no such samples: generate them first.
     """
     started = time.perf_counter()
-    samples = workspace.table("runs", run_id, "samples", method)
-    if not samples.has_part(emotion):
-        raise FileNotFoundError(f"{samples.uri} has no samples of {emotion}: generate them before evaluating {method!r}")
-    rows = samples.read_part(emotion, ["index", "image"])
-    images = [LabelledImage(str(row["index"]), emotion, row["image"]["bytes"]) for row in rows.iter_rows(named=True)]
+    images = _labelled(SampleSet(workspace, run_id, method), emotion)
     place = ("evaluation", recipe.features_id(extractors), "samples", f"{emotion}-{_digest(images)}.safetensors")
     if workspace.exists(*place):
         features = ImageFeatures.from_bytes(workspace.read_file(*place))
@@ -103,13 +100,24 @@ def sample_part(
     return _outcome(emotion, features, started, reused=False), features
 
 
+def sample_rows(workspace: Workspace, run_id: str, method: str, emotion: Emotion, recipe: EvaluationRecipe, rejected: int) -> list[int]:
+    """Which of the emotion's samples each row of their features (`sample_part`) is of; `rejected` of them could not be decoded."""
+    samples = SampleSet(workspace, run_id, method)
+    order = block_order(samples.count(emotion), recipe.seed)
+    if not rejected:
+        return [int(row) for row in order]
+    images = _labelled(samples, emotion)
+    return [int(row) for row in order if is_decodable(images[row].data)]
+
+
 def sampled_emotions(workspace: Workspace, run_id: str, method: str) -> list[Emotion]:
     """Emotions of which a method has samples, in the order of EMOTIONS. Raises FileNotFoundError when there are none."""
-    samples = workspace.table("runs", run_id, "samples", method)
-    parts = set(samples.parts())
-    if not parts:
-        raise FileNotFoundError(f"{samples.uri} has no samples: generate them before evaluating {method!r}")
-    return [emotion for emotion in EMOTIONS if emotion in parts]
+    return SampleSet(workspace, run_id, method).emotions()
+
+
+def _labelled(samples: SampleSet, emotion: Emotion) -> list[LabelledImage]:
+    rows = samples.read(emotion, ["index", "image"])
+    return [LabelledImage(str(row["index"]), emotion, row["image"]["bytes"]) for row in rows.iter_rows(named=True)]
 
 
 def _compute(images: Sequence[LabelledImage], recipe: EvaluationRecipe, extractors: ExtractorSet) -> ImageFeatures:

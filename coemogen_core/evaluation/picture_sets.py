@@ -12,7 +12,7 @@ from coemogen_core.data.source_item import RejectedFile, SourceItem, UnusableIte
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emogen_pairs import Place
 from coemogen_core.evaluation.extractors import ExtractorSet, decode_rgb
-from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features, concatenate
+from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, block_order, compute_features, concatenate
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from schemas.metrics import EvaluationProtocol
 
@@ -64,6 +64,17 @@ class PictureSet:
         if not len(found.emotions):
             first = self.left_out[-1]
             raise ValueError(f"none of the {sum(self.counts())} pictures of {self.name} can be read, e.g. {first.path}: {first.reason}")
+        return found
+
+    def places(self, recipe: EvaluationRecipe) -> list[Place]:
+        """Where the picture of every row of `features` is; call it after that."""
+        unreadable = {entry.path for entry in self.left_out}
+        found = []
+        for emotion, items in enumerate(self.items):
+            for start in range(0, len(items), BLOCK):
+                block = items[start : start + BLOCK]
+                order = block_order(len(block), recipe.seed)
+                found += [(emotion, start + int(number)) for number in order if block[number].path not in unreadable]
         return found
 
     def _blocks(self) -> Iterator[list[LabelledImage]]:

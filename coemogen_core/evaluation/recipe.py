@@ -8,7 +8,8 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.classifier_probe import ClassifierProbe, is_classifier_folder
+from coemogen_core.evaluation.extractors import EmotionProbe, ExtractorSet
 from coemogen_core.evaluation.head_probe import HeadProbe
 from coemogen_core.evaluation.lab_extractors import lab_extractors
 from coemogen_core.evaluation.paper.extractors import PaperExtractors, paper_extractors
@@ -19,7 +20,7 @@ from schemas.metrics import EvaluationProtocol
 
 FEATURES_VERSION = 1
 """Part of every recipe id: raise it when features or pairs are computed differently."""
-NUMBERS_VERSION = 2
+NUMBERS_VERSION = 3
 """Part of every cached set of numbers: raise it when a metric or the layout of MethodMetrics changes."""
 
 _LOADING = threading.Lock()
@@ -36,9 +37,10 @@ class EvaluationRecipe(BaseModel):
     extractors: Literal["lab", "paper"] = Field(default="lab", description="which networks look at the images; paper needs `paper`")
     paper: PaperExtractors | None = Field(default=None, description="where the weights of the paper's networks lie; none = lab")
     clip_model: ModelName | None = Field(default=None, description="CLIP for Sem-D: folder or hub id; none = the lab's own")
-    probe: str | None = Field(
+    probe: str | tuple[str, ...] | None = Field(
         default=None,
-        description="EmoGen's published head as the probe of Emo-A, on `clip_model`: path or URI; none = the lab's judge",
+        description="probes of Emo-A before the extractors' own, the first of them gives it: EmoGen's published head on the CLIP "
+        "(path or URI), or a classifier of a workspace (WORKSPACE/classifiers/ID)",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of LPIPS pairs and bootstrap resamples")
     lpips_neighbours: int = Field(default=8, ge=1, le=1000, description="every image is compared with twice as many of its emotion")
@@ -52,9 +54,14 @@ class EvaluationRecipe(BaseModel):
     def _paper_has_paths(self) -> Self:
         if (self.extractors == "paper") != (self.paper is not None):
             raise ValueError("extractors = paper needs the paths in `paper`, and lab takes none")
-        if self.paper is not None and (self.clip_model or self.probe):
-            raise ValueError("the paper's extractors name their CLIP and their probe themselves: use paper.clip and paper.emotion_head")
+        if self.paper is not None and self.clip_model:
+            raise ValueError("the paper's extractors name their CLIP themselves: use paper.clip")
         return self
+
+    @property
+    def probes(self) -> tuple[str, ...]:
+        """The named probes, however many."""
+        return (self.probe,) if isinstance(self.probe, str) else self.probe or ()
 
     @property
     def pair_neighbours(self) -> int:
@@ -76,17 +83,20 @@ def load_extractors(recipe: EvaluationRecipe) -> ExtractorSet:
         ValueError: a file of weights holds something else, or the probe reads another CLIP.
     """
     with _LOADING:
-        return _load(recipe.paper, recipe.clip_model, recipe.probe, recipe.device, recipe.protocol)
+        return _load(recipe.paper, recipe.clip_model, recipe.probes, recipe.device, recipe.protocol)
 
 
 @lru_cache(maxsize=1)
 def _load(
-    paper: PaperExtractors | None, clip_model: str | None, probe: str | None, device: str, protocol: EvaluationProtocol
+    paper: PaperExtractors | None, clip_model: str | None, probes: tuple[str, ...], device: str, protocol: EvaluationProtocol
 ) -> ExtractorSet:
+    extractors = lab_extractors(clip_model, device, protocol) if paper is None else paper_extractors(paper, device, protocol)
+    clip = EncoderRecipe(model=clip_model or str(models_folder("clip")), unit_length=False)
     if paper is not None:
-        return paper_extractors(paper, device, protocol)
-    extractors = lab_extractors(clip_model, device, protocol)
-    if probe is None:
-        return extractors
-    encoder = load_encoder(EncoderRecipe(model=clip_model or str(models_folder("clip")), unit_length=False))
-    return replace(extractors, emotion_probes=(HeadProbe(probe, encoder), *extractors.emotion_probes))
+        clip = EncoderRecipe(model=paper.clip, revision=paper.clip_revision, unit_length=False)
+    found = {probe.identity: probe for probe in (*(_probe(name, clip) for name in probes), *extractors.emotion_probes)}
+    return replace(extractors, emotion_probes=tuple(found.values()))
+
+
+def _probe(name: str, clip: EncoderRecipe) -> EmotionProbe:
+    return ClassifierProbe(name, clip.model) if is_classifier_folder(name) else HeadProbe(name, load_encoder(clip))

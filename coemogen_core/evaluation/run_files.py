@@ -89,9 +89,10 @@ def write_report(
     recipe: ReportRecipe,
     photos: CorpusVersion | None = None,
     art: CorpusVersion | None = None,
+    evaluation: EvaluationRecipe | None = None,
 ) -> str:
     """Write `runs/<run_id>/report.html`; returns its URI. See `build_report_data` for the arguments."""
-    page = render_report(build_report_data(workspace, metrics, sample_runs, recipe, photos, art))
+    page = render_report(build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation))
     return workspace.write_file(page.encode(), "runs", metrics.run_id, "report.html")
 
 

@@ -12,11 +12,12 @@ from coemogen_core.data.workspace import Table, Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emogen_pairs import Place
 from coemogen_core.evaluation.image_parts import ReferenceSelection
+from coemogen_core.generation.sample_set import SampleSet
 
 
 @dataclass(frozen=True)
 class StoredSamples:
-    """The samples of one method of a run: a part for every emotion."""
+    """The samples of one method of a run."""
 
     workspace: Workspace
     run_id: str
@@ -24,15 +25,25 @@ class StoredSamples:
 
     def counts(self) -> list[int]:
         """Pictures of every emotion, [8]."""
-        return [self._table.read_part(emotion, ["index"]).height if self._table.has_part(emotion) else 0 for emotion in EMOTIONS]
+        return [sum(rows for _, rows in found) for found in self._parts]
 
     def load(self, places: Sequence[Place]) -> list[bytes]:
         """The encoded pictures at some places, in their order."""
-        return _load(self._table, [(EMOTIONS[emotion], number) for emotion, number in places])
+        return _load(self._samples.table, [self._find(*place) for place in places])
 
     @property
-    def _table(self) -> Table:
-        return self.workspace.table("runs", self.run_id, "samples", self.method)
+    def _samples(self) -> SampleSet:
+        return SampleSet(self.workspace, self.run_id, self.method)
+
+    @cached_property
+    def _parts(self) -> list[list[tuple[str, int]]]:
+        """For every emotion its parts, and their rows."""
+        samples = self._samples
+        return [[(part, samples.table.count([part])) for part in samples.parts(emotion)] for emotion in EMOTIONS]
+
+    def _find(self, emotion: int, number: int) -> tuple[str, int]:
+        part, row = _in_parts([rows for _, rows in self._parts[emotion]], number, f"{self.method!r}", emotion)
+        return self._parts[emotion][part][0], row
 
 
 @dataclass(frozen=True)
@@ -66,11 +77,19 @@ class StoredReference:
         return found
 
     def _find(self, emotion: int, number: int) -> tuple[str, int]:
-        for part, rows in self._rows[emotion]:
-            if number < len(rows):
-                return part, int(rows[number])
-            number -= len(rows)
-        raise IndexError(f"{self.selection.source!r} has no picture {number} of {EMOTIONS[emotion]} beyond its parts")
+        found = self._rows[emotion]
+        part, place = _in_parts([len(rows) for _, rows in found], number, f"{self.selection.source!r}", emotion)
+        return found[part][0], int(found[part][1][place])
+
+
+def _in_parts(counts: Sequence[int], number: int, what: str, emotion: int) -> tuple[int, int]:
+    """Which part of so many rows each holds a picture, and where in it."""
+    left = number
+    for part, rows in enumerate(counts):
+        if left < rows:
+            return part, left
+        left -= rows
+    raise IndexError(f"{what} has no picture {number} of {EMOTIONS[emotion]} beyond its parts")
 
 
 def _load(table: Table, wanted: Sequence[tuple[str, int]]) -> list[bytes]:

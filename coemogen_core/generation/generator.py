@@ -52,15 +52,44 @@ class CoEmoGenGenerator(Generator):
             return self._pipeline.generate(emotion, seeds, self._recipe)
 
 
-class PlainDiffusionGenerator(Generator):
-    """The base diffusion model with a prompt such as "an image of awe" (paper, first baseline): same seeds, sampler and guidance."""
+class PromptedGenerator(Generator):
+    """The base diffusion model with prompts: the same noise, sampler and guidance as every other method."""
+
+    def __init__(self, models: BaseModels, recipe: GenerationRecipe) -> None:
+        """Load the base pipeline."""
+        self._base = load_base_pipeline(models, recipe.device)
+        self._scheduler = self._base.scheduler
+        self._models, self._recipe = models, recipe
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def prompts(self, emotion: str, seeds: Sequence[int]) -> list[str]:
+        """The prompt of each picture."""
+
+    def prepare(self, emotion: str) -> None:
+        """Make the base pipeline ready for an emotion."""
+
+    @torch.inference_mode()
+    def generate(self, emotion: str, seeds: Sequence[int]) -> list[Image.Image]:
+        """One picture per seed from the emotion's prompts."""
+        pictures: list[Image.Image] = []
+        with self._lock:
+            self.prepare(emotion)
+            for chunk in batches(seeds, self._recipe.batch_size):
+                use_scheduler(self._base, self._scheduler, self._recipe)
+                prompts = self.prompts(emotion, chunk)
+                result = self._base(prompt=prompts, **denoising_arguments(self._base, self._recipe, chunk))
+                pictures.extend(result.images)
+        return pictures
+
+
+class PlainDiffusionGenerator(PromptedGenerator):
+    """The base diffusion model with a prompt such as "an image of awe" (paper, first baseline)."""
 
     def __init__(self, models: BaseModels, recipe: GenerationRecipe, prompt: str = "an image of {emotion}") -> None:
         """Load the base pipeline; `prompt` holds `{emotion}` where the emotion's name goes."""
-        self._base = load_base_pipeline(models, recipe.device)
-        self._scheduler = self._base.scheduler
-        self._models, self._recipe, self._prompt = models, recipe, prompt
-        self._lock = threading.Lock()
+        super().__init__(models, recipe)
+        self._prompt = prompt
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -72,14 +101,6 @@ class PlainDiffusionGenerator(Generator):
             "recipe": self._recipe.identity,
         }
 
-    @torch.inference_mode()
-    def generate(self, emotion: str, seeds: Sequence[int]) -> list[Image.Image]:
-        """One picture per seed from the emotion's prompt."""
-        pictures: list[Image.Image] = []
-        with self._lock:
-            for chunk in batches(seeds, self._recipe.batch_size):
-                use_scheduler(self._base, self._scheduler, self._recipe)
-                prompts = [self._prompt.format(emotion=emotion)] * len(chunk)
-                result = self._base(prompt=prompts, **denoising_arguments(self._base, self._recipe, chunk))
-                pictures.extend(result.images)
-        return pictures
+    def prompts(self, emotion: str, seeds: Sequence[int]) -> list[str]:
+        """The same for every picture."""
+        return [self._prompt.format(emotion=emotion)] * len(seeds)

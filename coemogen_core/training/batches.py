@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from coemogen_core.training.feature_set import FeatureSet
-from coemogen_core.training.recipes import TrainingRecipe
+from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.sampler import EvenSampler
 
 
@@ -48,11 +48,12 @@ class BatchSource:
     batch is the same on every device, and two processes see together what one process with the whole batch sees.
     """
 
-    def __init__(self, features: FeatureSet, recipe: TrainingRecipe, num_timesteps: int) -> None:
+    def __init__(self, features: FeatureSet, recipe: OptimisationRecipe, num_timesteps: int, only: int | None = None) -> None:
+        """Batches of all pictures, emotions in equal parts; or of those with one label alone."""
         self._features = features
         self._recipe = recipe
         self._num_timesteps = num_timesteps
-        self._sampler = EvenSampler(features.labels, recipe.seed)
+        self._sampler = EvenSampler(features.labels, recipe.seed, only)
 
     def at(self, step: int, process: int = 0, num_processes: int = 1) -> TrainingBatch:
         """The batch of a step (counted from 0), or a process's share of it.

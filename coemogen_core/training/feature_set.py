@@ -58,7 +58,7 @@ class FeatureSet:
             )
         tensors, facts = [], []
         for name in names:
-            with safe_open(_local_path(workspace.path("features", dataset, feature_id, f"{name}.safetensors")), framework="pt") as file:
+            with safe_open(local_path(workspace.path("features", dataset, feature_id, f"{name}.safetensors")), framework="pt") as file:
                 tensors.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (a safe_open is no dict)
                 facts.append(json.loads(file.metadata()["coemogen"]))
         if len({tuple(part["latent_mean"].shape[1:]) for part in tensors}) > 1:
@@ -120,8 +120,8 @@ def list_parts(workspace: Workspace, dataset: str, feature_id: str) -> list[str]
     return sorted(name.removesuffix(".safetensors") for name in names if not name.startswith("."))
 
 
-def _local_path(uri: str) -> str:
-    """A local file with the content of a URI: itself, or a copy in fsspec's cache."""
+def local_path(uri: str) -> str:
+    """A local file with the content of a URI: itself, or a copy in fsspec's cache. Raises FileNotFoundError when it does not exist."""
     filesystem, path = fsspec.core.url_to_fs(uri)
     if not filesystem.exists(path):
         raise FileNotFoundError(f"features {uri} do not exist: cache this part first")

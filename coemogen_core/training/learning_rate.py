@@ -2,10 +2,10 @@
 
 import math
 
-from coemogen_core.training.recipes import TrainingRecipe
+from coemogen_core.training.optimisation import OptimisationRecipe
 
 
-def learning_rate_at(recipe: TrainingRecipe, step: int) -> float:
+def learning_rate_at(recipe: OptimisationRecipe, step: int) -> float:
     """Learning rate of a step counted from 0: linear warm-up, then constant, or down to zero after the last step.
 
     The way down is a straight line (linear) or a half cosine; both are those of `diffusers.get_scheduler`.

@@ -1,84 +1,64 @@
 """The training objective L = L_LDM + w L_SEM (paper, section on the losses) as one module over frozen and trained parts."""
 
-from typing import NamedTuple
-
 import torch
-import torch.nn.functional as F
-from diffusers import DDPMScheduler, SchedulerMixin, UNet2DConditionModel
-from diffusers.training_utils import compute_snr
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder
 from coemogen_core.model.conditioner import Conditioner
 from coemogen_core.model.gates import gates_for, restrict
-from coemogen_core.model.hilora import HiLoRA
+from coemogen_core.model.hilora import HiLoRA, inject
 from coemogen_core.model.losses import semantic_loss
+from coemogen_core.model.text_encoder import EncodedText
 from coemogen_core.training.batches import TrainingBatch
+from coemogen_core.training.denoising_objective import DTYPES, DenoisingObjective, load_training_unet
 from coemogen_core.training.recipes import TrainingRecipe
 
 
-class Losses(NamedTuple):
-    """Losses of each sample, float32 [b]."""
-
-    diffusion: Tensor  # L_LDM
-    semantic: Tensor  # L_SEM, before its weight
-
-
-class TrainingObjective(nn.Module):
+class TrainingObjective(DenoisingObjective):
     """Both losses of a batch. Trained are the conditioner and HiLoRA; what no step changes is computed here once."""
 
     gates: Tensor
     one_hot: Tensor
-    empty_prompt: Tensor
+    recipe: TrainingRecipe
 
     def __init__(
         self, unet: UNet2DConditionModel, hilora: HiLoRA, conditioner: Conditioner, scheduler: DDPMScheduler, recipe: TrainingRecipe
     ) -> None:
-        super().__init__()
-        self.unet = unet
+        super().__init__(unet, conditioner.text_encoder, scheduler, recipe)
         self.conditioner = conditioner
         self.hilora = hilora
-        self.scheduler = scheduler
-        self.recipe = recipe
+        self.semantic_weight = recipe.semantic_weight
         gates = restrict(gates_for(range(len(EMOTIONS))), emotions=recipe.use_emotion_pairs, polarities=recipe.use_polarity_pairs)
         self.register_buffer("gates", gates, persistent=False)
         self.register_buffer("one_hot", torch.eye(len(EMOTIONS)), persistent=False)
-        self.register_buffer("empty_prompt", conditioner.text_encoder.encode_prompts([""]).sequence, persistent=False)
 
-    def trainable(self) -> dict[str, nn.Parameter]:
-        """The trained parameters by name, always in the same order."""
-        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+    def stacks(self) -> list[nn.Parameter]:
+        """HiLoRA's parameters, a row for every pair."""
+        return list(self.hilora.parameters())
 
-    def forward(self, batch: TrainingBatch) -> Losses:
-        """Noise the latents, predict the noise under each sample's own gates, compare; compare conditioning and caption."""
-        noisy = self.scheduler.add_noise(batch.latents, batch.noise, batch.timesteps)
-        if self.recipe.channels_last:
-            noisy = noisy.contiguous(memory_format=torch.channels_last)
-        encoded = self.conditioner(self.one_hot[batch.label], batch.visual)
-        sequence = encoded.sequence
-        if self.recipe.condition_dropout > 0:
-            sequence = torch.where(batch.unconditional[:, None, None], self.empty_prompt.to(sequence.dtype), sequence)
+    def condition(self, batch: TrainingBatch) -> EncodedText:
+        """Emotion and visual embedding through the conditioner."""
+        return self.conditioner(self.one_hot[batch.label], batch.visual)
+
+    def prepare_unet(self, batch: TrainingBatch) -> None:
+        """Every sample's own gates."""
         self.hilora.set_gates(self.gates[batch.label])
-        predicted = self.unet(noisy, batch.timesteps, encoder_hidden_states=sequence).sample
-        diffusion = F.mse_loss(predicted.float(), self._target(batch).float(), reduction="none").flatten(1).mean(1)
-        if self.recipe.min_snr_gamma is not None:
-            diffusion = diffusion * min_snr_weight(self.scheduler, batch.timesteps, self.recipe.min_snr_gamma)
+
+    def semantic(self, encoded: EncodedText, batch: TrainingBatch) -> Tensor:
+        """L_SEM: conditioning against caption."""
         assert encoded.pooled is not None
-        return Losses(diffusion, semantic_loss(encoded.pooled.float(), batch.caption, self.recipe.semantic_loss))
-
-    def _target(self, batch: TrainingBatch) -> Tensor:
-        kind = self.scheduler.config.prediction_type
-        if kind == "epsilon":
-            return batch.noise
-        if kind == "v_prediction":
-            return self.scheduler.get_velocity(batch.latents, batch.noise, batch.timesteps)
-        raise ValueError(f"the base model predicts {kind!r}; supported are epsilon (SD 1.x) and v_prediction")
+        return semantic_loss(encoded.pooled.float(), batch.caption, self.recipe.semantic_loss)
 
 
-def min_snr_weight(scheduler: SchedulerMixin, timesteps: Tensor, gamma: float) -> Tensor:
-    """Weights [b] of the noise-prediction losses at these timesteps (Hang et al. 2023, arXiv 2303.09556): min(SNR, gamma) / SNR.
-
-    For a model that predicts v the divisor is SNR + 1.
-    """
-    ratio = compute_snr(scheduler, timesteps)
-    return ratio.clamp(max=gamma) / (ratio + 1 if scheduler.config.prediction_type == "v_prediction" else ratio)
+def build_objective(models: BaseModels, visual_width: int, recipe: TrainingRecipe) -> TrainingObjective:
+    """Load the base models, freeze them in the recipe's precision and put conditioner and HiLoRA on top, freshly initialised in float32."""
+    unet = load_training_unet(models, recipe)
+    text_encoder = load_text_encoder(models)
+    conditioner = Conditioner(recipe.conditioner, text_encoder, visual_width, seed=recipe.seed)
+    text_encoder.to(DTYPES[recipe.precision])
+    hilora = inject(unet, recipe.rank, recipe.alpha, recipe.targets, seed=recipe.seed)
+    if recipe.compile:
+        unet.compile()  # in place: names, weights and state stay those of the U-Net
+    return TrainingObjective(unet, hilora, conditioner, load_noise_scheduler(models), recipe)

@@ -86,6 +86,7 @@ def train(
 
 def collect(trainer: Trainer, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModel:
     """The trained model with the emotion clusters of its training set."""
-    config = model_config(trainer.recipe, models, features, data)
-    clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, trainer.recipe.covariance)
+    recipe = trainer.objective.recipe
+    config = model_config(recipe, models, features, data)
+    clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, recipe.covariance)
     return SavedModel(config, trainer.conditioner.state_dict(), trainer.hilora.state_dict(), clusters)

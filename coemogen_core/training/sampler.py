@@ -12,11 +12,17 @@ class EvenSampler:
     two rows of a class as well. The order at a position depends on the seed alone: resuming means asking for the next position.
     """
 
-    def __init__(self, labels: Tensor, seed: int) -> None:
+    def __init__(self, labels: Tensor, seed: int, only: int | None = None) -> None:
+        """Deal the rows of these labels [n], or those of one label alone.
+
+        Raises:
+            ValueError: there are none.
+        """
         values = labels.numpy()
-        self._rows = [np.flatnonzero(values == label) for label in np.unique(values)]
+        found = [np.flatnonzero(values == label) for label in (np.unique(values) if only is None else [only])]
+        self._rows = [rows for rows in found if len(rows)]
         if not self._rows:
-            raise ValueError("no rows to sample from: the corpus kept no pictures")
+            raise ValueError("no rows to sample from: the corpus kept no pictures" + ("" if only is None else " of this emotion"))
         self._seed = seed
         self._packs: dict[int, tuple[int, np.ndarray]] = {}  # class -> the pack dealt at present and its number
 

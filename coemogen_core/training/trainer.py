@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
@@ -14,18 +13,20 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.model.base_models import BaseModels, choose_device, load_noise_scheduler, load_text_encoder, load_unet
+from coemogen_core.model.base_models import BaseModels, choose_device
 from coemogen_core.model.conditioner import Conditioner
-from coemogen_core.model.hilora import HiLoRA, inject
+from coemogen_core.model.hilora import HiLoRA
 from coemogen_core.training.batches import BatchSource
 from coemogen_core.training.checkpoint import SCORE, CheckpointFolder
+from coemogen_core.training.denoising_objective import DenoisingObjective
 from coemogen_core.training.divergence import TrainingDivergedError, check_tensors
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.learning_rate import learning_rate_at
 from coemogen_core.training.loss_log import LossLog
-from coemogen_core.training.objective import TrainingObjective
+from coemogen_core.training.objective import TrainingObjective, build_objective
+from coemogen_core.training.optimisation import OptimisationRecipe, Precision
 from coemogen_core.training.pairwise_adamw import PairwiseAdamW
-from coemogen_core.training.recipes import Precision, TrainingRecipe
+from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.sample_sheets import SampleSheets
 from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
 from coemogen_core.training.tensorboard import TensorBoardCurves
@@ -34,7 +35,6 @@ from coemogen_core.training.training_state import TrainingState
 logger = logging.getLogger(__name__)
 
 _ACCELERATE_PRECISION: dict[Precision, str] = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
-_DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,54 @@ class Progress:
 class Trainer:
     """One training run. `train()` goes from the newest checkpoint, or from the beginning, to the recipe's last step."""
 
-    def __init__(self, workspace: Workspace, run_id: str, models: BaseModels, features: FeatureSet, recipe: TrainingRecipe) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        run_id: str,
+        models: BaseModels,
+        features: FeatureSet,
+        recipe: OptimisationRecipe,
+        objective: DenoisingObjective | None = None,
+        only: int | None = None,
+    ) -> None:
+        """Prepare a training.
+
+        Args:
+            workspace: takes checkpoints and log.
+            run_id: folder below runs/.
+            models: the base models.
+            features: the training set.
+            recipe: of the optimisation; a `TrainingRecipe` where no objective is given.
+            objective: what is trained, with what losses; None builds CoEmoGen's.
+            only: index of the one emotion whose pictures are seen; None takes all.
+
+        Raises:
+            ValueError: there are no such pictures, or the precision needs a GPU.
+        """
         self.recipe = recipe
         self._workspace, self._run_id = workspace, run_id
         self._accelerator = _new_accelerator(recipe)
-        self.objective = build_objective(models, features.visual_width, recipe).to(self._accelerator.device)
-        self.objective.conditioner.text_encoder.to(self._accelerator.device)
-        self._parameters = self.objective.trainable()
-        hilora = {id(parameter) for parameter in self.hilora.parameters()}
-        others = [parameter for parameter in self._parameters.values() if id(parameter) not in hilora]
-        self._optimizer = PairwiseAdamW(self.hilora.parameters(), others, recipe.learning_rate, weight_decay=recipe.weight_decay)
-        self._model, self._stepper = self._accelerator.prepare(self.objective, self._optimizer)
+        self._objective = (objective or _own_objective(models, features, recipe)).to(self._accelerator.device)
+        self._objective.text_encoder.to(self._accelerator.device)
+        self._parameters = self._objective.trainable()
+        stacks = self._objective.stacks()
+        stacked = {id(parameter) for parameter in stacks}
+        others = [parameter for parameter in self._parameters.values() if id(parameter) not in stacked]
+        self._optimizer = PairwiseAdamW(stacks, others, recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self._model, self._stepper = self._accelerator.prepare(self._objective, self._optimizer)
         decay = recipe.ema_decay
         self._average = None if decay is None else EMAModel(list(self._parameters.values()), decay=decay, use_ema_warmup=True)
-        self._batches = BatchSource(features, recipe, self.objective.scheduler.config.num_train_timesteps)
+        self._batches = BatchSource(features, recipe, self._objective.scheduler.config.num_train_timesteps, only)
         self._checkpoints = CheckpointFolder(workspace, run_id, recipe.keep_checkpoints, recipe.keep_best)
         self._state = TrainingState(self._parameters, self._optimizer, self._average, self._accelerator)
-        self._sheets = SampleSheets(workspace, run_id, recipe, models, features, self.objective)
-        self._log = LossLog(workspace, run_id, recipe.semantic_weight, recipe.explosion_factor, self._add_up)
+        self._sheets = self._new_sheets(models, features)
+        self._log = LossLog(workspace, run_id, self._objective.semantic_weight, recipe.explosion_factor, self._add_up)
+
+    @property
+    def objective(self) -> TrainingObjective:
+        """CoEmoGen's objective, where that is what is trained."""
+        assert isinstance(self._objective, TrainingObjective)
+        return self._objective
 
     @property
     def is_main(self) -> bool:
@@ -139,7 +169,7 @@ class Trainer:
             with accelerator.accumulate(self._model):
                 losses = self._model(batch)
                 self._log.add(batch.label, *losses)
-                accelerator.backward(losses.diffusion.mean() + recipe.semantic_weight * losses.semantic.mean())
+                accelerator.backward(losses.diffusion.mean() + self._objective.semantic_weight * losses.semantic.mean())
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(list(self._parameters.values()), recipe.max_gradient_norm)
                 self._stepper.step()
@@ -193,8 +223,14 @@ class Trainer:
             raise
 
     def _draw_samples(self, done: int) -> None:
-        if self.is_main and self._sheets.is_due(done):
+        if self._sheets is not None and self.is_main and self._sheets.is_due(done):
             self._sheets.draw(done, self._average, self._accelerator)
+
+    def _new_sheets(self, models: BaseModels, features: FeatureSet) -> SampleSheets | None:
+        """Sheets of sample pictures, which only CoEmoGen's training knows how to draw."""
+        if not isinstance(self.recipe, TrainingRecipe) or not isinstance(self._objective, TrainingObjective):
+            return None
+        return SampleSheets(self._workspace, self._run_id, self.recipe, models, features, self._objective)
 
     def _open_curves(self) -> TensorBoardCurves:
         return TensorBoardCurves(self._workspace, self._run_id, self._log.lines, enabled=self.is_main)
@@ -212,28 +248,15 @@ class Trainer:
         return checkpoint.step
 
 
-def _new_accelerator(recipe: TrainingRecipe) -> Accelerator:
+def _own_objective(models: BaseModels, features: FeatureSet, recipe: OptimisationRecipe) -> TrainingObjective:
+    assert isinstance(recipe, TrainingRecipe)
+    return build_objective(models, features.visual_width, recipe)
+
+
+def _new_accelerator(recipe: OptimisationRecipe) -> Accelerator:
     AcceleratorState._reset_state()  # accelerate holds one precision per process; a flow may train several models after each other
     device = choose_device(recipe.device)
     if recipe.precision == "float16" and device.type == "cpu":
         raise ValueError("precision float16 needs a GPU: choose bfloat16 or float32 on a CPU")
     buffers = DistributedDataParallelKwargs(broadcast_buffers=False)  # they are constants, and each process's own gates
     return Accelerator(mixed_precision=_ACCELERATE_PRECISION[recipe.precision], cpu=device.type == "cpu", kwargs_handlers=[buffers])
-
-
-def build_objective(models: BaseModels, visual_width: int, recipe: TrainingRecipe) -> TrainingObjective:
-    """Load the base models, freeze them in the recipe's precision and put conditioner and HiLoRA on top, freshly initialised in float32."""
-    dtype = _DTYPES[recipe.precision]
-    unet = load_unet(models, dtype)
-    if recipe.channels_last:
-        unet.to(memory_format=torch.channels_last)
-    if recipe.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
-        unet.train()  # diffusers recomputes in training mode only; SD's U-Net has no dropout that this would switch on
-    text_encoder = load_text_encoder(models)
-    conditioner = Conditioner(recipe.conditioner, text_encoder, visual_width, seed=recipe.seed)
-    text_encoder.to(dtype)
-    hilora = inject(unet, recipe.rank, recipe.alpha, recipe.targets, seed=recipe.seed)
-    if recipe.compile:
-        unet.compile()  # in place: names, weights and state stay those of the U-Net
-    return TrainingObjective(unet, hilora, conditioner, load_noise_scheduler(models), recipe)

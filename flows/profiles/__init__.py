@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel
 
+from coemogen_core.recipe import merge
 from coemogen_core.training.recipes import RECIPES
 
 Profile = Literal["lab", "real", "sd15"]
@@ -34,15 +35,6 @@ def load_params(profile: Profile, flow: FlowName, model: type[Params], overrides
         raise ValueError(f"unknown profile {profile!r}; expected one of: {', '.join(get_args(Profile))}")
     values = tomllib.loads((files("flows.profiles") / f"{profile}.toml").read_text())[flow]
     return model.model_validate(_with_named_recipe(merge(values, overrides)))
-
-
-def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with overrides put over them, mappings merged key by key."""
-    merged = dict(values)
-    for key, value in overrides.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _with_named_recipe(values: dict[str, Any]) -> dict[str, Any]:

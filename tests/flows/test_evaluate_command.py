@@ -1,6 +1,7 @@
 """`coemogen evaluate` on folders that no run of ours wrote: good ones, and all that may be wrong with them."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.curation.published_head import import_published_head
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
 from coemogen_core.data.workspace import Workspace
@@ -69,6 +72,10 @@ def test_a_good_folder_gives_table_json_and_report(
     page = (tmp_path / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     assert page.count("data:image/") >= 48
+    assert "the same noise" not in page
+    assert "CoEmoGen learns" not in page
+    assert 'id="failures"' in page
+    assert 'id="map"' in page
     again = measure(images)
     assert again.methods == metrics.methods
 
@@ -118,6 +125,63 @@ def test_identical_images_have_numbers_and_no_diversity(measure: Callable[..., M
     assert found.sem_d.value == pytest.approx(0, abs=1e-9)
     assert found.fid.value is not None
     assert found.recall.value is not None
+
+
+@pytest.mark.parametrize("kind", ["black", "two pictures", "one emotion", "one huge picture"])
+def test_poor_sets_have_numbers_or_reasons_in_file_terminal_and_report(
+    measure: Callable[..., Metrics], tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    images = tmp_path / "images"
+    emotions = EMOTIONS if kind == "black" else EMOTIONS[1:2]
+    for emotion in emotions:
+        for k in range(2 if kind == "two pictures" else 1 if kind == "one huge picture" else 6):
+            draw(images / emotion / f"{k}.png", k, (4000, 3000) if kind == "one huge picture" else (64, 64))
+            if kind == "black":
+                Image.new("RGB", (64, 64)).save(images / emotion / f"{k}.png")
+    found = measure(images, report=tmp_path / "report.html").methods["images"]
+    page = re.sub(r"<style>.*?</style>|data:image/[^\"]*", "", (tmp_path / "report.html").read_text(), flags=re.DOTALL)
+    for text in (capsys.readouterr().out, page):
+        assert not re.search(r"\bnan\b|\binf\b", text, re.IGNORECASE)
+    probe = next(iter(found.probes.values()))
+    if kind == "black":
+        assert (found.lpips.value, found.sem_d.value, probe.collapsed) == (pytest.approx(0, abs=1e-6), pytest.approx(0, abs=1e-9), True)
+        assert "too often" in page
+    else:
+        assert list(found.per_emotion) == ["awe"]
+        assert probe.collapsed is None
+        assert "not checked" in page
+    assert (found.sem_d.value is None) == (kind == "one huge picture")
+    assert (found.emo_a.low is None) == (kind != "one emotion" and kind != "black")
+
+
+def test_several_probes_are_asked_side_by_side(measure: Callable[..., Metrics], tmp_path: Path, wide_clip: Path) -> None:
+    for name, emotion in (("a.pth", "fear"), ("b.pth", "awe")):
+        bias = torch.zeros(8)
+        bias[EMOTIONS.index(emotion)] = 1e4  # type: ignore[arg-type]
+        torch.save({"fc.weight": torch.zeros(8, 768), "fc.bias": bias}, tmp_path / name)
+    images = draw_set(tmp_path / "images", 5)
+    found = measure(images, probe=[str(tmp_path / "a.pth"), str(tmp_path / "b.pth")], clip=str(wide_clip)).methods["images"]
+    heads = list(found.probes.values())
+    assert [probe.majority_emotion for probe in heads[:2]] == ["fear", "awe"]
+    assert all(probe.collapsed and probe.interval is not None for probe in heads[:2])
+    assert len(heads) == 3
+    assert found.emo_a.extractor == next(iter(found.probes))
+
+
+def test_a_classifier_of_a_workspace_is_a_probe(measure: Callable[..., Metrics], tmp_path: Path, tiny_clip: Path, wide_clip: Path) -> None:
+    workspace, recipe = Workspace(str(tmp_path / "workspace")), EncoderRecipe(model=str(tiny_clip), unit_length=False)
+    bias = np.zeros(8, np.float32)
+    bias[EMOTIONS.index("disgust")] = 9
+    torch.save({"fc.weight": torch.zeros(8, load_encoder(recipe).dim), "fc.bias": torch.from_numpy(bias)}, tmp_path / "head.pth")
+    name = import_published_head(workspace, str(tmp_path / "head.pth"), recipe.encoder_id)
+    folder, images = workspace.path("classifiers", name), draw_set(tmp_path / "images", 2)
+    found = measure(images, probe=[folder], clip=str(tiny_clip)).methods["images"]
+    assert found.emo_a.extractor == f"{name} on {recipe.encoder_id}"
+    assert next(iter(found.probes.values())).majority_emotion == "disgust"
+    with pytest.raises(ValueError, match=r"reads the vectors of clip-.*, which neither the CLIP"):
+        measure(images, probe=[folder], clip=str(wide_clip))
+    with pytest.raises(FileNotFoundError, match="no classifier absent in"):
+        measure(images, probe=[workspace.path("classifiers", "absent")])
 
 
 def test_mixed_sizes_and_things_that_are_no_pictures(
@@ -186,11 +250,11 @@ def test_emogens_published_head_reads_768_numbers(
 ) -> None:
     head = str(shared_data / "emogen" / "clip_emotion_classifier.pth")
     images = draw_set(tmp_path / "images", 2)
-    found = measure(images, probe=head, clip=str(wide_clip)).methods["images"]
+    found = measure(images, probe=[head], clip=str(wide_clip)).methods["images"]
     assert found.emo_a.extractor.startswith("emogen-head@")
     assert len(found.probes) == 2
     with pytest.raises(ValueError, match=r"reads image embeddings of 768 numbers, but .* gives \d+: name the CLIP"):
-        measure(images, probe=head, clip=str(tiny_clip))
+        measure(images, probe=[head], clip=str(tiny_clip))
 
 
 def test_a_head_of_the_right_width_and_one_of_another(
@@ -201,11 +265,11 @@ def test_a_head_of_the_right_width_and_one_of_another(
     bias[EMOTIONS.index("fear")] = 1e4
     torch.save({"fc.weight": torch.zeros(8, 768), "fc.bias": bias}, tmp_path / "head.pth")
     images = draw_set(tmp_path / "images", 2)
-    found = measure(images, probe=str(tmp_path / "head.pth"), clip=str(wide_clip)).methods["images"]
+    found = measure(images, probe=[str(tmp_path / "head.pth")], clip=str(wide_clip)).methods["images"]
     assert found.emo_a.value == pytest.approx(1 / 8)
     assert next(iter(found.probes.values())).majority_emotion == "fear"
     with pytest.raises(ValueError, match="reads image embeddings of 768 numbers"):
-        measure(images, probe=str(tmp_path / "head.pth"), clip=str(tiny_clip))
+        measure(images, probe=[str(tmp_path / "head.pth")], clip=str(tiny_clip))
 
 
 def test_an_emoset_as_reference_is_taken_by_its_test_split(measure: Callable[..., Metrics], tmp_path: Path) -> None:

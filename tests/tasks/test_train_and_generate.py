@@ -8,9 +8,12 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
+from coemogen_core.baselines.coemogen import CoEmoGen
+from coemogen_core.baselines.plain import PlainDiffusion
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.generation.sample_plan import SamplePlan
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.training.features import FeatureRecipe
 from coemogen_core.training.recipes import TrainingRecipe
@@ -43,21 +46,24 @@ def workspace(tmp_path) -> Workspace:
 def test_the_chain_of_tasks_from_decisions_to_samples(prefect_server, workspace, tiny_clip, tiny_diffusion):
     models = BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip))
     features = FeatureRecipe(models=models, resolution=64, device="cpu")
-    training = TrainingRecipe(steps=2, batch_size=8, log_every=1, device="cpu")
+    method = CoEmoGen("coemogen", TrainingRecipe(steps=2, batch_size=8, log_every=1, device="cpu"))
     generation = GenerationRecipe(num_inference_steps=1, device="cpu")
 
     @flow
     def chain():
         cached = cache_features_part_task(workspace.uri, "emoset", "v1", "photos", PART, features)
-        trained = train_task(workspace.uri, "emoset", features.feature_id("v1"), models, training)
-        samples = [
-            generate_part_task(workspace.uri, trained.run_id, method, "awe", 2, 0, generation, models) for method in ("coemogen", "sd")
+        trained = train_task(workspace.uri, "emoset", features.feature_id("v1"), models, method)
+        plans = [
+            SamplePlan(method, 2, 0, generation, models, trained.run_id),
+            SamplePlan(PlainDiffusion("sd"), 2, 0, generation, models),
         ]
+        samples = [generate_part_task(workspace.uri, plan, "awe-00000") for plan in plans]
         return cached, trained, samples
 
     cached, trained, samples = chain()
     assert (cached.rows, trained.steps, [sample.rows for sample in samples]) == (8, 2, [2, 2])
-    assert workspace.table("runs", trained.run_id, "samples", "coemogen").parts() == ["awe"]
+    run_id = SamplePlan(method, 2, 0, generation, models, trained.run_id).run_id
+    assert workspace.table("runs", run_id, "samples", "coemogen").parts() == ["awe-00000"]
     again_cached, again_trained, again_samples = chain()
     assert again_cached.reused
     assert again_trained.reused

@@ -13,12 +13,27 @@ from coemogen_core.curation.decisions import read_decisions, read_record
 from coemogen_core.curation.funnel import funnel
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.image_parts import load_reference, select_reference
+from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.report.cluster_map import map_part
 from coemogen_core.evaluation.report.data import CorpusPart, Example, FunnelStep, GalleryRow, Picture, ReportData
+from coemogen_core.evaluation.report.evaluated import evaluated_samples
+from coemogen_core.evaluation.report.failure_gallery import failure_parts
+from coemogen_core.evaluation.report.nearest_pictures import TrainingSet, memorisation_part
 from coemogen_core.evaluation.report.pictures import inline_picture
-from coemogen_core.evaluation.report.training import training_part
+from coemogen_core.evaluation.report.training import trained_features, training_part
+from coemogen_core.experiments.collect import read_experiments
+from coemogen_core.generation.sample_set import SampleSet
 from schemas.metrics import Metrics
 
-METHOD_LABELS = {"coemogen": "CoEmoGen", "sd": "Stable Diffusion"}
+METHOD_LABELS = {
+    "coemogen": "CoEmoGen",
+    "sd": "Stable Diffusion",
+    "sd-llm": "SD, prompts by an LLM",
+    "textual-inversion": "Textual Inversion",
+    "dreambooth-lora": "DreamBooth-LoRA",
+    "emogen-like": "EmoGen-like",
+}
 SIZE_BUDGET = 160
 """Gallery pictures beyond this many become smaller, so that the file stays below about 6 MB."""
 
@@ -31,7 +46,8 @@ class ReportRecipe(BaseModel):
     title: str = Field(default="Images that evoke eight emotions", min_length=1, description="headline")
     columns: int = Field(default=8, ge=1, le=32, description="gallery pictures per emotion and method")
     examples: int = Field(default=8, ge=0, le=48, description="kept and dropped examples of each corpus, this many of both")
-    seed: int = Field(default=0, ge=0, description="which examples are shown")
+    failures: int = Field(default=8, ge=0, le=48, description="failures of each method, besides the worst of every emotion")
+    seed: int = Field(default=0, ge=0, description="which examples, failures and points of the map are shown")
     labels: dict[str, str] = Field(default_factory=dict, description="what methods are called, where not by their usual name")
 
 
@@ -51,6 +67,7 @@ def build_report_data(
     recipe: ReportRecipe,
     photos: CorpusVersion | None = None,
     art: CorpusVersion | None = None,
+    evaluation: EvaluationRecipe | None = None,
 ) -> ReportData:
     """Collect everything that the report of a run shows.
 
@@ -61,10 +78,11 @@ def build_report_data(
         recipe: what is shown.
         photos: the labelled corpus that the model was trained on.
         art: the curated art corpus.
+        evaluation: how the numbers were made; without it neither failures, nor the map, nor the nearest training pictures are shown.
 
     Raises:
-        FileNotFoundError: decisions of a named corpus do not exist.
-        ValueError: the workspace's ablations.json is not one.
+        FileNotFoundError: decisions of a named corpus do not exist, or an extractor is missing.
+        ValueError: the workspace's ablations.json, or the run's experiments.json, is not one.
     """
     ordered = {method: sample_runs[method] for method in metrics.in_order() if method in sample_runs}
     labels = {method: recipe.labels.get(method, METHOD_LABELS.get(method, method)) for method in metrics.methods}
@@ -73,9 +91,11 @@ def build_report_data(
         metrics=metrics,
         labels=labels,
         gallery=_gallery(workspace, ordered, labels, recipe.columns),
-        training=training_part(workspace, sample_runs),
+        **({} if evaluation is None or not ordered else _single_samples(workspace, metrics, ordered, labels, recipe, evaluation, photos)),
+        training=training_part(workspace, ordered),
         photos=None if photos is None else _corpus(workspace, photos, recipe),
         art=None if art is None else _corpus(workspace, art, recipe),
+        experiments=read_experiments(workspace, metrics.run_id),
         ablations=read_ablations(workspace),
     )
 
@@ -94,13 +114,36 @@ def _gallery(workspace: Workspace, sample_runs: Mapping[str, str], labels: Mappi
 
 
 def _first_samples(workspace: Workspace, run_id: str, method: str, emotion: str, label: str, columns: int, side: int) -> list[Picture]:
-    table = workspace.table("runs", run_id, "samples", method)
-    if not table.has_part(emotion):
-        return []
-    first = next(table.iter_part(emotion, ["index", "seed", "image"], batch_size=columns), pl.DataFrame())
+    first = SampleSet(workspace, run_id, method).head(emotion, columns, ["index", "seed", "image"])
     return [
         inline_picture(row["image"]["bytes"], f"{emotion}, by {label}, seed {row['seed']}", side) for row in first.iter_rows(named=True)
     ]
+
+
+def _single_samples(
+    workspace: Workspace,
+    metrics: Metrics,
+    sample_runs: Mapping[str, str],
+    labels: Mapping[str, str],
+    recipe: ReportRecipe,
+    evaluation: EvaluationRecipe,
+    photos: CorpusVersion | None,
+) -> dict[str, Any]:
+    """What the evaluation's features say of single samples: failures, the map, the nearest training pictures."""
+    extractors = load_extractors(evaluation)
+    sets = {method: evaluated_samples(workspace, run_id, method, evaluation, extractors) for method, run_id in sample_runs.items()}
+    found: dict[str, Any] = {"failures": failure_parts(sets, labels, recipe.failures, recipe.seed)}
+    if metrics.reference is not None:
+        selection = select_reference(workspace, metrics.reference.source, evaluation.minimum_reference, evaluation.protocol)
+        real = load_reference(workspace, selection, evaluation, extractors)
+        features = {method: samples.features for method, samples in sets.items()}
+        found["map"] = map_part(real, features, extractors.clip.identity, recipe.seed)
+    trained = trained_features(workspace, sample_runs)
+    if trained is not None and photos is not None:
+        source = read_record(workspace, photos.dataset, photos.version).source
+        training = TrainingSet(workspace, *trained, source)
+        found["memorisation"] = memorisation_part(training, sets, labels, extractors.clip, recipe.columns, recipe.seed)
+    return found
 
 
 def _corpus(workspace: Workspace, corpus: CorpusVersion, recipe: ReportRecipe) -> CorpusPart:

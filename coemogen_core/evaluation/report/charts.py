@@ -11,15 +11,17 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from schemas.metrics import Interval
+from schemas.metrics import Estimate, Interval
 
 # Placeholders that matplotlib can draw with; each becomes a CSS variable in the finished SVG.
 _INK, _GRID, _REAL = "#010101", "#020202", "#030303"
 _METHODS = tuple(f"#0400{index:02x}" for index in range(8))
+EMOTION_COLOURS = tuple(f"#0500{index:02x}" for index in range(8))
 _VARIABLES = {_INK: "var(--muted)", _GRID: "var(--line)", _REAL: "var(--real)"} | {
     colour: f"var(--method-{index})" for index, colour in enumerate(_METHODS)
 }
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "coemogen", "font.size": 9, "font.family": "sans-serif"}
+_VARIABLES |= {colour: f"var(--emotion-{index})" for index, colour in enumerate(EMOTION_COLOURS)}
+STYLE = {"svg.fonttype": "none", "svg.hashsalt": "coemogen", "font.size": 9, "font.family": "sans-serif"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def dot_chart(rows: Sequence[str], series: Sequence[Series], real: Mapping[str, 
         name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
         percent: the values are shares.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.75, 0.26 * len(rows) + 0.42))
         axes = figure.add_axes((0.25, 0.34 / (0.26 * len(rows) + 0.42), 0.71, 1 - 0.38 / (0.26 * len(rows) + 0.42)))
         _frame(axes, rows, percent=percent)
@@ -54,7 +56,36 @@ def dot_chart(rows: Sequence[str], series: Sequence[Series], real: Mapping[str, 
                 axes.plot([value, value], [position - 0.36, position + 0.36], color=_REAL, linewidth=1.6, solid_capstyle="butt")
         if percent:
             axes.set_xlim(-0.02, 1.02)
-        return _finish(figure, name)
+        return finish(figure, name)
+
+
+def forest_chart(estimates: Mapping[str, Estimate], real: float | None, *, name: str, percent: bool) -> str:
+    """One line per method: its value with its interval, in its colour; an upright line for the real images.
+
+    Args:
+        estimates: by what the method is called, in the order of the methods' colours.
+        real: the value of the real images.
+        name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
+        percent: the values are shares.
+    """
+    rows = list(estimates)
+    with mpl.rc_context(STYLE):
+        height = 0.26 * len(rows) + 0.42
+        figure = Figure(figsize=(3.75, height))
+        axes = figure.add_axes((0.4, 0.34 / height, 0.56, 1 - 0.38 / height))
+        _frame(axes, [_shortened(row) for row in rows], percent=percent)
+        for index, (row, estimate) in enumerate(estimates.items()):
+            found = {} if estimate.low is None or estimate.high is None else {row: Interval(low=estimate.low, high=estimate.high)}
+            _dots(axes, rows, Series({row: estimate.value}, found), _METHODS[index % len(_METHODS)], 0.0)
+        if real is not None:
+            axes.axvline(real, color=_REAL, linewidth=1.6)
+        if percent:
+            axes.set_xlim(-0.02, 1.02)
+        return finish(figure, name)
+
+
+def _shortened(text: str, limit: int = 24) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def line_chart(steps: Sequence[int], whole: Sequence[float], parts: Sequence[Sequence[float | None]], *, name: str) -> str:
@@ -66,10 +97,10 @@ def line_chart(steps: Sequence[int], whole: Sequence[float], parts: Sequence[Seq
         parts: those of each part, in the order of the colours; None where there is none, which leaves no gap.
         name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.75, 2.3))
         axes = figure.add_axes((0.13, 0.16, 0.84, 0.8))
-        _quiet(axes)
+        quiet(axes)
         axes.grid(axis="y", color=_GRID, linewidth=0.7)
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -80,10 +111,10 @@ def line_chart(steps: Sequence[int], whole: Sequence[float], parts: Sequence[Seq
                 axes.plot(*zip(*known, strict=True), color=_METHODS[index % len(_METHODS)], linewidth=0.9)
         axes.plot(steps, whole, color=_REAL, linewidth=2, marker="o" if len(steps) == 1 else None)
         axes.set_ylim(bottom=0)
-        return _finish(figure, name)
+        return finish(figure, name)
 
 
-def _quiet(axes: Axes) -> None:
+def quiet(axes: Axes) -> None:
     """Nothing but what the data and their scale need."""
     axes.set_axisbelow(True)
     axes.tick_params(length=0, colors=_INK, pad=4)
@@ -94,7 +125,7 @@ def _quiet(axes: Axes) -> None:
 def _frame(axes: Axes, rows: Sequence[str], *, percent: bool) -> None:
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    _quiet(axes)
+    quiet(axes)
     axes.grid(axis="x", color=_GRID, linewidth=0.7)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     if percent:
@@ -112,7 +143,7 @@ def _dots(axes: Axes, rows: Sequence[str], series: Series, colour: str, offset: 
         axes.plot([value], [position + offset], marker="o", markersize=5, color=colour, markeredgewidth=0)
 
 
-def _finish(figure: Figure, name: str) -> str:
+def finish(figure: Figure, name: str) -> str:
     """The figure as an <svg> element: no prologue, no metadata, unique ids, CSS variables for colours."""
     figure.patch.set_visible(False)
     buffer = io.StringIO()

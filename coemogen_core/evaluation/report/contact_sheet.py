@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.generation.sample_set import SampleSet
 
 GAP = 8
 LABEL_WIDTH = 110
@@ -60,6 +61,8 @@ def draw_sheet(blocks: Mapping[str, Mapping[str, Sequence[Image.Image]]], emotio
 
 
 def _first_samples(workspace: Workspace, run_id: str, method: str, count: int) -> dict[str, list[Image.Image]]:
-    table = workspace.table("runs", run_id, "samples", method)
-    rows = {emotion: table.read_part(emotion, ["image"])["image"].head(count) for emotion in EMOTIONS}
-    return {emotion: [Image.open(io.BytesIO(picture["bytes"])) for picture in pictures] for emotion, pictures in rows.items()}
+    samples = SampleSet(workspace, run_id, method)
+    rows = {emotion: samples.head(emotion, count, ["image"]) for emotion in EMOTIONS}
+    if missing := [emotion for emotion in EMOTIONS if rows[emotion].is_empty()]:
+        raise FileNotFoundError(f"{samples.table.uri} has no samples of {', '.join(missing)}: generate them first")
+    return {emotion: [Image.open(io.BytesIO(picture["bytes"])) for picture in found["image"]] for emotion, found in rows.items()}

@@ -3,7 +3,13 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.ablations import Ablations
+from schemas.experiments import Experiments
 from schemas.metrics import Metrics
+
+INTRODUCTION = (
+    "CoEmoGen learns from captioned photos to draw what an emotion looks like: given one word, such as “awe”, it generates an image that "
+    "evokes it. This page shows one run: pictures, numbers and how they came about."
+)
 
 
 class _Part(BaseModel):
@@ -47,6 +53,80 @@ class FunnelStep(_Part):
     remaining: int = Field(ge=0, description="pictures left after it")
 
 
+class TrainingPair(_Part):
+    """A sample and its nearest training picture."""
+
+    sample: Picture = Field(description="the sample")
+    nearest: Picture = Field(description="the training picture of highest CLIP similarity")
+    similarity: float = Field(description="cosine of their CLIP embeddings, -1 to 1")
+    share: float = Field(ge=0, le=1, description="share of training pictures whose own nearest one is less similar than this")
+    pixel_distance: float = Field(ge=0, le=1, description="root mean squared difference of both, reduced to 32 x 32 pixels")
+    near_copy: bool = Field(description="nearer by both than nearly all training pictures are to each other")
+
+
+class MemorisationRow(_Part):
+    """The pairs of one emotion."""
+
+    emotion: str = Field(description="the emotion")
+    pairs: dict[str, list[TrainingPair]] = Field(description="by method")
+
+
+class NearestPairs(_Part):
+    """How near one method's samples are to training pictures."""
+
+    samples: int = Field(ge=0, description="samples whose nearest training picture was searched for: those of the gallery")
+    copies: int = Field(ge=0, description="near copies among them")
+    nearest: list[TrainingPair] = Field(description="the nearest of them, near copies first")
+
+
+class MemorisationPart(_Part):
+    """Whether samples are copies of training pictures."""
+
+    images: int = Field(ge=0, description="pictures of the training set, all of which were searched")
+    compared: int = Field(ge=0, description="training pictures whose own nearest ones say what is usual")
+    similarity_limit: float = Field(description="a near copy is more similar than this")
+    pixel_limit: float = Field(description="and nearer in pixels than this")
+    percentile: float = Field(gt=0, lt=1, description="share of the training pictures that stay on the other side of each limit")
+    methods: dict[str, NearestPairs] = Field(description="by method")
+    rows: list[MemorisationRow] = Field(description="the first samples by emotion, as many as the page can bear")
+
+
+class Failure(_Part):
+    """A sample in which the probe does not see the wanted emotion."""
+
+    picture: Picture = Field(description="the sample")
+    wanted: str = Field(description="the emotion that was asked for")
+    seen: str = Field(description="the emotion that the probe names")
+    wanted_probability: float = Field(ge=0, le=1, description="what the probe gives to the wanted one")
+    seen_probability: float = Field(ge=0, le=1, description="and to the one that it names")
+
+
+class FailurePart(_Part):
+    """The failures of one method."""
+
+    images: int = Field(ge=0, description="samples")
+    missed: int = Field(ge=0, description="those in which the probe does not see what was asked for")
+    worst: list[Failure] = Field(description="of each emotion the sample with the lowest probability of what was wanted")
+    drawn: list[Failure] = Field(description="others, drawn at random")
+
+
+class MapPanel(_Part):
+    """One set of pictures on the map."""
+
+    name: str | None = Field(description="the method; null for the real pictures")
+    positions: list[tuple[float, float]] = Field(description="of its pictures")
+    emotions: list[str] = Field(description="theirs")
+    images: int = Field(ge=0, description="pictures of the set, drawn or not")
+
+
+class MapPart(_Part):
+    """Where the pictures of all sets lie among the real ones."""
+
+    panels: list[MapPanel] = Field(min_length=1, description="the real pictures first")
+    variance: float = Field(ge=0, le=1, description="share of the real pictures' variance that the two axes show")
+    extractor: str = Field(description="identity of the embedder")
+
+
 class CorpusPart(_Part):
     """What became of one corpus."""
 
@@ -78,10 +158,15 @@ class ReportData(_Part):
     """Everything that `render_report` needs."""
 
     title: str = Field(min_length=1, description="headline")
+    introduction: str = Field(default=INTRODUCTION, min_length=1, description="what the page is about")
     metrics: Metrics = Field(description="the content of metrics.json")
     labels: dict[str, str] = Field(description="what each method is called")
     gallery: list[GalleryRow] = Field(description="one row per emotion")
+    failures: dict[str, FailurePart] = Field(default_factory=dict, description="by method, those that fail at all")
+    map: MapPart | None = Field(default=None, description="a map of all sets, where there are real pictures")
+    memorisation: MemorisationPart | None = Field(default=None, description="the nearest training pictures of the gallery's samples")
     training: TrainingPart | None = Field(default=None, description="the losses of the model's training")
     photos: CorpusPart | None = Field(default=None, description="the labelled training corpus")
     art: CorpusPart | None = Field(default=None, description="EmoArt")
+    experiments: Experiments | None = Field(default=None, description="the matrix of methods and seeds that this run belongs to")
     ablations: Ablations | None = Field(default=None, description="the workspace's ablation study, where there is one")

@@ -5,23 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from coemogen_core.ablation.summary import summarise, text_of
+from coemogen_core.ablation.summary import summarise
 from coemogen_core.ablation.variants import PAPER_EMO_A
 from coemogen_core.emotions import EMOTIONS, POLARITIES
+from coemogen_core.evaluation.definitions import DEFINITIONS, LOWER_IS_BETTER
+from coemogen_core.experiments.spread import text_of
 from schemas.ablations import Ablations
-from schemas.metrics import METRIC_NAMES, Estimate, MethodMetrics, MetricName, Metrics
+from schemas.metrics import METRIC_NAMES, ColourMetrics, Estimate, Interval, MethodMetrics, MetricName, Metrics, ProbeMetrics
 
-METRIC_LABELS: dict[MetricName, str] = {
-    "fid": "FID ↓",
-    "cmmd": "CMMD ↓",
-    "precision": "Precision ↑",
-    "recall": "Recall ↑",
-    "lpips": "LPIPS ↑",
-    "emo_a": "Emo-A ↑",
-    "sem_c": "Sem-C ↑",
-    "sem_d": "Sem-D ↑",
-}
-LOWER_IS_BETTER: tuple[MetricName, ...] = ("fid", "cmmd")
+METRIC_LABELS: dict[MetricName, str] = {name: DEFINITIONS[name].label for name in METRIC_NAMES}
 METRIC_MEANINGS: dict[MetricName, str] = {
     "fid": "Fréchet distance between the features of generated and of real images; lower is nearer",
     "cmmd": "distance between the CLIP embeddings of generated and of real images as distributions; lower is nearer",
@@ -38,12 +30,16 @@ EMOTION_COLUMNS = {
     "lpips": "LPIPS",
     "sem_c": "Sem-C",
     "sem_d": "Sem-D",
+    "fid": "FID",
     "cmmd": "CMMD",
     "precision": "precision",
     "recall": "recall",
     "brightness": "brightness",
     "colourfulness": "colourfulness",
 }
+
+
+COLOUR_METRICS = ("brightness", "colourfulness")
 
 
 @dataclass(frozen=True)
@@ -108,18 +104,32 @@ def best_method(methods: Mapping[str, MethodMetrics], metric: MetricName, real: 
 
 
 def polarity_rows(metrics: Metrics) -> list[dict[str, Any]]:
-    """Brightness and colourfulness, positive and negative, of every method and of the real images (method None)."""
+    """Brightness and colourfulness, positive, negative and of all, of every method and of the real images (method None).
+
+    Each as a value and its interval.
+    """
     sets: list[tuple[str | None, MethodMetrics]] = list(metrics.in_order().items())
     if metrics.reference is not None:
         sets.append((None, metrics.reference))
     return [
         {
             "method": method,
-            "brightness": [found.polarity[polarity].brightness for polarity in POLARITIES],
-            "colourfulness": [found.polarity[polarity].colourfulness for polarity in POLARITIES],
+            "cells": [_colour_cell(colours, metric) for metric in COLOUR_METRICS for colours in _colours(found)],
         }
         for method, found in sets
     ]
+
+
+def _colours(found: MethodMetrics) -> list[ColourMetrics | None]:
+    return [*(found.polarity[polarity] for polarity in POLARITIES), found.colour]
+
+
+def _colour_cell(found: ColourMetrics | None, metric: str) -> Cell:
+    if found is None:
+        return Cell("–", "", best=False)
+    interval = found.intervals.get(metric)
+    ends = "" if interval is None else f"{number(interval.low, metric)} – {number(interval.high, metric)}"
+    return Cell(number(getattr(found, metric), metric), ends, best=False)
 
 
 def ablation_rows(ablations: Ablations) -> list[dict[str, Any]]:
@@ -133,6 +143,21 @@ def ablation_rows(ablations: Ablations) -> list[dict[str, Any]]:
         }
         for summary in summarise(ablations)
     ]
+
+
+def with_interval(value: float | None, interval: Interval | None, metric: str) -> str:
+    """A value and its interval in one line."""
+    if interval is None:
+        return number(value, metric)
+    return f"{number(value, metric)} ({number(interval.low, metric)} – {number(interval.high, metric)})"
+
+
+def probe_verdict(probe: ProbeMetrics) -> str:
+    """The collapse check in words."""
+    if probe.collapsed is None:
+        few = probe.majority_interval is None
+        return "not checked: " + ("not enough images" if few else "only one emotion was asked for")
+    return f"suspicious: {probe.majority_emotion} too often" if probe.collapsed else "no collapse"
 
 
 def confusion_rows(confusion: list[list[int]]) -> list[tuple[str, list[float]]]:

@@ -13,7 +13,7 @@ from coemogen_core.lab.build.optimise import Checkpoint, optimise
 from coemogen_core.lab.build.pool import ScenePool
 from coemogen_core.lab.build.vae import latents_of
 from coemogen_core.lab.scenes.captions import caption_of
-from coemogen_core.training.objective import min_snr_weight
+from coemogen_core.training.denoising_objective import min_snr_weight
 
 EMPTY_PROMPT_SHARE = 0.1  # of the samples, for classifier-free guidance
 MIN_SNR_GAMMA = 5.0  # Hang et al. 2023: steps with little noise count less, which converges sooner

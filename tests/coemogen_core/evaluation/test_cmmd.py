@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from coemogen_core.evaluation import bootstrap, cmmd, pairwise
+from coemogen_core.evaluation.definitions import tolerance
 
 
 def kernel(x: np.ndarray, y: np.ndarray) -> float:
@@ -25,10 +26,10 @@ def sets(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 def test_agrees_with_the_definition(sets: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
     expected = by_definition(*sets)
-    assert cmmd.discrepancy(*sets) == pytest.approx(expected, rel=1e-9)
+    assert cmmd.discrepancy(*sets) == pytest.approx(expected, rel=tolerance("cmmd"))
     monkeypatch.setattr(pairwise, "BLOCK_VALUES", 40)  # two rows a block
-    assert cmmd.discrepancy(*sets) == pytest.approx(expected, rel=1e-9)
-    assert cmmd.discrepancy(*(7 * vectors for vectors in sets)) == pytest.approx(expected, rel=1e-9)
+    assert cmmd.discrepancy(*sets) == pytest.approx(expected, rel=tolerance("cmmd"))
+    assert cmmd.discrepancy(*(7 * vectors for vectors in sets)) == pytest.approx(expected, rel=tolerance("cmmd"))
 
 
 def test_single_precision_embeddings_keep_six_digits(sets: tuple[np.ndarray, np.ndarray]) -> None:

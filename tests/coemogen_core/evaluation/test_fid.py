@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import linalg
 
 from coemogen_core.evaluation import bootstrap, fid
+from coemogen_core.evaluation.definitions import tolerance
 
 
 def textbook_fid(first: np.ndarray, second: np.ndarray) -> float:
@@ -32,7 +33,7 @@ def test_agrees_with_the_matrix_square_root(rng: np.random.Generator) -> None:
 
 def test_agrees_in_single_precision_features(rng: np.random.Generator) -> None:
     first, second = (correlated(rng, 200, 16, shift).astype(np.float32) for shift in (0.0, 1.0))
-    assert distance(first, second) == pytest.approx(textbook_fid(first.astype(float), second.astype(float)), rel=1e-6)
+    assert distance(first, second) == pytest.approx(textbook_fid(first.astype(float), second.astype(float)), rel=tolerance("fid"))
 
 
 @settings(max_examples=25)
@@ -50,7 +51,7 @@ def test_fewer_images_than_features(rng: np.random.Generator, n1: int, n2: int, 
     a, b = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (first, second))
     offset = first.mean(0) - second.mean(0)
     exact = offset @ offset + (a**2).sum() + (b**2).sum() - 2 * np.linalg.norm(a @ b.T, "nuc")
-    assert distance(first, second) == pytest.approx(exact, rel=1e-6)
+    assert distance(first, second) == pytest.approx(exact, rel=tolerance("fid"))
 
 
 def test_a_set_against_itself_is_zero_even_where_features_are_constant(rng: np.random.Generator) -> None:
@@ -79,7 +80,7 @@ def test_resampled_distance_is_that_of_the_repeated_images(rng: np.random.Genera
     statistics = fid.gaussian_statistics(reference)
     counts = bootstrap.resample_counts(np.zeros(count, int), 5, seed=1)
     for row, value in zip(counts, fid.resampled_distances(features, counts, statistics), strict=True):
-        assert value == pytest.approx(distance(np.repeat(features, row.astype(int), axis=0), reference), rel=1e-6)
+        assert value == pytest.approx(distance(np.repeat(features, row.astype(int), axis=0), reference), rel=tolerance("fid"))
 
 
 def test_the_interval_is_centred_because_resampling_inflates_the_distance(rng: np.random.Generator) -> None:

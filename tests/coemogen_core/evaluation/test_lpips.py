@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coemogen_core.evaluation import lpips
+from coemogen_core.evaluation.definitions import tolerance
 
 
 def lpips_by_hand(x: list[np.ndarray], y: list[np.ndarray], weights: list[np.ndarray] | None) -> float:
@@ -29,7 +30,7 @@ def test_agrees_with_the_formula(rng: np.random.Generator, weighted: bool) -> No
     pairs = lpips.circle_distances(iter(lpips.perceptual_vectors(maps, weights)), 4, neighbours=8)
     assert len(pairs.distance) == 6
     for left, right, value in zip(pairs.left, pairs.right, pairs.distance, strict=True):
-        assert value == pytest.approx(lpips_by_hand([m[left] for m in maps], [m[right] for m in maps], weights), rel=1e-5)
+        assert value == pytest.approx(lpips_by_hand([m[left] for m in maps], [m[right] for m in maps], weights), rel=tolerance("lpips"))
 
 
 def test_orthogonal_channels_are_at_distance_two_per_layer() -> None:

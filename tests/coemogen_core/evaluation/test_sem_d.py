@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coemogen_core.evaluation import bootstrap, sem_d
+from coemogen_core.evaluation.definitions import tolerance
 
 
 def brute_force(embeddings: np.ndarray) -> float:
@@ -18,7 +19,7 @@ def brute_force(embeddings: np.ndarray) -> float:
 @given(st.integers(2, 25), st.integers(1, 40), st.integers(0, 1000))
 def test_closed_form_agrees_with_brute_force(count: int, dim: int, seed: int) -> None:
     embeddings = np.random.default_rng(seed).normal(size=(count, dim)) + 10
-    assert sem_d.mean_pair_difference(embeddings) == pytest.approx(brute_force(embeddings), rel=1e-9)
+    assert sem_d.mean_pair_difference(embeddings) == pytest.approx(brute_force(embeddings), rel=tolerance("sem_d"))
 
 
 def test_unit_vectors_give_two_times_one_minus_the_mean_cosine_over_dimensions(rng: np.random.Generator) -> None:

@@ -42,12 +42,27 @@ def train_in_flow(settings: dict, models: BaseModels, recipe: TrainingRecipe) ->
     from prefect import flow
     from prefect.task_runners import ThreadPoolTaskRunner
 
+    from coemogen_core.baselines.coemogen import CoEmoGen
     from flows.stages import on_worker
     from tasks.train import train_task
 
+    class InThisRun(CoEmoGen):
+        """CoEmoGen, trained into the run that the test looks at."""
+
+        def train(self, data, on_progress=None):
+            return train(
+                data.workspace,
+                data.dataset,
+                data.feature_id,
+                data.models,
+                self.recipe,
+                run_id=settings["run_id"],
+                on_progress=on_progress,
+            )
+
     @flow(name="train-alone", task_runner=ThreadPoolTaskRunner(max_workers=1))
     def train_alone() -> None:
-        on_worker(train_task, settings["workspace"], "emoset", settings["features"], models, recipe, settings["run_id"])
+        on_worker(train_task, settings["workspace"], "emoset", settings["features"], models, InThisRun("coemogen", recipe))
 
     train_alone()
 

@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from coemogen_core.evaluation import lpips
+from coemogen_core.evaluation.definitions import tolerance
 from coemogen_core.evaluation.features import LabelledImage, compute_features
 from coemogen_core.evaluation.paper.alexnet import CHANNELS, AlexNetTrunk, alexnet_features
 from coemogen_core.evaluation.paper.extractors import PaperExtractors
@@ -139,7 +140,7 @@ def test_alexnet_lpips_is_that_of_the_lpips_package(alexnet_files: tuple[Path, P
         with torch.no_grad():
             expected = network(pixels[pairs.left], pixels[pairs.right], normalize=normalise).numpy().ravel()
         assert len(expected) == 6
-        assert np.abs(pairs.distance / expected - 1).max() < 1e-5
+        assert np.abs(pairs.distance / expected - 1).max() < tolerance("lpips")
     assert "pixels in [0, 1]" in trunk.identity
 
 
@@ -233,6 +234,6 @@ def test_the_recipe_wants_paths_for_the_papers_extractors_only(paths: PaperExtra
     with pytest.raises(ValidationError, match="lab takes none"):
         EvaluationRecipe(paper=paths)
     with pytest.raises(ValidationError, match="themselves"):
-        EvaluationRecipe(extractors="paper", paper=paths, probe="head.pth")
+        EvaluationRecipe(extractors="paper", paper=paths, clip_model="clip")
     with pytest.raises(ValidationError, match="lpips_side"):
         PaperExtractors(**{**paths.model_dump(), "lpips_side": 8})

@@ -1,0 +1,1 @@
+"""The methods that CoEmoGen is compared with, and itself under the same interface."""

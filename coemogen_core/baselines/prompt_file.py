@@ -1,0 +1,79 @@
+"""Prompts that a language model wrote for each emotion, as a file: who wrote them, what was asked, and the prompts."""
+
+import json
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from coemogen_core.data.workspace import write_atomically
+from coemogen_core.emotions import EMOTIONS, Emotion
+
+FOLDER = files("coemogen_core.baselines") / "prompts"
+
+
+class PromptFile(BaseModel):
+    """The content of a file of prompts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(min_length=1, description="who wrote them")
+    request: str = Field(min_length=1, description="what the model was asked; {emotion} = the emotion's name")
+    written: str | None = Field(default=None, description="when, for people; not part of the identity")
+    prompts: dict[Emotion, tuple[str, ...]] = Field(description="for every emotion the prompts, one or more")
+
+    @field_validator("prompts")
+    @classmethod
+    def _has_all(cls, prompts: dict[Emotion, tuple[str, ...]]) -> dict[Emotion, tuple[str, ...]]:
+        if missing := [emotion for emotion in EMOTIONS if not prompts.get(emotion)]:
+            raise ValueError(f"no prompts for {', '.join(missing)}")
+        if any(not prompt.strip() for found in prompts.values() for prompt in found):
+            raise ValueError("a prompt is empty")
+        return prompts
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything but the date: what recipe ids hash."""
+        return self.model_dump(mode="json", exclude={"written"})
+
+    def prompt(self, emotion: Emotion, seed: int) -> str:
+        """The prompt of the picture of a seed: they take turns."""
+        found = self.prompts[emotion]
+        return found[seed % len(found)]
+
+    def to_toml(self) -> str:
+        """As `read_prompt_file` reads it."""
+        head = {"model": self.model, "request": self.request, **({} if self.written is None else {"written": self.written})}
+        lines = [f"{key} = {_quoted(value)}" for key, value in head.items()] + ["", "[prompts]"]
+        for emotion in EMOTIONS:
+            lines += [f"{emotion} = [", *(f"  {_quoted(prompt)}," for prompt in self.prompts[emotion]), "]"]
+        return "\n".join(lines) + "\n"
+
+
+def read_prompt_file(name: str) -> PromptFile:
+    """Read a shipped file by its name (`lab.v1`), or any other by its path.
+
+    Raises:
+        FileNotFoundError: there is no such file; the message lists those shipped.
+        ValueError: it is not what `PromptFile` describes; the message names the file.
+    """
+    shipped = {file.name.removesuffix(".toml"): file for file in FOLDER.iterdir() if file.name.endswith(".toml")}
+    if name not in shipped and not Path(name).is_file():
+        raise FileNotFoundError(f"no file of prompts {name}: give a path, or one of those that come with the package: {', '.join(shipped)}")
+    text = shipped[name].read_text(encoding="utf-8") if name in shipped else Path(name).read_text(encoding="utf-8")
+    try:
+        return PromptFile.model_validate(tomllib.loads(text))
+    except (ValidationError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{name} is no file of prompts: {error}") from error
+
+
+def write_prompt_file(prompts: PromptFile, file: Path) -> None:
+    """Write a file whole or not at all."""
+    write_atomically(str(file.resolve()), prompts.to_toml().encode())
+
+
+def _quoted(text: str) -> str:
+    """A TOML string: JSON's are, once the one control character is gone that JSON leaves as it is."""
+    return json.dumps(text.replace("\x7f", ""), ensure_ascii=False)

@@ -1,0 +1,119 @@
+"""One cell of a matrix: a method trained, drawn and measured with one seed. What stands in the workspace is not computed again."""
+
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, sample_part, sample_rows, select_reference
+from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_samples
+from coemogen_core.generation.method import Method, TrainingData
+from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.generation.sample_part import generate_part
+from coemogen_core.generation.sample_plan import SamplePlan
+from coemogen_core.model.base_models import BaseModels
+from coemogen_core.training.trainer import Progress
+from schemas.experiments import MeasuredMetric, MethodRun
+from schemas.metrics import METRIC_NAMES
+
+SEEDS_APART = 10_000  # between the first pictures of two seeds: they share no noise
+
+
+class CellSettings(BaseModel):
+    """What all cells of a matrix have in common."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field(min_length=1, description="training corpus, e.g. emoset")
+    feature_id: str = Field(min_length=1, description="its cached features")
+    source: str = Field(min_length=1, description="real images to measure against")
+    models: BaseModels = Field(description="base models")
+    generation: GenerationRecipe = Field(description="how pictures are drawn")
+    evaluation: EvaluationRecipe = Field(description="how they are measured")
+    images_per_emotion: int = Field(ge=2, description="pictures of every cell, per emotion")
+    first_seed: int = Field(default=0, ge=0, description="of the first picture of seed 0")
+
+    def data(self, workspace: Workspace) -> TrainingData:
+        """What methods are trained on."""
+        return TrainingData(workspace, self.dataset, self.feature_id, self.models)
+
+    def samples(self, method: Method, seed: int, model_run_id: str | None) -> SamplePlan:
+        """The pictures of one cell: the same noise for every method."""
+        first = self.first_seed + SEEDS_APART * seed
+        return SamplePlan(method, self.images_per_emotion, first, self.generation, self.models, model_run_id)
+
+
+def prepare_reference(workspace: Workspace, settings: CellSettings) -> ReferenceSelection:
+    """Choose the real images and compute their features, once for all cells."""
+    recipe = settings.evaluation
+    selection = select_reference(workspace, settings.source, recipe.minimum_reference, recipe.protocol)
+    for part in selection.parts:
+        reference_part(workspace, selection, part, recipe, load_extractors(recipe))
+    return selection
+
+
+def run_cell(
+    workspace: Workspace,
+    settings: CellSettings,
+    method: Method,
+    seed: int,
+    selection: ReferenceSelection,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> MethodRun:
+    """Train, draw and measure one method with one seed.
+
+    Raises:
+        FileNotFoundError: no features are cached, or those of the real images are missing (`prepare_reference`).
+        TrainingDivergedError: a loss became NaN or infinite.
+    """
+    seeded = method.with_seed(seed)
+    trained = seeded.train(settings.data(workspace), on_progress)
+    samples = settings.samples(seeded, seed, None if trained is None else trained.run_id)
+    for part in samples.parts():
+        generate_part(workspace, samples, part)
+    extractors = load_extractors(settings.evaluation)
+    evaluation = evaluate_samples(workspace, samples.run_id, method.name, selection, settings.evaluation, extractors)
+    return cell_result(workspace, samples, seed, evaluation, settings.evaluation, extractors)
+
+
+def cell_result(
+    workspace: Workspace,
+    samples: SamplePlan,
+    seed: int,
+    evaluation: MethodEvaluation,
+    recipe: EvaluationRecipe,
+    extractors: ExtractorSet,
+) -> MethodRun:
+    """The numbers of a measured cell."""
+    found = {name: evaluation.metrics.estimate(name) for name in METRIC_NAMES}
+    metrics = {
+        name: MeasuredMetric(value=estimate.value, low=estimate.low, high=estimate.high, extractor=estimate.extractor)
+        for name, estimate in found.items()
+        if estimate.value is not None
+    }
+    recognised = {} if evaluation.metrics.rejected else _recognised(workspace, samples, recipe, extractors)
+    return MethodRun(
+        method=samples.method.name,
+        seed=seed,
+        metrics=metrics,
+        recognised=recognised,
+        training_run=samples.model_run_id,
+        samples_run=samples.run_id,
+    )
+
+
+def _recognised(workspace: Workspace, samples: SamplePlan, recipe: EvaluationRecipe, extractors: ExtractorSet) -> dict[str, str]:
+    """By emotion, 1 or 0 for every picture in the order of their seeds, from the cached features."""
+    found: dict[str, str] = {}
+    for index, emotion in enumerate(EMOTIONS):
+        _, features = sample_part(workspace, samples.run_id, samples.method.name, emotion, recipe, extractors)
+        right = features.probabilities[0].argmax(axis=1) == index
+        in_order = ["0"] * len(right)
+        numbers = sample_rows(workspace, samples.run_id, samples.method.name, emotion, recipe, rejected=0)
+        for number, recognised in zip(numbers, right, strict=True):
+            in_order[number] = str(int(recognised))
+        found[emotion] = "".join(in_order)
+    return found

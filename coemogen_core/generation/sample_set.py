@@ -1,0 +1,82 @@
+"""The samples of one method of a run, emotion by emotion, however many parts an emotion has."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from coemogen_core.data.workspace import Table, Workspace
+from coemogen_core.emotions import EMOTIONS, Emotion
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """Reads `runs/<run_id>/samples/<method>`: parts `<emotion>-<first picture>`, or, as it used to be, one part `<emotion>`."""
+
+    workspace: Workspace
+    run_id: str
+    method: str
+
+    @property
+    def table(self) -> Table:
+        """The table of all parts."""
+        return self.workspace.table("runs", self.run_id, "samples", self.method)
+
+    def parts(self, emotion: str) -> list[str]:
+        """Finished parts of an emotion, in the order of their pictures; empty where there are none."""
+        return [part for part in self.table.parts() if emotion_of(part) == emotion]
+
+    def emotions(self) -> list[Emotion]:
+        """Emotions that have samples, in the order of EMOTIONS.
+
+        Raises:
+            FileNotFoundError: none has.
+        """
+        present = {emotion_of(part) for part in self.table.parts()}
+        if not present:
+            raise FileNotFoundError(f"{self.table.uri} has no samples: generate them before evaluating {self.method!r}")
+        return [emotion for emotion in EMOTIONS if emotion in present]
+
+    def count(self, emotion: str) -> int:
+        """Number of pictures of an emotion."""
+        return self.table.count(self.parts(emotion))
+
+    def read(self, emotion: str, columns: list[str]) -> pl.DataFrame:
+        """All pictures of an emotion in order.
+
+        Raises:
+            FileNotFoundError: there are none, or fewer than were planned, because generating them was interrupted.
+        """
+        parts = self.parts(emotion)
+        if not parts:
+            raise FileNotFoundError(f"{self.table.uri} has no samples of {emotion}: generate them before evaluating {self.method!r}")
+        rows = self.table.read(columns, parts)
+        planned = self._planned()
+        if planned is not None and rows.height != planned:
+            raise FileNotFoundError(
+                f"{self.table.uri} has {rows.height} of {planned} samples of {emotion}: generating them was interrupted, run it again"
+            )
+        return rows
+
+    def head(self, emotion: str, count: int, columns: list[str]) -> pl.DataFrame:
+        """The first pictures of an emotion, `count` at most; a frame without rows where there are none."""
+        found: list[pl.DataFrame] = []
+        for rows in self._batches(emotion, columns, count):
+            found.append(rows.head(count - sum(frame.height for frame in found)))
+            if sum(frame.height for frame in found) == count:
+                break
+        return pl.concat(found) if found else pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
+
+    def _batches(self, emotion: str, columns: list[str], size: int) -> Iterator[pl.DataFrame]:
+        for part in self.parts(emotion):
+            yield from self.table.iter_part(part, columns, batch_size=size)
+
+    def _planned(self) -> int | None:
+        """Pictures an emotion is to have; None where nobody wrote it down."""
+        place = ("runs", self.run_id, "samples", self.method, "recipe.json")
+        return self.workspace.read_json(*place).get("count") if self.workspace.exists(*place) else None
+
+
+def emotion_of(part: str) -> str:
+    """The emotion that a part of samples belongs to."""
+    return part.partition("-")[0]

@@ -1,0 +1,74 @@
+"""What every training shares, CoEmoGen's and the baselines': batches, optimizer, noise, precision, and what is kept on the way."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Precision = Literal["float32", "bfloat16", "float16"]
+NOT_IDENTIFYING = frozenset(
+    {
+        *("checkpoint_every", "keep_checkpoints", "keep_best", "log_every", "explosion_factor"),
+        *("sample_every", "samples_per_emotion", "sampling", "device", "gradient_checkpointing"),
+    }
+)
+ADDED_LATER = frozenset({"accumulate", "compile", "channels_last"})
+"""Identifying, because sums in another order differ in their last bits; left out at their default, so that older run ids stay valid."""
+
+
+class OptimisationRecipe(BaseModel):
+    """How something is trained on cached features by predicting noise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(ge=1, description="optimizer steps")
+    batch_size: int = Field(ge=1, description="samples per step over all processes; emotions are mixed")
+    accumulate: int = Field(default=1, ge=1, le=4096, description="compute a step in so many pieces one after the other, to save memory")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW")
+    weight_decay: float = Field(default=1e-2, ge=0, description="decoupled weight decay of AdamW")
+    warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
+    schedule: Literal["constant", "cosine", "linear"] = Field(
+        default="constant", description="course of the learning rate after the warm-up; cosine and linear fall to zero"
+    )
+    max_gradient_norm: float = Field(default=1.0, gt=0, description="gradients are scaled down to this norm")
+    min_snr_gamma: float | None = Field(
+        default=None, gt=0, description="weight steps with little noise less (Min-SNR, Hang et al. 2023; 5 is usual); null weighs all alike"
+    )
+    condition_dropout: float = Field(default=0.0, ge=0, le=1, description="share of samples that see the empty prompt")
+    offset_noise: float = Field(default=0.0, ge=0, description="strength of a noise that is constant over each latent channel")
+    mirror: bool = Field(default=True, description="show half of the samples mirrored, where the features have mirror images")
+    ema_decay: float | None = Field(default=None, gt=0, lt=1, description="keep the weights' exponential moving average, and save that")
+    precision: Precision = Field(default="float32", description="of the frozen models and their activations; trained weights stay float32")
+    seed: int = Field(default=0, ge=0, description="of initial weights, sample order and all noise")
+
+    compile: bool = Field(default=False, description="torch.compile the U-Net: minutes to begin with, faster steps on a GPU")
+    channels_last: bool = Field(
+        default=False, description="keep the U-Net's pictures channels-last in memory: faster convolutions on a GPU"
+    )
+
+    checkpoint_every: int = Field(default=500, ge=1, description="steps between checkpoints; not part of the run id")
+    keep_checkpoints: int = Field(default=2, ge=1, description="newest checkpoints to keep; not part of the run id")
+    keep_best: int = Field(default=1, ge=0, description="checkpoints of lowest smoothed loss to keep besides; not part of the run id")
+    log_every: int = Field(default=25, ge=1, description="steps per line of the log; not part of the run id")
+    explosion_factor: float | None = Field(
+        default=20.0, gt=1, le=1e6, description="stop when an interval's loss is so many times the running median; null never stops"
+    )
+    device: str = Field(default="auto", description="auto, cpu or cuda; not part of the run id")
+    gradient_checkpointing: bool = Field(default=False, description="recompute activations to save memory; not part of the run id")
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The fields that can change the trained weights."""
+        defaults = {name: type(self).model_fields[name].default for name in ADDED_LATER}
+        fields = {name: value for name, value in self.model_dump(mode="json").items() if name not in NOT_IDENTIFYING}
+        return {name: value for name, value in fields.items() if name not in defaults or value != defaults[name]}
+
+    @property
+    def optimisation(self) -> dict[str, Any]:
+        """The fields of this class alone, for another training under the same conditions."""
+        return {name: getattr(self, name) for name in OptimisationRecipe.model_fields}
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Self:
+        if self.batch_size % self.accumulate:
+            raise ValueError(f"batch_size {self.batch_size} does not divide by accumulate {self.accumulate}: choose a divisor")
+        return self

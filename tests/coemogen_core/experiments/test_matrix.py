@@ -1,0 +1,85 @@
+from pathlib import Path
+
+import pytest
+
+from coemogen_core.baselines.coemogen import CoEmoGen
+from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix, read_matrix
+from coemogen_core.training.recipes import RECIPES
+
+SHIPPED = Path(__file__).parents[3] / "benchmarks" / "baselines.toml"
+LAB = RECIPES["lab"]
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "matrix.toml"
+    file.write_text(text)
+    return file
+
+
+def test_the_shipped_matrix_compares_all_methods():
+    matrix = read_matrix(SHIPPED)
+    assert matrix.names == ("coemogen", "sd", "sd-llm", "textual-inversion", "dreambooth-lora", "emogen-like")
+    assert matrix.opponents == ("sd", "coemogen")
+    assert [method.name for method in matrix.resolve(LAB)] == list(matrix.names)
+
+
+def test_overrides_belong_to_one_method(tmp_path):
+    text = """
+    seeds = [4, 2]
+    [[methods]]
+    method = "coemogen"
+    [[methods]]
+    method = "coemogen"
+    name = "coemogen-short"
+    settings = { steps = 10 }
+    """
+    matrix = read_matrix(write(tmp_path, text))
+    whole, short = matrix.resolve(LAB)
+    assert isinstance(whole, CoEmoGen)
+    assert isinstance(short, CoEmoGen)
+    assert (whole.recipe.steps, short.recipe.steps, short.with_seed(4).recipe.seed) == (2600, 10, 4)
+    assert matrix.opponents == ("coemogen",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds = [", "is no TOML file"),
+        ("seeds = [0]", "methods: Field required"),
+        ("[[methods]]\nmethod = 'sd'\ncolour = 1", r"methods\.0\.colour: Extra inputs are not permitted"),
+        ("[[methods]]\nmethod = 'sd'\n[[methods]]\nmethod = 'sd'", "two methods are called sd"),
+        ("seeds = [1, 1]\n[[methods]]\nmethod = 'sd'", r"seeds \[1, 1\] must be 0 or more, each once"),
+        ("seeds = [-1]\n[[methods]]\nmethod = 'sd'", "0 or more"),
+        ("compared_with = ['gan']\n[[methods]]\nmethod = 'sd'", "compared_with names gan, but the methods are sd"),
+        ("seeds = []\n[[methods]]\nmethod = 'sd'", "seeds: Tuple should have at least 1 item"),
+    ],
+)
+def test_a_bad_file_is_named_with_its_fault(tmp_path, text, message):
+    file = write(tmp_path, text)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_matrix(file)
+    assert "matrix.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"method": "gan"}, "method gan: unknown method 'gan'; expected one of: coemogen, sd"),
+        ({"method": "coemogen", "settings": {"stepps": 1}}, r"method coemogen: settings\.stepps: Extra inputs"),
+        ({"method": "sd-llm", "settings": {"prompts": "nope"}}, "method sd-llm: no file of prompts nope"),
+        ({"method": "textual-inversion", "settings": {"num_tokens": 0}}, r"settings\.num_tokens: Input should be greater"),
+    ],
+)
+def test_a_bad_method_is_refused_before_any_work(spec, message):
+    matrix = ExperimentMatrix.model_validate({"methods": [spec]})
+    with pytest.raises(ValueError, match=message):
+        matrix.resolve(LAB)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no matrix file"):
+        read_matrix(tmp_path / "none.toml")
+
+
+def test_without_a_matrix_ours_and_the_baseline_run_once():
+    assert (DEFAULT.names, DEFAULT.seeds) == (("coemogen", "sd"), (0,))

@@ -1,0 +1,100 @@
+"""train-and-eval with a matrix, on tiny models: tables, report, shared caches, and nothing computed twice; bad files refused at once."""
+
+from pathlib import Path
+
+import pytest
+
+from coemogen_core.data.workspace import Workspace
+from coemogen_core.experiments.collect import read_experiments
+from coemogen_core.lab.corpora import write_photos
+from flows.build_emoset import build_emoset
+from flows.command_line import main
+from flows.params import BuildEmosetParams, TrainAndEvalParams
+from flows.profiles import load_params
+from flows.train_and_eval import train_and_eval
+from schemas.outcomes import RunOutcome
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+OWN = "tests.coemogen_core.baselines.grey_generator:GreyGenerator"
+MATRIX = {
+    "seeds": [0, 1],
+    "methods": [
+        {"method": "coemogen"},
+        {"method": "sd"},
+        {"method": "textual-inversion", "settings": {"num_tokens": 1}},
+        {"method": OWN, "settings": {"side": 32}},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_clip: Path, prefect_server: None) -> Workspace:
+    root, folder = tmp_path_factory.mktemp("world"), tmp_path_factory.mktemp("workspace")
+    write_photos(root / "photos", 96, 1)
+    given = {
+        "workspace": str(folder),
+        "encoder": {"model": str(tiny_clip)},
+        "caption": {"model": "lab:captioner", "max_new_tokens": 48},
+        "source": {"name": "photos", "layout": "emoset", "root": str(root / "photos")},
+    }
+    build_emoset(load_params("lab", "build-emoset", BuildEmosetParams, given))
+    return Workspace(str(folder))
+
+
+def run(workspace: Workspace, clip: Path, diffusion: Path, **changed: object) -> RunOutcome:
+    given = {
+        "workspace": workspace.uri,
+        "models": {"diffusion": str(diffusion), "clip": str(clip)},
+        "training": {"steps": 8, "batch_size": 2, "warmup_steps": 0},
+        "images_per_emotion": 2,
+        "generation": {"num_inference_steps": 1},
+        "evaluation": {"clip_model": str(clip), "resamples": 20},
+        **changed,
+    }
+    return train_and_eval(load_params("lab", "train-and-eval", TrainAndEvalParams, given))
+
+
+@pytest.mark.slow
+def test_a_matrix_shares_what_stands_there_and_is_computed_once(workspace: Workspace, tiny_clip: Path, tiny_diffusion: Path) -> None:
+    alone = run(workspace, tiny_clip, tiny_diffusion)
+    outcome = run(workspace, tiny_clip, tiny_diffusion, matrix=MATRIX)
+    names = ["coemogen", "sd", "textual-inversion", "grey-generator"]
+    assert list(outcome.sample_runs) == names
+    assert {name: outcome.sample_runs[name] for name in alone.sample_runs} == alone.sample_runs  # seed 0 was there already
+    assert outcome.model_run_id == alone.model_run_id
+    found = read_experiments(workspace, outcome.run_id)
+    assert found is not None
+    assert [(each.method, each.seed) for each in found.runs] == [(name, seed) for name in names for seed in (0, 1)]
+    assert (found.compared_with, found.budgets) == (("sd", "coemogen"), {"coemogen": 16, "textual-inversion": 16})
+    assert all(len(each.recognised["awe"]) == 2 for each in found.runs)
+    files = workspace.list_files("runs", outcome.run_id)
+    assert {"experiments.csv", "experiments.json", "experiments.md", "experiments.tex", "metrics.json", "report.html"} <= set(files)
+    page = workspace.read_file("runs", outcome.run_id, "report.html").decode()
+    assert 'id="experiments"' in page
+    assert "McNemar over pictures" in page
+    assert "The paper’s numbers are not shown" in page
+    again = run(workspace, tiny_clip, tiny_diffusion, matrix=MATRIX)
+    assert again.run_id == outcome.run_id
+    assert all(stage.recomputed_nothing for stage in again.stages)
+    assert 'id="experiments"' not in workspace.read_file("runs", alone.run_id, "report.html").decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[methods]]\nmethod = 'gan'", "method gan: unknown method 'gan'; expected one of: coemogen, sd"),
+        ("[[methods]]\nmethod = 'sd'\n[[methods]]\nmethod = 'sd'", "two methods are called sd"),
+        ("[[methods]]\nmethod = 'coemogen'\nsettings = { stepps = 3 }", "settings.stepps: Extra inputs are not permitted"),
+    ],
+)
+def test_a_bad_matrix_is_refused_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch, text: str, message: str
+) -> None:
+    file = tmp_path / "matrix.toml"
+    file.write_text(text)
+    monkeypatch.setattr("sys.argv", ["coemogen", "train-and-eval", "--workspace", str(tmp_path / "none"), "--matrix", str(file)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
