@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/transfer.py --workspace demo/workspace --json transfer.json
 
-Judged by the lab's judges, which share nothing with CLIP or the generator. The contents are the first five by name of the eight things that
-belong to no emotion, worded as the lab's neutral captions word them, in the first of their places; the way of transfer was chosen on the other
-three and on other seeds. Beside it: the base model with the content alone, and with "... that evokes <emotion>", same noise; and the lab's own
-drawings of these contents among the emotion's surroundings, which is what the judges say of a transfer without fault.
+Judged by the lab's judges, which share nothing with CLIP or the generator. The contents are the first five by name of the eight things
+that belong to no emotion, worded as the lab's neutral captions word them, in the first of their places; the way of transfer was chosen
+on the other three and on other seeds. Beside it: the base model with the content alone, and with "... that evokes <emotion>", same noise;
+and the lab's own drawings of these contents among the emotion's surroundings, which is what the judges say of a transfer without fault.
 """
 
 import argparse
@@ -133,9 +133,10 @@ def judged(draw: Draw, contents: Sequence[str], seeds: list[int]) -> Verdicts:
     encoder = load_encoder(EncoderRecipe(model=MODELS.clip, device="cpu"))
     shape = (len(contents), len(EMOTIONS), len(seeds))
     content, emotion = np.zeros(shape), np.zeros(shape)
-    images, texts, pictures = [], [], {}
+    images, texts = [], []
+    pictures: dict[str, dict[str, list[Image.Image]]] = {}
     for i, thing in enumerate(contents):
-        pictures[thing] = {each: draw(thing, each, seeds) for each in EMOTIONS}
+        pictures[thing] = {str(each): draw(thing, each, seeds) for each in EMOTIONS}
         for j, each in enumerate(EMOTIONS):
             pixels = torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures[thing][each]])).permute(0, 3, 1, 2) / 255
             emotion[i, j] = emotion_judge(pixels).argmax(1) == j
@@ -149,31 +150,30 @@ def judged(draw: Draw, contents: Sequence[str], seeds: list[int]) -> Verdicts:
 
 def _rows(verdicts: dict[str, Verdicts]) -> list[Row]:
     ours, words, content, drawn = (verdicts[name] for name in ("transfer", "words", "content", "drawn"))
-    found, felt = float(ours.content.mean()), float(ours.emotion.mean())
+    found, felt = _share(ours.content), _share(ours.emotion)
     pairs = (ours.content.mean(2) >= CONTENT_BAR) & (ours.emotion.mean(2) >= EMOTION_BAR)
     rows = [
-        row("content found; base model with the content alone", "share", found, content.content.mean(), CONTENT_BAR, found >= CONTENT_BAR),
-        row("emotion found; base model, 'that evokes'", "share", felt, words.emotion.mean(), EMOTION_BAR, felt >= EMOTION_BAR),
+        row("content found; base model with the content alone", "share", found, _share(content.content), CONTENT_BAR, found >= CONTENT_BAR),
+        row("emotion found; base model, 'that evokes'", "share", felt, _share(words.emotion), EMOTION_BAR, felt >= EMOTION_BAR),
         row("both found; base model, 'that evokes'", "share", _both(ours), _both(words), None, None),
-        row("content found; base model, 'that evokes'", "share", found, words.content.mean(), None, None),
-        row("content found; the lab's own drawing", "share", found, drawn.content.mean(), None, None),
-        row("emotion found; the lab's own drawing", "share", felt, drawn.emotion.mean(), None, None),
+        row("content found; base model, 'that evokes'", "share", found, _share(words.content), None, None),
+        row("content found; the lab's own drawing", "share", found, _share(drawn.content), None, None),
+        row("emotion found; the lab's own drawing", "share", felt, _share(drawn.emotion), None, None),
         row("both found; the lab's own drawing", "share", _both(ours), _both(drawn), None, None),
         row("pairs of content and emotion that reach both bars", "of 40" if pairs.size == 40 else "", int(pairs.sum()), None, None, None),
     ]
-    for name, other in (
-        ("base model with the content alone", content),
-        ("base model, 'that evokes'", words),
-        ("the lab's own drawing", drawn),
-    ):
-        rows.append(
-            row(f"prompt alignment; {name}", "cosine", *(each.alignment.overall.value or 0.0 for each in (ours, other)), None, None)
-        )
-    return [{**each, "reference": None if each["reference"] is None else float(each["reference"])} for each in rows]
+    others = {"base model with the content alone": content, "base model, 'that evokes'": words, "the lab's own drawing": drawn}
+    mine = ours.alignment.overall.value or 0.0
+    rows += [row(f"prompt alignment; {name}", "cosine", mine, each.alignment.overall.value, None, None) for name, each in others.items()]
+    return rows
+
+
+def _share(verdicts: np.ndarray) -> float:
+    return float(verdicts.mean())
 
 
 def _both(verdicts: Verdicts) -> float:
-    return float((verdicts.content * verdicts.emotion).mean())
+    return _share(verdicts.content * verdicts.emotion)
 
 
 def _print_pairs(ours: Verdicts, contents: Sequence[str]) -> None:

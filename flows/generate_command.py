@@ -68,11 +68,12 @@ def generate(place: ModelPlace, emotion: str, out: str, count: int, seed: int, r
         raise ValueError(f"--count {count}: give at least 1")
     wanted = None if emotion == ALL else _parsed(emotion)  # a wrong name is said before a model is loaded
     pipeline = _opened(place, recipe.device)
-    queries = [wanted] if wanted is not None else [{each: 1.0} for each in EMOTIONS if each in pipeline.clusters.means]
+    trained: list[str] = [each for each in EMOTIONS if each in pipeline.clusters.means]
+    queries = [wanted] if wanted is not None else [{each: 1.0} for each in trained]
     with _progress([series_name(query) for query in queries], count) as (bars, tasks):
         filled = fill_folder(pipeline, out, queries, count, seed, recipe, lambda name, number: bars.update(tasks[name], advance=number))
     print(f"{out}: {filled.made} pictures made, {filled.found} there already; contact sheet {filled.sheet}")
-    if emotion == ALL and (missing := [each for each in EMOTIONS if each not in pipeline.clusters.means]):
+    if emotion == ALL and (missing := [each for each in EMOTIONS if each not in trained]):
         print(f"left out, the training corpus had no such pictures: {', '.join(missing)}")
     return filled
 
