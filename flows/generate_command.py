@@ -22,6 +22,7 @@ from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
 from flows.model_commands import ALL, parse_query
 
+LARGEST_SEED = 2**62  # so that seed + count fits the generators' 64 bits
 console = Console(stderr=True, highlight=False)
 
 
@@ -66,6 +67,8 @@ def generate(place: ModelPlace, emotion: str, out: str, count: int, seed: int, r
     """
     if count < 1:
         raise ValueError(f"--count {count}: give at least 1")
+    if not 0 <= seed < LARGEST_SEED:
+        raise ValueError(f"--seed {seed}: give 0 to {LARGEST_SEED - 1}")
     wanted = None if emotion == ALL else _parsed(emotion)  # a wrong name is said before a model is loaded
     pipeline = _opened(place, recipe.device)
     trained: list[str] = [each for each in EMOTIONS if each in pipeline.clusters.means]

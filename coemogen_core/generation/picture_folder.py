@@ -65,7 +65,8 @@ def fill_folder(
     place, model = Workspace(folder), identify(pipeline)
     for query in queries:
         pipeline.check(query, recipe)  # before there is a folder with settings that lead nowhere
-    _agree_on_settings(place, {"seed": seed, "recipe": recipe.identity, "model": model.model_dump()})
+    settings = {"seed": seed, "recipe": recipe.identity, "model": model.model_dump()}
+    _agree_on_settings(place, settings, [series_name(query) for query in queries])
     made = 0
     for query in queries:
         name = series_name(query)
@@ -88,8 +89,10 @@ def _file(name: str, index: int) -> str:
     return f"{name}-{index:05d}.png"
 
 
-def _agree_on_settings(place: Workspace, settings: dict[str, Any]) -> None:
+def _agree_on_settings(place: Workspace, settings: dict[str, Any], names: Sequence[str]) -> None:
     if not place.exists(SETTINGS):
+        if foreign := [name for name in names if place.list_files(name)]:
+            raise ValueError(f"{place.path(foreign[0])} holds files of unknown origin ({SETTINGS} is missing): give another folder")
         place.write_json(settings, SETTINGS)
         return
     found, wanted = (_flat(each) for each in (place.read_json(SETTINGS), settings))

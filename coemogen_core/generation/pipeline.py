@@ -19,7 +19,8 @@ from coemogen_core.generation.denoising import (
     open_base_pipeline,
     use_scheduler,
 )
-from coemogen_core.generation.pretrained import PipelineRecord, read_record, save_folder
+from coemogen_core.generation.pictures import Pictures
+from coemogen_core.generation.pretrained import note_base, read_record, save_folder
 from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.generation.transfer import Transfer, TransferConditions, check_content
 from coemogen_core.model.base_models import BaseModels
@@ -29,19 +30,9 @@ from coemogen_core.model.gates import EmotionQuery, emotion_weights
 from coemogen_core.model.hilora import HiLoRA, inject
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.model.text_encoder import FrozenTextEncoder
-from coemogen_core.model_source import fingerprint
 
 VISUAL_STREAM = 0x76_69_73_75_61_6C  # keeps the draw of v apart from the draw of the latents of the same seed
 SHARED_WITH_BASE = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")
-
-
-class Pictures(list[Image.Image]):
-    """The pictures of one call: a list, and `.images` for code that expects the output of a diffusers pipeline."""
-
-    @property
-    def images(self) -> list[Image.Image]:
-        """The same pictures."""
-        return self
 
 
 class EmotionPipeline(DiffusionPipeline):
@@ -195,7 +186,7 @@ class EmotionPipeline(DiffusionPipeline):
             ValueError: `include_base` is off, but the base was made in memory.
         """
         self._merged_gate = None
-        record = None if include_base else self._base_elsewhere()
+        record = None if include_base else note_base(self.base, self.trained)
         model = SavedModel(self.trained, self.conditioner.state_dict(), self.hilora.state_dict(), self.clusters)
         save_folder(Path(folder), model, self.base, self.hilora.taken_out(self.unet), record)
 
@@ -281,16 +272,6 @@ class EmotionPipeline(DiffusionPipeline):
     def visual_seed(seed: int) -> int:
         """Seed of an image's visual embedding: another stream than that of its starting noise."""
         return seed ^ VISUAL_STREAM
-
-    def _base_elsewhere(self) -> PipelineRecord:
-        place = self.base.name_or_path
-        if not place:
-            raise ValueError("the base model was made in memory and lies nowhere: save with include_base=True")
-        if Path(place).is_dir():
-            place = str(Path(place).resolve())
-        trained_on, _, commit = self.trained.base_models["diffusion"].partition("@")
-        revision = commit if trained_on == place else None  # a hub id: the pipeline itself does not know its commit
-        return PipelineRecord(base=place, revision=revision, fingerprint=fingerprint(place, revision))
 
     def _open_gate(self, gate: Tensor, count: int, recipe: GenerationRecipe) -> None:
         """Merge the gate when both guidance branches share it, else set it for the conditional half of the batch only."""

@@ -100,6 +100,14 @@ def test_a_folder_of_other_settings_is_refused_by_their_names(pipe, filled):
     assert contents(filled) == before
 
 
+def test_files_of_somebody_else_are_not_taken_for_pictures(pipe, tmp_path):
+    (tmp_path / "out" / "awe").mkdir(parents=True)
+    (tmp_path / "out" / "awe" / "awe-00000.png").write_text("mine")
+    with pytest.raises(ValueError, match="files of unknown origin"):
+        fill_folder(pipe, str(tmp_path / "out"), QUERIES, 1, 0, RECIPE)
+    assert contents(tmp_path / "out") == {"awe/awe-00000.png": b"mine"}
+
+
 def test_a_fusion_has_a_folder_of_its_own(pipe, tmp_path):
     fill_folder(pipe, str(tmp_path / "out"), [{"anger": 1.0, "awe": 3.0}], 1, 0, RECIPE)
     assert (tmp_path / "out" / "awe-0.75-anger-0.25" / "awe-0.75-anger-0.25-00000.png").is_file()

@@ -73,6 +73,7 @@ def test_merged_and_gated_pictures_agree(pipe):
     """`same` merges the gate; setting the same gates for both branches by hand must give the same picture."""
     recipe = GenerationRecipe(**FAST)
     merged = pipe.generate("awe", [5, 6], recipe)
+    assert pipe.hilora.merged
     pipe._open_gate = lambda gate, count, recipe: (pipe.hilora.unmerge(), pipe.hilora.set_gates(gate.expand(count, -1)))
     try:
         gated = pipe.generate("awe", [5, 6], recipe)
