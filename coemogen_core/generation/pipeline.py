@@ -246,16 +246,20 @@ class EmotionPipeline(DiffusionPipeline):
         return pictures
 
     def _transfer(self, emotion: EmotionQuery, seeds: Sequence[int], recipe: GenerationRecipe) -> list[Image.Image]:
-        condition = self._condition(emotion, seeds)
+        condition = self._condition(emotion, seeds, recipe.transfer.spread)
         nothing, content = (self._encode(text).expand_as(condition) for text in (recipe.negative_prompt, recipe.content or ""))
         self.hilora.unmerge()
         self._merged_gate = None
         transfer = Transfer(self._base_for(recipe), self.hilora, self.trained.gate(emotion, recipe.intensity), recipe)
         return transfer.draw(TransferConditions(nothing, content, condition), seeds)
 
-    def _condition(self, emotion: EmotionQuery, seeds: Sequence[int]) -> Tensor:
-        """What the conditional branch attends to [n, positions, width], each picture's visual embedding drawn from its seed."""
-        visual = torch.stack([self.clusters.sample(emotion, self.visual_seed(seed)) for seed in seeds])
+    def _condition(self, emotion: EmotionQuery, seeds: Sequence[int], spread: float = 1.0) -> Tensor:
+        """What the conditional branch attends to [n, positions, width].
+
+        Each picture's visual embedding is drawn from its seed, `spread` times as far from the cluster's middle as the cluster reaches.
+        """
+        drawn = [self.clusters.sample(emotion, self.visual_seed(seed)) for seed in seeds]
+        visual = torch.stack(drawn if spread == 1 else [torch.lerp(self.clusters.mean(emotion), each, spread) for each in drawn])
         emotions = emotion_weights(emotion).expand(len(seeds), -1)
         place = {"device": self.conditioner.device, "dtype": self.conditioner.dtype}
         return self.conditioner(emotions.to(**place), visual.to(**place)).sequence.to(self.unet.dtype)

@@ -29,7 +29,11 @@ class TransferSettings(BaseModel):
     hold: float = Field(
         default=1.0, ge=0, le=1, description="how much of the base model's drawing stays where the content is; 0 = the emotion alone"
     )
+    content_factor: float = Field(default=1.0, ge=0, le=10, description="guidance of the content as a multiple of guidance_scale")
     emotion_factor: float = Field(default=1.0, ge=0, le=10, description="guidance of the emotion as a multiple of guidance_scale")
+    spread: float = Field(
+        default=1.0, ge=0, le=1, description="how far visual embeddings go from the middle of the emotion's cluster; 0 = always the middle"
+    )
 
 
 class GenerationRecipe(BaseModel):

@@ -72,7 +72,7 @@ class Transfer:
         self.hilora.set_gates(None)
         nothing, named = self._noises(latents, timestep, conditions.nothing, conditions.content)
         mask.add(named, nothing)
-        return nothing + self._guidance * (named - nothing)
+        return self._content(named, nothing)
 
     def _composed_noise(self, latents: Tensor, timestep: Tensor, conditions: TransferConditions, mask: ContentMask) -> Tensor:
         shared = self.recipe.unconditional_gates == "same"
@@ -82,11 +82,13 @@ class Transfer:
         texts = (conditions.nothing, conditions.content, conditions.emotion)
         nothing, named, felt, *rest = self._noises(latents, timestep, *texts, *((conditions.nothing,) if shared else ()))
         mask.add(named, nothing)
-        content = nothing + self._guidance * (named - nothing)
         start = rest[0] if shared else nothing
         emotion = start + self._guidance * self.recipe.transfer.emotion_factor * (felt - start)
         held = (mask.values() * self.recipe.transfer.hold).to(latents.dtype)
-        return held * content + (1 - held) * emotion
+        return held * self._content(named, nothing) + (1 - held) * emotion
+
+    def _content(self, named: Tensor, nothing: Tensor) -> Tensor:
+        return nothing + self._guidance * self.recipe.transfer.content_factor * (named - nothing)
 
     def _noises(self, latents: Tensor, timestep: Tensor, *texts: Tensor) -> tuple[Tensor, ...]:
         batch = torch.cat([latents] * len(texts))

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from coemogen_core.generation.denoising import load_base_pipeline
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe, make_scheduler
+from coemogen_core.generation.recipes import GenerationRecipe, TransferSettings, make_scheduler
 from coemogen_core.model.gates import gate_for
 from coemogen_core.recipe import recipe_id
 
@@ -165,7 +165,9 @@ def test_identities_from_before_there_was_a_choice_stay():
     """Literal ids: samples that lie in workspaces are found by them."""
     assert recipe_id("samples", {"recipe": GenerationRecipe().identity}) == "samples-7aeb143dde02"
     assert recipe_id("samples", {"recipe": GenerationRecipe(num_inference_steps=16, guidance_scale=3.0).identity}) == "samples-47edbd386af4"
-    assert GenerationRecipe(content="a bag").identity["content"] == "a bag"
+    transfer = GenerationRecipe(content="a bag").identity  # with all settings of transfer: another default is another id
+    assert (transfer["content"], transfer["transfer"]) == ("a bag", TransferSettings().model_dump())
+    assert GenerationRecipe.model_validate(transfer) == GenerationRecipe(content="a bag")
     assert "batch_size" not in GenerationRecipe(batch_size=3).identity
 
 

@@ -23,7 +23,7 @@ def pixels(picture) -> np.ndarray:
 
 def test_all_steps_of_layout_are_what_plain_diffusers_draws(pipe, models):
     """Oracle: diffusers' own pipeline, prompted with the content. Tolerance: one of 255 levels."""
-    ours = pipe("awe", seed=3, content=CONTENT, transfer={"layout_share": 1.0}, **FAST)[0]
+    ours = pipe("awe", seed=3, content=CONTENT, transfer={"layout_share": 1.0, "content_factor": 1.0}, **FAST)[0]
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(3))
     plain = load_base_pipeline(models, "cpu")(CONTENT, latents=noise, **FAST).images[0]
     assert np.abs(pixels(ours) - pixels(plain)).max() <= 1
@@ -32,7 +32,8 @@ def test_all_steps_of_layout_are_what_plain_diffusers_draws(pipe, models):
 @pytest.mark.parametrize("unconditional_gates", ["same", "base"])
 def test_with_nothing_held_it_is_the_emotion_alone(pipe, unconditional_gates):
     settings = {**FAST, "seed": 3, "unconditional_gates": unconditional_gates}
-    transferred = pipe("awe", content=CONTENT, transfer={"layout_share": 0.0, "hold": 0.0}, **settings)[0]
+    nothing_held = {"layout_share": 0.0, "hold": 0.0, "emotion_factor": 1.0, "spread": 1.0}
+    transferred = pipe("awe", content=CONTENT, transfer=nothing_held, **settings)[0]
     assert np.abs(pixels(transferred) - pixels(pipe("awe", **settings)[0])).max() <= 1
 
 
@@ -43,6 +44,14 @@ def test_emotion_and_content_both_matter_under_every_sampler(pipe, scheduler):
 
     assert np.abs(draw("awe", CONTENT) - draw("anger", CONTENT)).max() > 0
     assert np.abs(draw("awe", CONTENT) - draw("awe", "a dog in a park")).max() > 0
+
+
+@pytest.mark.parametrize("setting", ["layout_share", "content_factor", "emotion_factor", "hold", "spread"])
+def test_every_setting_matters(pipe, setting):
+    other = {"layout_share": 0.5, "content_factor": 3.0, "emotion_factor": 3.0, "hold": 0.5, "spread": 0.0}[setting]
+    usual = pixels(pipe("awe", seed=1, content=CONTENT, **FAST)[0])
+    changed = pixels(pipe("awe", seed=1, content=CONTENT, transfer={setting: other}, **FAST)[0])
+    assert np.abs(usual - changed).max() > 0
 
 
 def test_fusion_intensity_and_size_go_with_it(pipe):
