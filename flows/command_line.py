@@ -285,6 +285,60 @@ def train_command(
         sys.exit(1)
 
 
+@app.command(name="generate")
+def generate_command_line(
+    emotion: Annotated[str | None, Parameter(help="An emotion, a fusion such as awe=0.6,fear=0.4, or all.")] = None,
+    *,
+    out: Annotated[str, Parameter(help="Folder or URI that takes <emotion>/<emotion>-00000.png.")],
+    count: Annotated[int, Parameter(help="Pictures of each emotion.")] = 8,
+    seed: Annotated[int, Parameter(help="Of the first picture; picture k has seed + k.")] = 0,
+    workspace: Annotated[str, Parameter(help="Workspace of the trained model.")] = "demo/workspace",
+    run: Annotated[str | None, Parameter(help="Run of the trained model, train-...; not needed where there is only one.")] = None,
+    model: Annotated[Path | None, Parameter(help="A saved pipeline in place of a run: the folder of save_pretrained.")] = None,
+    again: Annotated[Path | None, Parameter(name="--from", help="Make this generated PNG again, from what it says of itself.")] = None,
+    content: Annotated[str | None, Parameter(help="What the pictures show, for emotion transfer: 'a bag on a table'.")] = None,
+    intensity: Annotated[float | None, Parameter(help="Above 1 exaggerates, 0 is the base model's way of drawing.")] = None,
+    steps: Annotated[int | None, Parameter(help="Denoising steps.")] = None,
+    guidance: Annotated[float | None, Parameter(help="Classifier-free guidance; at most 1 switches it off.")] = None,
+    scheduler: Annotated[str | None, Parameter(help="base, ddim, dpmsolver++ or euler.")] = None,
+    negative_prompt: Annotated[str | None, Parameter(help="What guidance leads away from.")] = None,
+    height: Annotated[int | None, Parameter(help="Pixels.")] = None,
+    width: Annotated[int | None, Parameter(help="Pixels.")] = None,
+    batch_size: Annotated[int | None, Parameter(help="Pictures at a time.")] = None,
+    device: Annotated[str | None, Parameter(help="auto, cpu or cuda.")] = None,
+    profile: ProfileName = "lab",
+    settings: Settings = [],  # noqa: B006
+) -> None:
+    """Pictures of a trained model, each with its recipe inside; the same command goes on where it was stopped."""
+    prepare_environment()
+    from flows.generate_command import ModelPlace, generate, generate_again
+    from flows.params import TrainAndEvalParams
+    from flows.profiles import load_params, merge
+
+    given = {
+        "content": content,
+        "intensity": intensity,
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        "scheduler": scheduler,
+        "negative_prompt": negative_prompt,
+        "height": height,
+        "width": width,
+        "batch_size": batch_size,
+        "device": device,
+    }
+    generation = {name: value for name, value in given.items() if value is not None}
+    overrides = merge({"workspace": workspace, "generation": generation}, nested(settings))
+    params = load_params(profile, "train-and-eval", TrainAndEvalParams, overrides)  # type: ignore[arg-type]
+    place = ModelPlace(model, workspace, run, params.models)
+    if (emotion is None) == (again is None):
+        raise ValueError("give an emotion, or --from with a generated picture")
+    if again is not None:
+        generate_again(place, again, out, params.generation.device)
+    elif emotion is not None:
+        generate(place, emotion, out, count, seed, params.generation)
+
+
 @app.command(name="evaluate")
 def evaluate_command_line(
     images: Annotated[str, Parameter(help="Folder or URI of any system's pictures: <emotion>/*.png.")],

@@ -1,9 +1,10 @@
 """What all diffusion generators share: the base pipeline, per-image noise, and batches."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from torch import Tensor, nn
 
 from coemogen_core.generation.recipes import GenerationRecipe, make_scheduler
@@ -37,24 +38,52 @@ def open_base_pipeline(
     return pipeline.to(place)
 
 
-def initial_latents(pipeline: StableDiffusionPipeline, seeds: Sequence[int]) -> Tensor:
-    """Starting noise [n, 4, h, w], one generator per image on the CPU: an image's noise depends on its seed alone."""
+def check_size(pipeline: DiffusionPipeline, recipe: GenerationRecipe) -> None:
+    """Refuse a picture size that the autoencoder cannot take.
+
+    Raises:
+        ValueError: height or width is no multiple of what one latent covers, or of 8, which diffusers asks for.
+    """
+    step = math.lcm(8, _pixels_per_latent(pipeline))
+    for name, given in (("height", recipe.height), ("width", recipe.width)):
+        if given is not None and given % step:
+            nearest = max(step, round(given / step) * step)
+            raise ValueError(f"{name} {given}: this model draws multiples of {step} pixels; {nearest} would do")
+
+
+def initial_latents(pipeline: StableDiffusionPipeline, seeds: Sequence[int], height: int | None = None, width: int | None = None) -> Tensor:
+    """Starting noise [n, 4, h, w] of pictures of a size in pixels (None: the model's own), one generator per image on the CPU: an image's
+    noise depends on its seed alone.
+    """
     size = pipeline.unet.config.sample_size
-    height, width = (size, size) if isinstance(size, int) else size
+    own_height, own_width = (size, size) if isinstance(size, int) else size
+    step = _pixels_per_latent(pipeline)
+    height, width = height // step if height else own_height, width // step if width else own_width
     shape = (1, pipeline.unet.config.in_channels, height, width)
     noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.cat(noise).to(pipeline.device, pipeline.unet.dtype)
 
 
+def image_generators(seeds: Sequence[int]) -> list[torch.Generator]:
+    """One generator per image, for samplers that add noise on their way."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
 def denoising_arguments(pipeline: StableDiffusionPipeline, recipe: GenerationRecipe, seeds: Sequence[int]) -> dict[str, object]:
     """Arguments of the base pipeline's call that the recipe and the seeds decide."""
     return {
-        "latents": initial_latents(pipeline, seeds),
-        "generator": [torch.Generator().manual_seed(seed) for seed in seeds],  # for samplers that add noise on their way
+        "latents": initial_latents(pipeline, seeds, recipe.height, recipe.width),
+        "height": recipe.height,
+        "width": recipe.width,
+        "generator": image_generators(seeds),
         "num_inference_steps": recipe.num_inference_steps,
         "guidance_scale": recipe.guidance_scale,
         "output_type": "pil",
     }
+
+
+def _pixels_per_latent(pipeline: DiffusionPipeline) -> int:
+    return 2 ** (len(pipeline.vae.config.block_out_channels) - 1)
 
 
 def use_scheduler(pipeline: StableDiffusionPipeline, base_scheduler: object, recipe: GenerationRecipe) -> None:

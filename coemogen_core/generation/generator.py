@@ -42,7 +42,7 @@ class CoEmoGenGenerator(Generator):
         return {
             "generator": "coemogen",
             "models": self._models.identity,
-            "training": self._pipeline.config.training,
+            "training": self._pipeline.trained.training,
             "recipe": self._recipe.identity,
         }
 

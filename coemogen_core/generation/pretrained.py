@@ -62,6 +62,22 @@ def save_folder(
         raise
 
 
+def note_base(base: StableDiffusionPipeline, config: SavedModelConfig) -> PipelineRecord:
+    """A record of a base model that stays where it is.
+
+    Raises:
+        ValueError: it was made in memory.
+    """
+    place = base.name_or_path
+    if not place:
+        raise ValueError("the base model was made in memory and lies nowhere: save with include_base=True")
+    if Path(place).is_dir():
+        place = str(Path(place).resolve())
+    trained_on, _, commit = config.base_models["diffusion"].partition("@")
+    revision = commit if trained_on == place else None  # a hub id: the pipeline itself does not know its commit
+    return PipelineRecord(base=place, revision=revision, fingerprint=fingerprint(place, revision))
+
+
 def read_record(folder: Path) -> PipelineRecord:
     """Which base model the pipeline in this folder stands on; `base` is a path or hub id that can be opened.
 

@@ -2,11 +2,38 @@
 
 from typing import Any, Literal
 
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, SchedulerMixin
-from pydantic import BaseModel, ConfigDict, Field
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    SchedulerMixin,
+)
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-SchedulerName = Literal["base", "ddim", "dpmsolver++", "euler"]
+SchedulerName = Literal["base", "ddim", "dpmsolver++", "euler", "euler a"]
+"""`euler a` is ancestral: it draws fresh noise at every step, from each picture's own seed."""
 NOT_IDENTIFYING = frozenset({"batch_size", "device"})
+LATER_FIELDS: dict[str, Any] = {"content": None, "negative_prompt": "", "height": None, "width": None}
+"""Fields that came after the first recipes were hashed, with their defaults."""
+
+
+class TransferSettings(BaseModel):
+    """How content and emotion share a picture in emotion transfer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout_share: float = Field(
+        default=0.1, ge=0, le=1, description="share of the steps, from the first on, in which the base model draws the content alone"
+    )
+    hold: float = Field(
+        default=1.0, ge=0, le=1, description="how much of the base model's drawing stays where the content is; 0 = the emotion alone"
+    )
+    content_factor: float = Field(default=1.0, ge=0, le=10, description="guidance of the content as a multiple of guidance_scale")
+    emotion_factor: float = Field(default=1.0, ge=0, le=10, description="guidance of the emotion as a multiple of guidance_scale")
+    spread: float = Field(
+        default=1.0, ge=0, le=1, description="how far visual embeddings go from the middle of the emotion's cluster; 0 = always the middle"
+    )
 
 
 class GenerationRecipe(BaseModel):
@@ -26,8 +53,25 @@ class GenerationRecipe(BaseModel):
     intensity: float = Field(
         default=1.0, ge=0, le=10, description="factor on the gates: 0 is the base model's way of drawing, above 1 exaggerates"
     )
+    content: str | None = Field(
+        default=None, max_length=1000, description="what the pictures show, for emotion transfer: `a street`; none = the emotion decides"
+    )
+    transfer: TransferSettings = Field(default=TransferSettings(), description="how the content and the emotion share a picture")
+    negative_prompt: str = Field(
+        default="", max_length=1000, description="what the unconditional branch sees: guidance leads away from it; empty is the usual one"
+    )
+    height: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
+    width: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
     batch_size: int = Field(default=8, ge=1, le=256, description="pictures per denoising batch; not part of the id")
     device: str = Field(default="auto", description="auto, cpu or cuda; not part of the id")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_asked_for(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A recipe that leaves later fields alone is written, and hashed, as it was before they existed."""
+        fields: dict[str, Any] = serialise(self)
+        if self.content is None and self.transfer == TransferSettings():
+            del fields["transfer"]
+        return {name: value for name, value in fields.items() if name not in LATER_FIELDS or value != LATER_FIELDS[name]}
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -37,6 +81,12 @@ class GenerationRecipe(BaseModel):
 
 def make_scheduler(base: SchedulerMixin, recipe: GenerationRecipe) -> SchedulerMixin:
     """The recipe's sampler with the base scheduler's noise schedule."""
-    kinds = {"base": type(base), "ddim": DDIMScheduler, "dpmsolver++": DPMSolverMultistepScheduler, "euler": EulerDiscreteScheduler}
+    kinds = {
+        "base": type(base),
+        "ddim": DDIMScheduler,
+        "dpmsolver++": DPMSolverMultistepScheduler,
+        "euler": EulerDiscreteScheduler,
+        "euler a": EulerAncestralDiscreteScheduler,
+    }
     options = {} if recipe.timestep_spacing == "base" else {"timestep_spacing": recipe.timestep_spacing}
     return kinds[recipe.scheduler].from_config(base.config, **options)

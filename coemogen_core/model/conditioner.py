@@ -60,6 +60,16 @@ class Conditioner(nn.Module):
         """The frozen text encoder."""
         return self._text_encoder[0]
 
+    @property
+    def device(self) -> torch.device:
+        """Where its parameters lie."""
+        return self.visual_perception.to_query.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of its parameters."""
+        return self.visual_perception.to_query.weight.dtype
+
     def forward(self, emotions: Tensor, visual: Tensor) -> EncodedText:
         """Make the conditioning.
 

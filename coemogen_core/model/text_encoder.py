@@ -41,7 +41,7 @@ class FrozenTextEncoder(nn.Module):
     @torch.no_grad()
     def word_pieces(self, word: str) -> Tensor:
         """Embeddings [pieces, width] of the pieces that the tokenizer cuts a word into, without BOS and EOS."""
-        ids = self.tokenizer(word, add_special_tokens=False, return_tensors="pt").input_ids[0]
+        ids = self.tokenizer(word, add_special_tokens=False, verbose=False, return_tensors="pt").input_ids[0]
         return self.text_model.get_input_embeddings()(ids.to(self.text_model.device))
 
     def template(self, num_words: int) -> Tensor:

@@ -38,7 +38,9 @@ def awe(exporter, tmp_path_factory):
 def mean_pipe(models, trained) -> EmotionPipeline:
     """The trained pipeline, its visual embedding always the middle of the cluster."""
     still = EmotionClusters(trained.clusters.means, {emotion: torch.zeros(128) for emotion in trained.clusters.means})
-    return EmotionPipeline(load_base_pipeline(models, "cpu"), SavedModel(trained.config, trained.conditioner, trained.hilora, still))
+    return EmotionPipeline.on_base(
+        load_base_pipeline(models, "cpu"), SavedModel(trained.config, trained.conditioner, trained.hilora, still)
+    )
 
 
 def metadata(file) -> dict[str, str]:

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler, DiffusionPipeline
 from safetensors.torch import save_file
 
 from coemogen_core.generation.denoising import load_base_pipeline
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe, make_scheduler
+from coemogen_core.generation.recipes import GenerationRecipe, TransferSettings, make_scheduler
 from coemogen_core.model.gates import gate_for
+from coemogen_core.recipe import recipe_id
 
 FAST = {"num_inference_steps": 3, "guidance_scale": 3.0}
 
@@ -37,6 +39,30 @@ def test_a_picture_depends_on_its_seed_alone_not_on_its_batch(pipe):
     assert distance(together[:1], together[1:2]) > 5
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"content": "a boat at sea"},
+        {"negative_prompt": "a dog in a park"},
+        {"height": 48, "width": 80},
+        {"scheduler": "euler a"},
+        {"scheduler": "euler a", "content": "a boat at sea", "unconditional_gates": "base"},
+    ],
+    ids=lambda settings: ", ".join(settings.values() if all(isinstance(v, str) for v in settings.values()) else settings),
+)
+def test_nor_does_it_with_any_other_way_of_drawing(pipe, settings):
+    settings = {**FAST, "num_inference_steps": 4, **settings}
+    together = pipe("awe", num_images=3, seed=20, batch_size=3, **settings)
+    for k in range(3):
+        assert distance(together[k : k + 1], pipe("awe", seed=20 + k, **settings)) <= 1
+    assert distance(together[:1], pipe("awe", seed=20, **FAST)) > 0 if together[0].size == (64, 64) else together[0].size == (80, 48)
+
+
+def test_a_sampler_that_draws_noise_draws_it_for_each_picture(pipe):
+    """Ancestral sampling: the same steps without its noise give another picture."""
+    assert distance(pipe("awe", seed=1, scheduler="euler a", **FAST), pipe("awe", seed=1, scheduler="euler", **FAST)) > 0
+
+
 def test_the_same_call_gives_the_same_bytes(pipe):
     first = pipe("anger", num_images=2, seed=3, **FAST)
     pipe("awe", num_images=1, seed=0, **FAST)
@@ -47,6 +73,7 @@ def test_merged_and_gated_pictures_agree(pipe):
     """`same` merges the gate; setting the same gates for both branches by hand must give the same picture."""
     recipe = GenerationRecipe(**FAST)
     merged = pipe.generate("awe", [5, 6], recipe)
+    assert pipe.hilora.merged
     pipe._open_gate = lambda gate, count, recipe: (pipe.hilora.unmerge(), pipe.hilora.set_gates(gate.expand(count, -1)))
     try:
         gated = pipe.generate("awe", [5, 6], recipe)
@@ -128,10 +155,42 @@ def test_another_base_model_is_pointed_out(models, workspace, tiny_diffusion, tm
         )
 
 
-@pytest.mark.parametrize("name", ["base", "ddim", "dpmsolver++", "euler"])
+@pytest.mark.parametrize(("size", "suggestion"), [(60, "64 would do"), (9, "8 would do")])
+def test_a_size_that_does_not_fit_is_refused(pipe, size, suggestion):
+    with pytest.raises(ValueError, match=f"width {size}: this model draws multiples of 8 pixels; {suggestion}"):
+        pipe("awe", width=size, **FAST)
+
+
+def test_identities_from_before_there_was_a_choice_stay():
+    """Literal ids: samples that lie in workspaces are found by them."""
+    assert recipe_id("samples", {"recipe": GenerationRecipe().identity}) == "samples-7aeb143dde02"
+    assert recipe_id("samples", {"recipe": GenerationRecipe(num_inference_steps=16, guidance_scale=3.0).identity}) == "samples-47edbd386af4"
+    transfer = GenerationRecipe(content="a bag").identity  # with all settings of transfer: another default is another id
+    assert (transfer["content"], transfer["transfer"]) == ("a bag", TransferSettings().model_dump())
+    assert GenerationRecipe.model_validate(transfer) == GenerationRecipe(content="a bag")
+    assert "batch_size" not in GenerationRecipe(batch_size=3).identity
+
+
+def test_it_is_a_diffusers_pipeline(pipe, models, trained):
+    assert isinstance(pipe, DiffusionPipeline)
+    assert {"vae", "text_encoder", "tokenizer", "unet", "scheduler", "conditioner"} <= pipe.components.keys()
+    own = EmotionPipeline.on_base(load_base_pipeline(models, "cpu"), trained)
+    same = EmotionPipeline(**own.components)
+    assert distance(same("awe", **FAST), pipe("awe", **FAST)) == 0
+    assert same("awe", **FAST).images[0].size == (64, 64)
+    own.enable_attention_slicing()
+    assert distance(own("awe", **FAST), pipe("awe", **FAST)) <= 1
+    own.scheduler = DDIMScheduler.from_config(own.scheduler.config)
+    assert distance(own("awe", **FAST), pipe("awe", scheduler="ddim", **FAST)) <= 1
+    own.to(torch.float64)
+    assert own.conditioner.dtype == torch.float64
+    assert distance(own("awe", **FAST), pipe("awe", scheduler="ddim", **FAST)) <= 2
+
+
+@pytest.mark.parametrize("name", ["base", "ddim", "dpmsolver++", "euler", "euler a"])
 def test_samplers_share_the_base_models_noise_schedule(pipe, name):
     recipe = GenerationRecipe(scheduler=name, timestep_spacing="trailing", **FAST)
-    scheduler = make_scheduler(pipe._base_scheduler, recipe)
-    assert torch.equal(scheduler.betas, pipe._base_scheduler.betas)
+    scheduler = make_scheduler(pipe.scheduler, recipe)
+    assert torch.equal(scheduler.betas, pipe.scheduler.betas)
     assert scheduler.config.timestep_spacing == "trailing"
     assert len(pipe("awe", scheduler=name, timestep_spacing="trailing", **FAST)) == 1

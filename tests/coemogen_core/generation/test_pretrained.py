@@ -17,7 +17,7 @@ FAST = {"num_inference_steps": 2, "guidance_scale": 3.0, "seed": 4}
 
 @pytest.fixture(scope="module")
 def pipe(models, trained) -> EmotionPipeline:
-    return EmotionPipeline(load_base_pipeline(models, "cpu"), trained)
+    return EmotionPipeline.on_base(load_base_pipeline(models, "cpu"), trained)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_weights_are_safetensors_and_the_card_tells_how_to_load(saved):
 
 
 def test_saving_leaves_the_pipeline_as_it_was(models, trained, tmp_path):
-    pipe = EmotionPipeline(load_base_pipeline(models, "cpu"), trained)
+    pipe = EmotionPipeline.on_base(load_base_pipeline(models, "cpu"), trained)
     before = picture(pipe)
     pipe.save_pretrained(tmp_path / "a")
     assert np.array_equal(picture(pipe), before)
@@ -77,7 +77,7 @@ def test_another_base_is_pointed_out_and_a_lost_one_named(models, trained, tmp_p
     shutil.copytree(models.diffusion, moved)
     light = tmp_path / "light"
     there = BaseModels(diffusion=str(moved), clip=models.clip)
-    EmotionPipeline(load_base_pipeline(there, "cpu"), trained).save_pretrained(light, include_base=False)
+    EmotionPipeline.on_base(load_base_pipeline(there, "cpu"), trained).save_pretrained(light, include_base=False)
     shutil.rmtree(moved)
     with pytest.raises(FileNotFoundError, match="base-model does not exist"):
         EmotionPipeline.from_pretrained(light, device="cpu")
@@ -97,7 +97,7 @@ def test_a_changed_base_inside_is_refused(saved, tmp_path):
 
 
 def test_the_folder_appears_whole_or_not_at_all(models, trained, saved, tmp_path, monkeypatch):
-    pipe = EmotionPipeline(load_base_pipeline(models, "cpu"), trained)
+    pipe = EmotionPipeline.on_base(load_base_pipeline(models, "cpu"), trained)
     with pytest.raises(FileExistsError, match="not empty"):
         pipe.save_pretrained(saved)
 
@@ -115,6 +115,6 @@ def test_the_folder_appears_whole_or_not_at_all(models, trained, saved, tmp_path
 
 @pytest.mark.parametrize("kind", ["class-vector", "emotion-word"])
 def test_the_ablations_inputs_come_back_too(models, tmp_path, kind):
-    pipe = EmotionPipeline(load_base_pipeline(models, "cpu"), new_trained_model(models, ConditionerConfig(emotion_input=kind)))
+    pipe = EmotionPipeline.on_base(load_base_pipeline(models, "cpu"), new_trained_model(models, ConditionerConfig(emotion_input=kind)))
     pipe.save_pretrained(tmp_path / "p", include_base=False)
     assert np.array_equal(picture(EmotionPipeline.from_pretrained(tmp_path / "p", device="cpu")), picture(pipe))

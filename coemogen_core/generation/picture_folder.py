@@ -1,0 +1,124 @@
+"""A folder of generated pictures, `<emotion>/<emotion>-00000.png`: filled picture by picture, and filled further after any interruption."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from coemogen_core.data.workspace import Workspace, write_atomically
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.report.contact_sheet import draw_sheet
+from coemogen_core.generation.denoising import batches
+from coemogen_core.generation.picture_record import identify, new_record, png_with_record
+from coemogen_core.generation.pipeline import EmotionPipeline
+from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.model.gates import emotion_weights
+
+SETTINGS = ".coemogen.json"  # hidden: a reader of picture folders passes it by
+SHEET_COLUMNS, SHEET_SIDE = 8, 128
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What is in the folder now."""
+
+    made: int
+    found: int
+    sheet: str  # URI of the contact sheet
+
+
+def series_name(weights: dict[str, float]) -> str:
+    """Name of a series: `awe`, or `awe-0.6-fear-0.4` (weights divided by their sum, in the emotions' order)."""
+    shares = {emotion: share for emotion, share in zip(EMOTIONS, emotion_weights(weights).tolist(), strict=True) if share}
+    return next(iter(shares)) if len(shares) == 1 else "-".join(f"{emotion}-{share:.4g}" for emotion, share in shares.items())
+
+
+def fill_folder(
+    pipeline: EmotionPipeline,
+    folder: str,
+    queries: Sequence[dict[str, float]],
+    count: int,
+    seed: int,
+    recipe: GenerationRecipe,
+    on_pictures: Callable[[str, int], None] = lambda *_: None,
+) -> Filled:
+    """Make what is missing; picture k of every series has seed `seed + k`, whatever emotion.
+
+    Batches start at multiples of the batch size and are made as a whole, so that a run that was killed ends with the same bytes as one that
+    was not. The contact sheet lies beside the folder, because whatever lies in it counts as a picture.
+
+    Args:
+        pipeline: draws.
+        folder: folder or URI; takes a subfolder per series and a hidden file with the settings.
+        queries: an emotion or a fusion each.
+        count: pictures of each.
+        seed: of the first picture of each.
+        recipe: denoising settings.
+        on_pictures: is told the series and how many more of its pictures are there now.
+
+    Raises:
+        ValueError: the folder holds pictures of other settings; the message names what differs. Or a query that the model cannot serve.
+        OSError: the folder cannot be written to.
+    """
+    place, model = Workspace(folder), identify(pipeline)
+    for query in queries:
+        pipeline.check(query, recipe)  # before there is a folder with settings that lead nowhere
+    settings = {"seed": seed, "recipe": recipe.identity, "model": model.model_dump()}
+    _agree_on_settings(place, settings, [series_name(query) for query in queries])
+    made = 0
+    for query in queries:
+        name = series_name(query)
+        there = set(place.list_files(name))
+        on_pictures(name, sum(_file(name, index) in there for index in range(count)))
+        for indices in batches(range(count), recipe.batch_size):
+            missing = [index for index in indices if _file(name, index) not in there]
+            if not missing:
+                continue
+            pictures = pipeline.generate(query, [seed + index for index in indices], recipe)
+            for index in missing:
+                record = new_record(query, seed + index, recipe, model)
+                place.write_file(png_with_record(pictures[index - indices[0]], record), name, _file(name, index))
+            made += len(missing)
+            on_pictures(name, len(missing))
+    return Filled(made, len(queries) * count - made, _write_sheet(place, queries, count))
+
+
+def _file(name: str, index: int) -> str:
+    return f"{name}-{index:05d}.png"
+
+
+def _agree_on_settings(place: Workspace, settings: dict[str, Any], names: Sequence[str]) -> None:
+    if not place.exists(SETTINGS):
+        if foreign := [name for name in names if place.list_files(name)]:
+            raise ValueError(f"{place.path(foreign[0])} holds files of unknown origin ({SETTINGS} is missing): give another folder")
+        place.write_json(settings, SETTINGS)
+        return
+    found, wanted = (_flat(each) for each in (place.read_json(SETTINGS), settings))
+    differing = [
+        f"{key} {found.get(key)!r} there, {wanted.get(key)!r} now"
+        for key in sorted(found.keys() | wanted.keys())
+        if found.get(key) != wanted.get(key)
+    ]
+    if differing:
+        raise ValueError(f"{place.uri} holds pictures of other settings ({'; '.join(differing)}): give another folder, or remove it")
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for key, value in settings.items():
+        fields |= {f"{key}.{name}": inner for name, inner in _flat(value).items()} if isinstance(value, dict) else {key: value}
+    return fields
+
+
+def _write_sheet(place: Workspace, queries: Sequence[dict[str, float]], count: int) -> str:
+    columns, names = min(count, SHEET_COLUMNS), [series_name(query) for query in queries]
+    rows = {name: [_open(place.read_file(name, _file(name, index))) for index in range(columns)] for name in names}
+    uri = f"{place.uri.rstrip('/')}.contact-sheet.png"
+    write_atomically(uri, draw_sheet({"": rows}, names, columns, SHEET_SIDE))
+    return uri
+
+
+def _open(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
