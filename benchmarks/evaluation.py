@@ -1,6 +1,6 @@
 """How long an evaluation takes: FID and Sem-D on the paper's sizes, intervals, and a folder of lab pictures from files to numbers.
 
-    OMP_NUM_THREADS=1 PYTHONPATH=. python benchmarks/evaluation.py --json evaluation.json
+    .venv/bin/python benchmarks/evaluation.py --json evaluation.json
 
 Features are drawn at random, of the sizes that the networks give; the pictures are scenes of the lab's world. FID's reference are
 torch-fidelity's functions on the same features (tests/oracles.txt installs it; without it there is none), Sem-D's is all pairs one by one.
@@ -8,6 +8,7 @@ torch-fidelity's functions on the same features (tests/oracles.txt installs it; 
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +30,6 @@ from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.picture_sets import open_pictures
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.lab.corpora import write_photos
-from tests.oracles import oracle
 
 Result = TypeVar("Result")
 
@@ -68,6 +68,9 @@ def _fid(scale: int) -> list[Row]:
 
 def _torch_fidelity(sets: Sequence[np.ndarray]) -> Callable[[], float] | None:
     """torch-fidelity's FID of the features, as the tests call it."""
+    sys.path.append(str(Path(__file__).parents[1]))  # the tests are no installed package
+    from tests.oracles import oracle
+
     try:
         module = oracle("torch_fidelity.metric_fid")
     except pytest.skip.Exception:
