@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.command_line import nested
+from flows.command_line.options import nested
 
 
 def run(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,8 @@ from coemogen_core.data.plan import plan_source
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.picture_sets import open_pictures
-from flows.command_line import evaluate_command_line, main
+from flows.command_line import main
+from flows.command_line.evaluation import evaluate_command_line
 from schemas.metrics import METRIC_NAMES, Metrics
 
 FEW = ["resamples=20"]

@@ -29,7 +29,7 @@ def test_all_exports_what_was_trained_and_names_the_rest(workspace, models, tmp_
 
 
 def test_the_command_takes_fusion_intensity_and_name(workspace, models, tmp_path, monkeypatch):
-    monkeypatch.setattr("flows.command_line.prepare_environment", lambda: None)
+    monkeypatch.setattr("flows.command_line.models.prepare_environment", lambda: None)
     base = [f"--set=models.{name}={getattr(models, name)}" for name in ("diffusion", "clip")]
     wanted = ["--emotion", "awe=0.6,anger=0.4", "--intensity", "1.5", "--name", "storm", "--licence", "CC0-1.0"]
     place = ["--workspace", workspace, "--run", "train-1", "--destination", str(tmp_path)]
