@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from diffusers.utils.logging import disable_progress_bar
 from torch import Tensor, nn
 
 from coemogen_core.generation.recipes import GenerationRecipe, make_scheduler
@@ -25,6 +26,7 @@ def open_base_pipeline(
     diffusion: str, revision: str | None = None, device: str = "auto", dtype: torch.dtype | None = None, **parts: nn.Module
 ) -> StableDiffusionPipeline:
     """The same, by folder or hub id."""
+    disable_progress_bar()  # of loading; a library that draws pictures has no business on a terminal
     place = choose_device(device)
     pipeline = StableDiffusionPipeline.from_pretrained(
         diffusion,

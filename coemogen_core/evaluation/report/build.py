@@ -29,7 +29,7 @@ from schemas.metrics import Metrics
 METHOD_LABELS = {
     "coemogen": "CoEmoGen",
     "sd": "Stable Diffusion",
-    "sd-llm": "SD, prompts by an LLM",
+    "sd-llm": "SD with an LLM's prompts",
     "textual-inversion": "Textual Inversion",
     "dreambooth-lora": "DreamBooth-LoRA",
     "emogen-like": "EmoGen-like",
