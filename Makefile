@@ -21,7 +21,7 @@ CLIP ?= coemogen_core/lab/models/clip
 EXPORT ?= $(WORKSPACE)/exports/$(DATASET)-search
 PORT ?= 1234
 
-.PHONY: install demo demo-short test test-vllm test-search check lint captioner clip-retrieval search clean-demo
+.PHONY: install serve stop demo demo-short test test-vllm test-search check lint captioner clip-retrieval search clean-demo
 
 install: $(STAMP)
 
@@ -41,6 +41,13 @@ demo-short: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# Prefect's server, workers and deployments on this machine (docs/operations.md).
+serve: $(STAMP)
+	$(BIN)/coemogen serve
+
+stop: $(STAMP)
+	$(BIN)/coemogen stop
 
 captioner: $(CAPTIONER_STAMP)
 

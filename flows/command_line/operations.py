@@ -1,0 +1,50 @@
+"""Commands that start and end the services of the deployments."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.markup import escape
+
+from flows.command_line.front import app, errors
+from flows.environment import prepare_environment
+
+Folder = Annotated[Path, Parameter(help="Takes Prefect's database, logs, and the list of what was started.")]
+
+
+@app.command(name="serve")
+def serve_command(
+    *,
+    workspace: Annotated[str, Parameter(help="Folder or URI of the tables that the deployments work on.")] = "my-workspace",
+    photos: Annotated[str, Parameter(help="Labelled photos in EmoSet's layout.")] = "demo/world/photos",
+    paintings: Annotated[str, Parameter(help="Paintings in WikiArt's layout.")] = "demo/world/paintings",
+    port: Annotated[int, Parameter(help="Of the server, on 127.0.0.1.")] = 4200,
+    folder: Folder = Path(".prefect"),
+    gpu: Annotated[bool, Parameter(help="Start a worker for the pool gpu as well.", negative="")] = False,
+) -> None:
+    """Start Prefect's server and workers, deploy all flows; what runs already is left as it is."""
+    prepare_environment()
+    for name, value in (("COEMOGEN_WORKSPACE", workspace), ("COEMOGEN_PHOTOS", photos), ("COEMOGEN_PAINTINGS", paintings)):
+        os.environ.setdefault(name, value if "://" in value else str(Path(value).resolve()))
+    from flows.operations.serve import ServiceError, serve
+    from flows.operations.settings import ServiceSettings
+
+    settings = ServiceSettings(folder=folder, port=port, places=("lab", "gpu") if gpu else ("lab",))
+    try:
+        serve(settings, print)
+    except ServiceError as error:
+        errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+    print(f"\nopen {settings.ui_url}, or:\n  export PREFECT_API_URL={settings.api_url}")
+    print("  prefect deployment run build-emoset/lab --watch\n  prefect deployment run build-emoart/lab --watch")
+
+
+@app.command(name="stop")
+def stop_command(*, folder: Folder = Path(".prefect")) -> None:
+    """End what `coemogen serve` started, and nothing else. Trainings save their step first."""
+    from flows.operations.processes import ProcessList
+
+    ended = ProcessList(folder).stop_all()
+    print(f"ended: {', '.join(ended)}" if ended else "nothing was running")

@@ -1,0 +1,111 @@
+"""From nothing to deployments that run: server, pools, limits, deployments, automations, workers. Every step leaves what stands alone."""
+
+import asyncio
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect.client.orchestration import PrefectClient
+
+from flows.operations.automations import set_up
+from flows.operations.processes import ProcessList
+from flows.operations.resources import set_up_limits, set_up_pools
+from flows.operations.settings import HOST, ServiceSettings
+
+STARTUP_TIMEOUT_S = 120.0
+POLL_S = 0.3
+SERVER = "server"
+
+
+class ServiceError(RuntimeError):
+    """A service did not start; the message names its log."""
+
+
+def serve(settings: ServiceSettings, say: Callable[[str], None]) -> None:
+    """Start what does not run yet, bring the rest up to date.
+
+    Args:
+        settings: where and what.
+        say: takes one line for every step.
+
+    Raises:
+        FileNotFoundError: no prefect.yaml in the project's folder.
+        ServiceError: the server did not answer in time, or `prefect deploy` failed.
+    """
+    if not (settings.project / "prefect.yaml").is_file():
+        raise FileNotFoundError(f"no prefect.yaml in {settings.project.resolve()}: run this in the project's folder")
+    processes = ProcessList(settings.folder)
+    start_server(settings, processes)
+    say(f"server at {settings.ui_url}")
+    asyncio.run(_set_up_pools_and_limits(settings))
+    say("pools lab and gpu, limits gpu and captioner")
+    deploy(settings)
+    names = asyncio.run(_set_up_automations(settings))
+    say(f"deployments of prefect.yaml; automations: {', '.join(names)}")
+    for place in settings.places:
+        start_worker(settings, processes, place)
+        say(f"worker of pool {place} (log: {processes.log(f'worker-{place}')})")
+
+
+def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
+    """Start the server and wait until it answers.
+
+    Raises:
+        ServiceError: it did not, or something else answers on its port.
+    """
+    if processes.running(SERVER) is None and _answers(settings):
+        raise ServiceError(f"something else answers on port {settings.port}: stop it, or take another port")
+    command = [_program("prefect"), "server", "start", "--host", HOST, "--port", str(settings.port)]
+    entry = processes.start(SERVER, command, settings.variables())
+    deadline = time.monotonic() + STARTUP_TIMEOUT_S
+    while not _answers(settings):
+        if entry.find() is None or time.monotonic() > deadline:
+            raise ServiceError(f"the server did not come up: {processes.log(SERVER)} says why")
+        time.sleep(POLL_S)
+
+
+def start_worker(settings: ServiceSettings, processes: ProcessList, pool: str) -> None:
+    """Start the worker of a pool, unless it runs."""
+    limit = str(settings.gpus if pool == "gpu" else settings.runs_at_once)
+    command = [_program("prefect"), "worker", "start", "--pool", pool, "--type", "process", "--name", f"{pool}-worker", "--limit", limit]
+    processes.start(f"worker-{pool}", command, settings.variables())
+
+
+def deploy(settings: ServiceSettings) -> None:
+    """Deploy all of prefect.yaml.
+
+    Raises:
+        ServiceError: Prefect refused it; the message holds what it said.
+    """
+    command = [_program("prefect"), "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(command, cwd=settings.project, env=settings.variables(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ServiceError(f"`prefect deploy --all` failed:\n{done.stdout}{done.stderr}")
+
+
+async def _set_up_pools_and_limits(settings: ServiceSettings) -> None:
+    async with PrefectClient(settings.api_url) as client:
+        await set_up_pools(client, settings)
+        await set_up_limits(client, settings)
+
+
+async def _set_up_automations(settings: ServiceSettings) -> list[str]:
+    async with PrefectClient(settings.api_url) as client:
+        return await set_up(client, settings.places)
+
+
+def _answers(settings: ServiceSettings) -> bool:
+    try:
+        with urllib.request.urlopen(f"{settings.api_url}/health", timeout=5) as answer:  # noqa: S310  a fixed address on loopback
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _program(name: str) -> str:
+    """A program of this environment, whether or not it is on the path."""
+    return str(Path(sys.executable).with_name(name))

@@ -1,0 +1,53 @@
+"""Where the services of one machine live and listen."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+HOST = "127.0.0.1"
+HEARTBEAT_S = 30  # of a flow run; Prefect allows no shorter one
+SILENCE_S = 75  # without a heartbeat for so long, a flow run counts as dead
+
+Place = Literal["lab", "gpu"]
+
+
+class ServiceSettings(BaseModel):
+    """What `coemogen serve` starts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: Path = Field(default=Path(".prefect"), description="takes Prefect's database, logs, and the list of what was started")
+    port: int = Field(default=4200, ge=1, le=65_535, description="of the server, on 127.0.0.1")
+    project: Path = Field(default=Path(), description="folder that holds prefect.yaml")
+    places: tuple[Place, ...] = Field(default=("lab",), min_length=1, description="pools that get a worker on this machine")
+    runs_at_once: int = Field(default=2, ge=1, le=64, description="flow runs that a worker executes side by side")
+    caption_parts: int = Field(default=8, ge=1, le=1024, description="limit `captioner`: parts that may be captioned by servers at once")
+    gpus: int = Field(default=1, ge=1, le=1024, description="limit `gpu`, and of the pool of that name: tasks on a GPU at once")
+
+    @property
+    def api_url(self) -> str:
+        """Of the server."""
+        return f"http://{HOST}:{self.port}/api"
+
+    @property
+    def ui_url(self) -> str:
+        """What a person opens."""
+        return f"http://{HOST}:{self.port}"
+
+    def variables(self) -> dict[str, str]:
+        """The environment of everything that is started: one database, one server, nothing phones home."""
+        own = {
+            "PREFECT_HOME": str(self.folder.resolve()),
+            "PREFECT_API_URL": self.api_url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_CLI_PROMPT": "false",
+            "PREFECT_CLI_COLORS": "false",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
+            "DO_NOT_TRACK": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",  # prefect.yaml's steps call python
+        }
+        return {**os.environ, **own}

@@ -1,0 +1,116 @@
+"""Server, pool, worker and deployments as `make serve` starts them: the flows run, are cancelled, go on, and refuse what is wrong."""
+
+import os
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from coemogen_core.data.workspace import Workspace
+from flows.operations.processes import ProcessList
+from tests.orchestration.services import TRAIN, Services, until
+
+pytestmark = [pytest.mark.orchestration, pytest.mark.slow]
+
+SHORT = {
+    "training": {"steps": 6, "warmup_steps": 0, "checkpoint_every": 3},
+    "images_per_emotion": 2,
+    "generation": {"num_inference_steps": 2},
+    "evaluation": {"minimum_reference": 20, "resamples": 20},
+}
+
+
+def failure(services: Services, run_id: str) -> str:
+    logs = services.post("logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}, "level": {"ge_": 40}}})
+    return "\n".join(each["message"] for each in logs)
+
+
+def test_serving_twice_starts_nothing_twice(services: Services) -> None:
+    before = ProcessList(services.folder).read()
+    assert {each.name for each in before} == {"server", "worker-lab"}
+    assert f"open http://127.0.0.1:{services.port}" in services.serve()
+    assert ProcessList(services.folder).read() == before
+    listening = {each.laddr.ip for each in psutil.Process(services.process("server").pid).net_connections() if each.status == "LISTEN"}
+    assert listening == {"127.0.0.1"}
+
+
+def test_all_deployments_and_limits_are_there(services: Services) -> None:
+    flows = {each["id"]: each["name"] for each in services.post("flows/filter", {})}
+    deployments = services.post("deployments/filter", {})
+    names = {f"{flows[each['flow_id']]}/{each['name']}" for each in deployments}
+    assert names == {
+        f"{flow}/{place}" for flow in ("build-emoset", "build-emoart", "recaption", "train-and-eval") for place in ("lab", "gpu")
+    }
+    assert all(each["concurrency_limit"] == 1 or each["global_concurrency_limit"]["limit"] == 1 for each in deployments)
+    assert all(len(each["tags"]) == 3 and f"commit-{each['version']}" in each["tags"] for each in deployments)
+    limits = {each["name"] for each in services.post("v2/concurrency_limits/filter", {})}
+    assert {"gpu", "captioner"} <= limits
+    schema = services.deployment("train-and-eval/lab")["parameter_openapi_schema"]
+    assert "training pictures are scaled" in schema["definitions"]["TrainAndEvalParams"]["properties"]["resolution"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"drop_fraction": 2}, "drop_fraction"),
+        ({"part_sise": 10}, "part_sise"),
+        ({"encoder": {"model": "lab:clip", "precision": "int3"}}, "precision"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_any_task(services: Services, params: dict[str, object], field: str) -> None:
+    done = services.run("build-emoset/lab", params, watch=False)
+    assert done.returncode != 0
+    assert field in done.stdout + done.stderr
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        services.start("build-emoset/lab", params)
+    assert refused.value.response.status_code in (409, 422)
+    assert field in refused.value.response.text
+    assert services.runs_of("build-emoset/lab") == []
+
+
+def test_the_chain_runs_and_its_artifacts_can_be_read(services: Services) -> None:
+    services.switch(TRAIN, enabled=False)
+    for deployment, params in (("build-emoset/lab", None), ("build-emoart/lab", {"min_confidence": 0.2}), ("train-and-eval/lab", SHORT)):
+        done = services.run(deployment, params)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "'Completed'" in done.stdout
+    artifacts = services.artifacts()
+    assert {"funnel-emoset", "funnel-emoart", "training"} <= artifacts.keys()
+    assert "low alignment" in artifacts["funnel-emoset"]["data"]
+    (metrics,) = [each for key, each in artifacts.items() if key.startswith("metrics-eval-")]
+    assert "| coemogen |" in metrics["data"]
+    (run,) = Path(services.workspace, "runs").glob("eval-*/report.html")
+    assert run.stat().st_size > 10_000
+
+
+def test_a_finished_emoart_leads_to_a_training_which_saves_its_step_when_it_is_cancelled(services: Services) -> None:
+    services.switch(TRAIN, enabled=True)
+    known = {each["id"] for each in services.runs_of("train-and-eval/lab")}
+    models = set(Path(services.workspace, "runs").glob("train-*"))
+    assert services.run("build-emoart/lab", {"min_confidence": 0.2}).returncode == 0
+
+    def triggered() -> list[str]:
+        return [each["id"] for each in services.runs_of("train-and-eval/lab") if each["id"] not in known]
+
+    (run_id,) = until("the automation's run", triggered)
+    services.switch(TRAIN, enabled=False)
+    runs = Path(services.workspace, "runs")
+
+    def training() -> list[Path]:
+        return [each for each in runs.glob("train-*") if each not in models and list(each.glob("tensorboard/*"))]
+
+    (model,) = until("its training", training)
+    services.post(f"flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    assert services.finished(run_id)["state_type"] == "CANCELLED", failure(services, run_id)
+    assert list(model.glob("checkpoints/step-*.safetensors"))
+    assert not (model / "model").exists()
+
+
+def test_stop_ends_what_serve_started_and_nothing_else(services: Services) -> None:
+    entries = ProcessList(services.folder).read()
+    assert services.stop() == "ended: worker-lab, server\n"
+    assert [each.find() for each in entries] == [None, None]
+    assert psutil.pid_exists(os.getpid())
+    assert services.stop() == "nothing was running\n"
+    assert Workspace(str(services.workspace)).table("images", "wikiart").parts()

@@ -1,0 +1,91 @@
+"""What happens unattended: a schedule fires, a machine dies, the server is started anew."""
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import psutil
+import pytest
+
+from coemogen_core.data.workspace import Workspace
+from flows.operations.processes import end_with_children
+from tests.orchestration.services import TRAIN, Services, until
+
+pytestmark = [pytest.mark.orchestration, pytest.mark.slow]
+
+TIMES = ("asked_at", "latency_s")
+TABLES = ("images", "embeddings", "emotion_scores", "alignment", "decisions", "curated")
+
+
+def build(workspace: Path) -> dict[str, object]:
+    return {"workspace": str(workspace), "min_confidence": 0.2, "part_size": 30}
+
+
+def captions(workspace: Path, source: str) -> pl.DataFrame:
+    return Workspace(str(workspace)).table("captions", source).read().drop(TIMES).sort("image_id", "attempt")
+
+
+def assert_same_tables(one: Path, other: Path) -> None:
+    assert captions(one, "wikiart").equals(captions(other, "wikiart"))
+    files = {path.relative_to(one) for table in TABLES for path in (one / table).rglob("*.parquet")}
+    assert files == {path.relative_to(other) for table in TABLES for path in (other / table).rglob("*.parquet")}
+    assert len({file.parts[0] for file in files}) == len(TABLES)
+    for file in files:
+        assert (one / file).read_bytes() == (other / file).read_bytes(), file
+
+
+@pytest.fixture(scope="module")
+def undisturbed(services: Services) -> Path:
+    """What build-emoart makes when nothing happens."""
+    services.switch(TRAIN, enabled=False)
+    workspace = services.folder.parent / "undisturbed"
+    assert services.run("build-emoart/lab", build(workspace)).returncode == 0
+    return workspace
+
+
+def test_a_worker_that_is_killed_leaves_a_marked_run_a_free_place_and_the_same_tables(services: Services, undisturbed: Path) -> None:
+    workspace = services.folder.parent / "killed"
+    run_id = services.start("build-emoart/lab", build(workspace))
+    until("its embeddings", lambda: list(workspace.glob("embeddings/wikiart/*/*.parquet")))
+    services.kill_worker()
+    assert services.flow_run(run_id)["state_type"] == "RUNNING"
+
+    assert services.finished(run_id)["state_type"] == "CRASHED"
+    assert "no heartbeat" in services.flow_run(run_id)["state"]["message"]
+    assert not list(workspace.glob("curated/emoart/*/*.parquet"))
+
+    assert "worker of pool lab" in services.serve()
+    again = services.run("build-emoart/lab", build(workspace))  # one run at a time: it would wait for the dead one's place
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert_same_tables(undisturbed, workspace)
+
+
+def test_a_server_that_is_started_anew_in_the_middle_of_a_run_loses_nothing(services: Services, undisturbed: Path) -> None:
+    workspace = services.folder.parent / "restarted"
+    run_id = services.start("build-emoart/lab", build(workspace))
+    until("its first parts", lambda: list(workspace.glob("images/*/*.parquet")))
+    end_with_children(psutil.Process(services.process("server").pid))
+    services.serve()
+
+    assert services.finished(run_id)["state_type"] == "COMPLETED"
+    assert_same_tables(undisturbed, workspace)
+
+
+def test_the_schedule_of_recaption_fires_by_itself(services: Services) -> None:
+    shutil.rmtree(services.workspace, ignore_errors=True)
+    assert services.run("build-emoset/lab").returncode == 0
+    deployment = services.deployment("recaption/lab")
+    (nightly,) = deployment["schedules"]
+    assert nightly["active"] is False
+    assert nightly["schedule"] == {"cron": "0 2 * * *", "timezone": "UTC", "day_or": True}
+    assert services.runs_of("recaption/lab") == []
+
+    every_minute = [{"schedule": {"cron": "* * * * *", "timezone": "UTC"}, "active": True}]
+    services.post(f"deployments/{deployment['id']}/schedules", every_minute)
+
+    def done() -> list[dict[str, object]]:
+        return [each for each in services.runs_of("recaption/lab") if each["auto_scheduled"] and each["state_type"] == "COMPLETED"]
+
+    run = until("a run that nobody asked for", done)[0]
+    assert run["created_by"]["type"] == "SCHEDULE"
+    assert list(Path(services.workspace).glob("decisions/emoset/*"))
