@@ -26,7 +26,11 @@ from tasks.publish import publish_task
 @flow(name="build-emoart", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
 def build_emoart(params: BuildEmoartParams) -> CorpusOutcome:
     """Build and publish EmoArt; what stands already in the workspace is not computed again."""
-    stages = Stages("build-emoart", params.workspace)
+    with Stages("build-emoart", params.workspace, params.execution) as stages:
+        return _build(stages, params)
+
+
+def _build(stages: Stages, params: BuildEmoartParams) -> CorpusOutcome:
     name = params.source.name
     shared: dict[str, Any] = {"workspace_uri": params.workspace}
     encoder_id = params.encoder.encoder_id

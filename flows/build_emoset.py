@@ -19,7 +19,11 @@ from tasks.embed import embed_part_task
 @flow(name="build-emoset", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
 def build_emoset(params: BuildEmosetParams) -> CorpusOutcome:
     """Build the training corpus; what stands already in the workspace is not computed again."""
-    stages = Stages("build-emoset", params.workspace)
+    with Stages("build-emoset", params.workspace, params.execution) as stages:
+        return _build(stages, params)
+
+
+def _build(stages: Stages, params: BuildEmosetParams) -> CorpusOutcome:
     name = params.source.name
     parts = ingest_source(stages, params.workspace, params.source, params.part_size)
     stages.each_part("embed", embed_part_task, parts, workspace_uri=params.workspace, source=name, recipe=params.encoder)

@@ -26,12 +26,20 @@ from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.recaption.reasons import RecaptionReasons
 from coemogen_core.training.recipes import TrainingRecipe
+from flows.execution import Execution, ThreadExecution
 
 NAME = r"^[a-z][a-z0-9_-]*$"
 
 
 class _Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _FlowParams(_Params):
+    workspace: str = Field(min_length=1, description="folder or URI of all tables")
+    execution: Execution = Field(
+        default=ThreadExecution(), description="where parts are worked on: threads of this process, or a Ray cluster"
+    )
 
 
 def _own_server_serves_the_recipe(params: Any) -> Any:
@@ -53,8 +61,7 @@ class Source(_Params):
     image_column: str | None = Field(default=None, description="hf_parquet: column of the pictures; none = found by its name or type")
 
 
-class _Captioned(_Params):
-    workspace: str = Field(min_length=1, description="folder or URI that takes all tables")
+class _Captioned(_FlowParams):
     part_size: int = Field(default=DEFAULT_PART_SIZE, ge=1, le=100_000, description="pictures per part: the unit of work and of retry")
     encoder: EncoderRecipe = Field(description="CLIP of the caption filter, and of the classifier unless it has another encoder")
     caption: CaptionRecipe = Field(description="what decides a caption")
@@ -131,10 +138,9 @@ class BuildEmoartParams(_Captioned):
         return self
 
 
-class RecaptionParams(_Params):
+class RecaptionParams(_FlowParams):
     """Weak, failed or stale captions of a built dataset to better ones."""
 
-    workspace: str = Field(min_length=1, description="folder or URI of the tables")
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="dataset whose captions are looked through, e.g. emoset or emoart")
     version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
     encoder: EncoderRecipe = Field(description="CLIP that scores the new captions: the one that scored the old ones")
@@ -151,10 +157,9 @@ class RecaptionParams(_Params):
     _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)
 
 
-class TrainAndEvalParams(_Params):
+class TrainAndEvalParams(_FlowParams):
     """A curated corpus to features, a trained model, pictures, metrics and a report."""
 
-    workspace: str = Field(min_length=1, description="folder or URI of the tables")
     dataset: str = Field(default="emoset", description="corpus to train on")
     version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
     emoart_dataset: str | None = Field(default=None, description="curated art to show in the report; none = leave that section out")

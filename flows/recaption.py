@@ -32,8 +32,12 @@ from tasks.recaption import choose_task, compare_task
 @flow(name="recaption", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
 def recaption(params: RecaptionParams) -> RecaptionOutcome:
     """Caption the weakest pictures of a dataset again. A retry of the same flow run goes on with the pictures that it had chosen."""
-    started = time.time()
-    stages, workspace = Stages("recaption", params.workspace), Workspace(params.workspace)
+    with Stages("recaption", params.workspace, params.execution) as stages:
+        return _recaption(stages, params)
+
+
+def _recaption(stages: Stages, params: RecaptionParams) -> RecaptionOutcome:
+    started, workspace = time.time(), Workspace(params.workspace)
     record = _record(workspace, params)
     run_id = flow_run.id or datetime.fromtimestamp(started, UTC).strftime("%Y%m%d-%H%M%S")
     recipe_id = params.caption.recipe_id(params.captioner.backend)

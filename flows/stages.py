@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from contextlib import ExitStack
+from typing import Any, Self
 
 from prefect import Task, get_run_logger
 from prefect.futures import as_completed
@@ -11,18 +12,29 @@ from rich.markup import escape
 
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.training.stopping import stops_with_this_block
+from flows.execution import Execution, RayExecution, ThreadExecution
+from flows.ray_cluster import part_resources, ray_cluster
 from schemas.outcomes import PartOutcome, StageOutcome
 from tasks.progress import console, progress_bar
 
+THREADS = ThreadExecution()
 FLOWS = ("build-emoset", "build-emoart", "recaption", "train-and-eval")
 
 
 class Stages:
-    """Runs and records the stages of one flow run."""
+    """Runs and records the stages of one flow run. A Ray cluster, where that is wanted, is there as long as the `with` block."""
 
-    def __init__(self, flow: str, workspace_uri: str) -> None:
-        self._flow, self._workspace = flow, Workspace(workspace_uri)
+    def __init__(self, flow: str, workspace_uri: str, execution: Execution = THREADS) -> None:
+        self._flow, self._workspace, self._execution = flow, Workspace(workspace_uri), execution
+        self._cluster: Any = None
+        self._open = ExitStack()
         self.outcomes: list[StageOutcome] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._open.close()
 
     def each_part(
         self, stage: str, task: Task[..., PartOutcome], parts: Sequence[str], at_once: int = 1, **arguments: Any
@@ -30,7 +42,8 @@ class Stages:
         """Run a task for every part (its parameter `part`), all other arguments being the same, and wait for all.
 
         Every part gets its turn even when another one fails; then the first failure is raised. With `at_once`, so many run side by side,
-        on threads of their own: for tasks that wait for servers, never for torch work (see `on_worker`).
+        on threads of their own: for tasks that wait for servers, never for torch work (see `on_worker`). On a Ray cluster as many run side
+        by side as it has room for.
         """
         return self.each(stage, task, [{"part": part} for part in parts], at_once, **arguments)
 
@@ -40,13 +53,22 @@ class Stages:
         """Like `each_part`, for tasks that differ in more than the part."""
         started = time.monotonic()
         calls = [arguments | each for each in varying]
-        if at_once == 1:
+        if isinstance(self._execution, RayExecution):
+            with part_resources(self._execution):
+                outcomes = self._results(stage, [self._cluster_of(self._execution).submit(task, parameters=call) for call in calls])
+        elif at_once == 1:
             outcomes = self._results(stage, [task.submit(**call) for call in calls])
         else:
             with ThreadPoolTaskRunner(max_workers=at_once) as runner:
                 outcomes = self._results(stage, [runner.submit(task, parameters=call) for call in calls])
         self.record(stage, outcomes, time.monotonic() - started)
         return outcomes
+
+    def _cluster_of(self, settings: RayExecution) -> Any:
+        """The flow's one cluster, started with its first mapped stage."""
+        if self._cluster is None:
+            self._cluster = self._open.enter_context(ray_cluster(settings))
+        return self._cluster
 
     def _results(self, stage: str, futures: list[Any]) -> list[PartOutcome]:
         with progress_bar(f"{self._flow}: {stage}", len(futures)) as bar:

@@ -47,7 +47,11 @@ class Cell:
 @flow(name="train-and-eval", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
 def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     """Train, generate, evaluate and report; what stands already in the workspace is not computed again."""
-    stages = Stages("train-and-eval", params.workspace)
+    with Stages("train-and-eval", params.workspace, params.execution) as stages:
+        return _run(stages, params)
+
+
+def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     workspace = Workspace(params.workspace)
     corpus = CorpusVersion(dataset=params.dataset, version=_version(workspace, params.dataset, params.version))
     art = None

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 HOST = "127.0.0.1"
 HEARTBEAT_S = 30  # of a flow run; Prefect allows no shorter one
 SILENCE_S = 75  # without a heartbeat for so long, a flow run counts as dead
+WORKER_POLL_S = 3  # a worker asks so often whether there is work
 
 Place = Literal["lab", "gpu"]
 
@@ -46,6 +47,7 @@ class ServiceSettings(BaseModel):
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_CLI_COLORS": "false",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
+            "PREFECT_WORKER_QUERY_SECONDS": str(WORKER_POLL_S),
             "DO_NOT_TRACK": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",  # prefect.yaml's steps call python
