@@ -11,7 +11,7 @@ from prefect.client.orchestration import get_client
 
 from flows.execution import RayExecution
 
-LOOPBACK = "127.0.0.1"
+ONLY_THIS_MACHINE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # off: Ray's servers bind to 127.0.0.1 (ray.init takes no loopback address)
 FORWARDED = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM")
 
 
@@ -24,6 +24,8 @@ def ray_cluster(settings: RayExecution) -> Iterator[Any]:
         ConnectionError: nothing answers at the address.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if settings.address is None:
+        os.environ.setdefault(ONLY_THIS_MACHINE, "0")
     try:
         from prefect_ray import RayTaskRunner
     except ModuleNotFoundError as error:
@@ -46,7 +48,7 @@ def part_resources(settings: RayExecution) -> Iterator[None]:
 def _start_options(settings: RayExecution) -> dict[str, Any]:
     options: dict[str, Any] = {"runtime_env": {"env_vars": _worker_variables()}, "log_to_driver": False, "configure_logging": False}
     if settings.address is None:
-        options |= {"num_cpus": settings.workers, "include_dashboard": False, "_node_ip_address": LOOPBACK}
+        options |= {"num_cpus": settings.workers, "include_dashboard": False}
     return options
 
 

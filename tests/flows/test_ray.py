@@ -1,0 +1,95 @@
+"""Parts on a Ray cluster of two worker processes: the tables are those of the thread pool, even when one of the processes is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from coemogen_core.lab.corpora import write_paintings, write_photos
+from flows.execution import RayExecution
+from flows.ray_cluster import ray_cluster
+
+pytest.importorskip("ray", reason="the extra `ray` is not installed")
+
+PHOTOS, PAINTINGS, PART_SIZE = 160, 400, 40
+TABLES = ("images", "embeddings", "emotion_scores")
+DEADLINE_S = 600
+
+
+def start(world: Path, workspace: Path, *settings: str) -> subprocess.Popen[str]:
+    """build-emoart with as little as possible behind the scores."""
+    arguments = ["build-emoart", world / "paintings", "--labelled-root", world / "photos", "--workspace", workspace]
+    for setting in (f"part_size={PART_SIZE}", "min_confidence=0.9", "probe.max_iterations=20", *settings):
+        arguments += ["--set", setting]
+    environment = {**os.environ, "PREFECT_HOME": str(world / "prefect"), "OMP_NUM_THREADS": "1"}
+    environment.pop("PREFECT_API_URL", None)
+    command = [sys.executable, "-c", "from flows.command_line import main; main()", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    said = process.communicate(timeout=DEADLINE_S)[1]
+    assert process.returncode == 0, said
+
+
+def busy_workers(process: psutil.Process) -> list[psutil.Process]:
+    """Ray's worker processes that embed a part at this moment: Ray writes the task's name into the process's title."""
+    found = []
+    for child in process.children(recursive=True):
+        try:
+            title = " ".join(child.cmdline())
+        except psutil.Error:
+            continue
+        if title.startswith("ray::embed part"):
+            found.append(child)
+    return found
+
+
+def kill_while_it_embeds(process: subprocess.Popen[str], workspace: Path) -> int:
+    flow = psutil.Process(process.pid)
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before a worker could be killed"
+        workers = busy_workers(flow)
+        if workers and list(workspace.glob("embeddings/wikiart/*/*.parquet")):
+            os.kill(workers[0].pid, signal.SIGKILL)
+            return workers[0].pid
+        time.sleep(0.01)
+    raise AssertionError("no worker was seen at work")
+
+
+def files(workspace: Path) -> dict[Path, bytes]:
+    found = {path.relative_to(workspace): path.read_bytes() for table in TABLES for path in (workspace / table).rglob("*.parquet")}
+    assert {path.parts[0] for path in found} == set(TABLES)
+    return found
+
+
+@pytest.mark.slow
+def test_two_workers_of_which_one_is_killed_make_the_tables_of_the_thread_pool(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", PHOTOS, 3)
+    write_paintings(tmp_path / "paintings", PAINTINGS, 4)
+    finish(start(tmp_path, tmp_path / "threads"))
+
+    process = start(tmp_path, tmp_path / "ray", "execution.runner=ray", "execution.workers=2")
+    killed = kill_while_it_embeds(process, tmp_path / "ray")
+    finish(process)
+    assert not psutil.pid_exists(killed) or psutil.Process(killed).status() == psutil.STATUS_ZOMBIE
+    expected = files(tmp_path / "threads")
+    assert len([path for path in expected if path.parts[:2] == ("emotion_scores", "wikiart")]) == PAINTINGS / PART_SIZE
+    assert files(tmp_path / "ray") == expected
+
+
+def test_what_ray_cannot_do_is_refused_in_the_parameters() -> None:
+    with pytest.raises(ValueError, match="workers"):
+        RayExecution(runner="ray", workers=0)
+
+
+def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prefect_ray", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'coemogen\[ray\]'"), ray_cluster(RayExecution(runner="ray")):
+        pass
