@@ -3,34 +3,26 @@
 from typing import Any
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.failure import EndpointUnreachableError
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
 from coemogen_core.curation.selection import Selection
+from coemogen_core.data.passing_failure import may_pass
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.recaption.run_files import read_candidates
 from schemas.outcomes import PartOutcome
+from tasks.limits import captioner_place
+from tasks.options import STORED, failed_of, shown
 
 
-def endpoint_may_come_back(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001  Prefect's signature
-    """Whether the run failed because nothing answered at the endpoint: the one failure of captioning that time mends."""
-    try:
-        state.result()
-    except EndpointUnreachableError:
-        return True
-    except Exception:
-        return False
-    return False
+def captioning_may_go_on(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001  Prefect's signature
+    """Whether the run failed because nothing answered at the endpoint or at the store: time mends that."""
+    error = failed_of(state)
+    return error is not None and (isinstance(error, EndpointUnreachableError) or may_pass(error))
 
 
-PATIENT: dict[str, Any] = {
-    "cache_policy": NO_CACHE,
-    "retries": 3,
-    "retry_delay_seconds": [10, 60, 300],
-    "retry_condition_fn": endpoint_may_come_back,
-}
+PATIENT: dict[str, Any] = STORED | {"retry_delay_seconds": [10, 60, 300], "retry_condition_fn": captioning_may_go_on}
 """Options of a task that asks a captioner: it is tried again when nobody answered, and what was answered is kept."""
 
 
@@ -47,7 +39,9 @@ def caption_part_task(
     A part whose server has gone away is tried again; what was captioned before is kept.
     """
     workspace = Workspace(workspace_uri)
-    return caption_part(workspace, source, part, selection.wanted(workspace, source, part), recipe, settings)
+    wanted = selection.wanted(workspace, source, part)
+    with captioner_place(settings):
+        return shown(caption_part(workspace, source, part, wanted, recipe, settings))
 
 
 @task(
@@ -68,4 +62,5 @@ def recaption_part_task(
     """Caption the candidates of one part anew; after `stop_at` (seconds since 1970) nothing more is asked. See `caption_part`."""
     workspace = Workspace(workspace_uri)
     candidates = read_candidates(workspace, dataset, run_id, part).select("image_id", "emotion", "after_attempt")
-    return caption_part(workspace, source, part, candidates, recipe, settings, stop_at)
+    with captioner_place(settings):
+        return shown(caption_part(workspace, source, part, candidates, recipe, settings, stop_at))

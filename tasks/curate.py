@@ -6,7 +6,6 @@ Without Prefect: the functions of the same name in `coemogen_core.curation`.
 from collections.abc import Sequence
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from coemogen_core.curation.alignment import align_captions
 from coemogen_core.curation.caption_policy import CaptionPolicy
@@ -23,27 +22,30 @@ from coemogen_core.curation.scoring import score_part
 from coemogen_core.curation.style_audit import AuditOutcome, audit_styles
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
+from tasks.limits import device_place
+from tasks.options import STORED, shown
 
 
-@task(name="align captions", task_run_name="align {source}/{part}", cache_policy=NO_CACHE)
+@task(name="align captions", task_run_name="align {source}/{part}", **STORED)
 def align_captions_task(workspace_uri: str, source: str, part: str, policy: CaptionPolicy, recipe: EncoderRecipe) -> PartOutcome:
     """Score the captions of one image part, those that a policy may choose from, against its pictures. See `align_captions`."""
-    return align_captions(Workspace(workspace_uri), source, part, policy, recipe)
+    with device_place(recipe.device):
+        return shown(align_captions(Workspace(workspace_uri), source, part, policy, recipe))
 
 
-@task(name="train classifier", task_run_name="train classifier on {source}", cache_policy=NO_CACHE)
+@task(name="train classifier", task_run_name="train classifier on {source}", **STORED)
 def train_classifier_task(workspace_uri: str, source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe) -> TrainedClassifier:
     """Train, calibrate and measure the emotion classifier on a labelled source. See `train_classifier`."""
     return train_classifier(Workspace(workspace_uri), source, parts, encoder_id, recipe)
 
 
-@task(name="import classifier", task_run_name="import {file}", cache_policy=NO_CACHE)
+@task(name="import classifier", task_run_name="import {file}", **STORED)
 def import_published_head_task(workspace_uri: str, file: str, encoder_id: str) -> str:
     """Make a published classifier head one of the workspace's classifiers. See `import_published_head`."""
     return import_published_head(Workspace(workspace_uri), file, encoder_id)
 
 
-@task(name="cross-validate classifier", task_run_name="cross-validate classifier on {source}", cache_policy=NO_CACHE)
+@task(name="cross-validate classifier", task_run_name="cross-validate classifier on {source}", **STORED)
 def cross_validate_task(
     workspace_uri: str, source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe, folds: FoldsRecipe
 ) -> ValidationOutcome:
@@ -51,7 +53,7 @@ def cross_validate_task(
     return cross_validate(Workspace(workspace_uri), source, parts, encoder_id, recipe, folds)
 
 
-@task(name="compare with ratings", task_run_name="compare {source} with {kind}", cache_policy=NO_CACHE)
+@task(name="compare with ratings", task_run_name="compare {source} with {kind}", **STORED)
 def compare_with_ratings_task(
     workspace_uri: str, dataset: str, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None
 ) -> RatingAgreement:
@@ -59,7 +61,7 @@ def compare_with_ratings_task(
     return compare_with_ratings(Workspace(workspace_uri), dataset, source, kind, file, classifier_id, validation_id)
 
 
-@task(name="audit styles", task_run_name="audit styles of {source}", cache_policy=NO_CACHE)
+@task(name="audit styles", task_run_name="audit styles of {source}", **STORED)
 def audit_styles_task(
     workspace_uri: str, dataset: str, source: str, parts: Sequence[str], classifier_id: str, encoder: EncoderRecipe, min_confidence: float
 ) -> AuditOutcome:
@@ -67,13 +69,13 @@ def audit_styles_task(
     return audit_styles(Workspace(workspace_uri), dataset, source, parts, classifier_id, encoder, min_confidence)
 
 
-@task(name="score part", task_run_name="score {source}/{part}", cache_policy=NO_CACHE)
+@task(name="score part", task_run_name="score {source}/{part}", **STORED)
 def score_part_task(workspace_uri: str, source: str, part: str, encoder_id: str, classifier_id: str) -> PartOutcome:
     """Give every picture of a part its emotion probabilities. See `score_part`."""
-    return score_part(Workspace(workspace_uri), source, part, encoder_id, classifier_id)
+    return shown(score_part(Workspace(workspace_uri), source, part, encoder_id, classifier_id))
 
 
-@task(name="near-duplicates", task_run_name="near-duplicates of {source}", cache_policy=NO_CACHE)
+@task(name="near-duplicates", task_run_name="near-duplicates of {source}", **STORED)
 def group_near_duplicates_task(
     workspace_uri: str, source: str, parts: Sequence[str], encoder_id: str, recipe: NearDuplicateRecipe
 ) -> PartOutcome:
@@ -81,7 +83,7 @@ def group_near_duplicates_task(
     return group_near_duplicates(Workspace(workspace_uri), source, parts, encoder_id, recipe)
 
 
-@task(name="decide", task_run_name="decide {source}", cache_policy=NO_CACHE)
+@task(name="decide", task_run_name="decide {source}", **STORED)
 def decide_task(workspace_uri: str, source: str, parts: Sequence[str], recipe: CurationRecipe) -> CurationOutcome:
     """Keep or drop every picture of a source, with the reason. See `decide`."""
     return decide(Workspace(workspace_uri), source, parts, recipe)

@@ -1,15 +1,17 @@
 """Prefect task of embedding: one image part. Without Prefect: `coemogen_core.curation.embedding.embed_part`."""
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from coemogen_core.curation.embedding import embed_part
 from coemogen_core.curation.image_encoder import ImageEncoderRecipe
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
+from tasks.limits import device_place
+from tasks.options import STORED, shown
 
 
-@task(name="embed part", task_run_name="embed {source}/{part}", cache_policy=NO_CACHE)
+@task(name="embed part", task_run_name="embed {source}/{part}", **STORED)
 def embed_part_task(workspace_uri: str, source: str, part: str, recipe: ImageEncoderRecipe) -> PartOutcome:
     """Embed the pictures of one image part. See `embed_part`."""
-    return embed_part(Workspace(workspace_uri), source, part, recipe)
+    with device_place(recipe.device):
+        return shown(embed_part(Workspace(workspace_uri), source, part, recipe))

@@ -4,7 +4,6 @@ Without Prefect: the functions of the same name in `coemogen_core.evaluation`.
 """
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
@@ -17,55 +16,61 @@ from coemogen_core.generation.sample_plan import SamplePlan
 from schemas.experiments import Experiments, MethodRun
 from schemas.metrics import Metrics, ReferenceMetrics
 from schemas.outcomes import PartOutcome
+from tasks.limits import device_place
+from tasks.options import STORED, shown
 
 
-@task(name="select reference", task_run_name="select reference {source}", cache_policy=NO_CACHE)
+@task(name="select reference", task_run_name="select reference {source}", **STORED)
 def select_reference_task(workspace_uri: str, source: str, recipe: EvaluationRecipe) -> ReferenceSelection:
     """Choose the real images that generated ones are compared with. See `select_reference`."""
     return select_reference(Workspace(workspace_uri), source, recipe.minimum_reference, recipe.protocol)
 
 
-@task(name="reference part", task_run_name="reference {part}", cache_policy=NO_CACHE)
+@task(name="reference part", task_run_name="reference {part}", **STORED)
 def reference_part_task(workspace_uri: str, selection: ReferenceSelection, part: str, recipe: EvaluationRecipe) -> PartOutcome:
     """Compute the features of one part of the real images. See `reference_part`."""
-    return reference_part(Workspace(workspace_uri), selection, part, recipe, load_extractors(recipe))
+    with device_place(recipe.device):
+        return shown(reference_part(Workspace(workspace_uri), selection, part, recipe, load_extractors(recipe)))
 
 
-@task(name="evaluate real images", task_run_name="evaluate real images", cache_policy=NO_CACHE)
+@task(name="evaluate real images", task_run_name="evaluate real images", **STORED)
 def evaluate_real_images_task(workspace_uri: str, selection: ReferenceSelection, recipe: EvaluationRecipe) -> ReferenceMetrics:
     """Measure the real images themselves. See `evaluate_real_images`."""
-    return evaluate_real_images(Workspace(workspace_uri), selection, recipe, load_extractors(recipe))
+    with device_place(recipe.device):
+        return evaluate_real_images(Workspace(workspace_uri), selection, recipe, load_extractors(recipe))
 
 
-@task(name="evaluate method", task_run_name="evaluate {method}", cache_policy=NO_CACHE)
+@task(name="evaluate method", task_run_name="evaluate {method}", **STORED)
 def evaluate_method_task(
     workspace_uri: str, run_id: str, method: str, selection: ReferenceSelection, recipe: EvaluationRecipe
 ) -> MethodEvaluation:
     """Measure the samples of one method against the real images. See `evaluate_samples`."""
-    return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe))
+    with device_place(recipe.device):
+        return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe))
 
 
-@task(name="collect cell", task_run_name="collect {samples.method.name}, seed {seed}", cache_policy=NO_CACHE)
+@task(name="collect cell", task_run_name="collect {samples.method.name}, seed {seed}", **STORED)
 def cell_result_task(
     workspace_uri: str, samples: SamplePlan, seed: int, evaluation: MethodEvaluation, recipe: EvaluationRecipe
 ) -> MethodRun:
     """The numbers of a measured cell of a matrix, and which of its pictures were recognised. See `cell_result`."""
-    return cell_result(Workspace(workspace_uri), samples, seed, evaluation, recipe, load_extractors(recipe))
+    with device_place(recipe.device):
+        return cell_result(Workspace(workspace_uri), samples, seed, evaluation, recipe, load_extractors(recipe))
 
 
-@task(name="write experiments", task_run_name="write experiments {run_id}", cache_policy=NO_CACHE)
+@task(name="write experiments", task_run_name="write experiments {run_id}", **STORED)
 def write_experiments_task(workspace_uri: str, run_id: str, experiments: Experiments) -> str:
     """Write experiments.json, .md, .csv and .tex of a run; returns the Markdown. See `write_experiments`."""
     return write_experiments(Workspace(workspace_uri), run_id, experiments)
 
 
-@task(name="write metrics", task_run_name="write metrics {metrics.run_id}", cache_policy=NO_CACHE)
+@task(name="write metrics", task_run_name="write metrics {metrics.run_id}", **STORED)
 def write_metrics_task(workspace_uri: str, metrics: Metrics) -> str:
     """Write metrics.json of a run; returns its URI. See `write_metrics`."""
     return write_metrics(Workspace(workspace_uri), metrics)
 
 
-@task(name="write report", task_run_name="write report {metrics.run_id}", cache_policy=NO_CACHE)
+@task(name="write report", task_run_name="write report {metrics.run_id}", **STORED)
 def write_report_task(
     workspace_uri: str,
     metrics: Metrics,

@@ -1,15 +1,17 @@
 """Prefect task of generation: a part of the samples of one method. Without Prefect: `coemogen_core.generation.sample_part`."""
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.generation.sample_part import generate_part
 from coemogen_core.generation.sample_plan import SamplePlan
 from schemas.outcomes import PartOutcome
+from tasks.limits import device_place
+from tasks.options import STORED, shown
 
 
-@task(name="generate part", task_run_name="generate {plan.method.name}/{part}", cache_policy=NO_CACHE)
+@task(name="generate part", task_run_name="generate {plan.method.name}/{part}", **STORED)
 def generate_part_task(workspace_uri: str, plan: SamplePlan, part: str) -> PartOutcome:
     """Generate the pictures of one part. See `generate_part`."""
-    return generate_part(Workspace(workspace_uri), plan, part)
+    with device_place(plan.recipe.device):
+        return shown(generate_part(Workspace(workspace_uri), plan, part))

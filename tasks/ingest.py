@@ -1,16 +1,16 @@
 """Prefect tasks of ingestion: one plans a source, one ingests a planned part. Without Prefect: `coemogen_core.data.plan` and `.ingest`."""
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import DEFAULT_PART_SIZE, plan_source
 from coemogen_core.data.readers.registry import Layout
 from coemogen_core.data.workspace import Workspace
 from schemas.outcomes import PartOutcome
+from tasks.options import STORED, shown
 
 
-@task(name="plan source", task_run_name="plan {source}", cache_policy=NO_CACHE)
+@task(name="plan source", task_run_name="plan {source}", **STORED)
 def plan_source_task(
     workspace_uri: str,
     source: str,
@@ -24,7 +24,7 @@ def plan_source_task(
     return plan_source(Workspace(workspace_uri), source, layout, root, licence, part_size, image_column)
 
 
-@task(name="ingest part", task_run_name="ingest {source}/{part}", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=[2, 20])
+@task(name="ingest part", task_run_name="ingest {source}/{part}", **STORED)
 def ingest_part_task(workspace_uri: str, source: str, part: str) -> PartOutcome:
-    """Ingest one planned part; tried again because a remote store may fail for a while. See `ingest_part`."""
-    return ingest_part(Workspace(workspace_uri), source, part)
+    """Ingest one planned part. See `ingest_part`."""
+    return shown(ingest_part(Workspace(workspace_uri), source, part))

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 from prefect.concurrency.sync import concurrency
 
-from coemogen_core.captioning.recipe import BackendSettings, ServerSettings
+from coemogen_core.captioning.recipe import BackendSettings, LocalSettings
 from coemogen_core.model.base_models import choose_device
 
 GPU, CAPTIONER = "gpu", "captioner"
+LEASE_S = 60.0  # a place whose process has died is free again after so long; Prefect allows no shorter lease
 
 
 @contextmanager
@@ -21,15 +22,23 @@ def device_place(device: str = "auto") -> Iterator[None]:
     if choose_device(device).type != "cuda":
         yield
         return
-    with concurrency(GPU, occupy=1):
+    with _place(GPU):
         yield
 
 
 @contextmanager
 def captioner_place(settings: BackendSettings) -> Iterator[None]:
-    """Within the block the task may ask the captioning servers; a model in this process needs no such place."""
-    if not isinstance(settings, ServerSettings):
-        yield
+    """Within the block the task may ask the captioning servers; a model in this process needs its device instead."""
+    if isinstance(settings, LocalSettings):
+        with device_place(settings.device):
+            yield
         return
-    with concurrency(CAPTIONER, occupy=1):
+    with _place(CAPTIONER):
+        yield
+
+
+@contextmanager
+def _place(limit: str) -> Iterator[None]:
+    """A lease that is renewed while the block runs. One that cannot be renewed, because the server is away, does not end the work."""
+    with concurrency(limit, occupy=1, lease_duration=LEASE_S, strict=False, raise_on_lease_renewal_failure=False):
         yield

@@ -4,7 +4,6 @@ Without Prefect: `coemogen_core.recaption`.
 """
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.curation.caption_policy import CaptionPolicy
@@ -14,9 +13,10 @@ from coemogen_core.recaption.candidates import find_candidates
 from coemogen_core.recaption.outcome import ReasonCount, write_outcome
 from coemogen_core.recaption.reasons import RecaptionReasons
 from coemogen_core.recaption.run_files import candidate_parts, mark_chosen, was_chosen, write_candidates
+from tasks.options import STORED
 
 
-@task(name="choose pictures", task_run_name="choose pictures of {run_id}", cache_policy=NO_CACHE)
+@task(name="choose pictures", task_run_name="choose pictures of {run_id}", **STORED)
 def choose_task(
     workspace_uri: str,
     record: DecisionsRecord,
@@ -39,7 +39,7 @@ def choose_task(
     return candidate_parts(workspace, dataset, run_id)
 
 
-@task(name="compare captions", task_run_name="compare captions of {run_id}", cache_policy=NO_CACHE)
+@task(name="compare captions", task_run_name="compare captions of {run_id}", **STORED)
 def compare_task(
     workspace_uri: str, record: DecisionsRecord, run_id: str, recipe_id: str, policy: CaptionPolicy, encoder_id: str
 ) -> list[ReasonCount]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.logging import get_run_logger
 
 from coemogen_core.data.workspace import Workspace
@@ -18,21 +17,25 @@ from coemogen_core.training.features import FeatureRecipe, cache_features_part
 from coemogen_core.training.run import TrainingOutcome
 from coemogen_core.training.trainer import Progress
 from schemas.outcomes import PartOutcome
+from tasks.limits import device_place
+from tasks.options import STORED, shown
 
 LOG_LINES = 20  # of one training in Prefect's log; the run's own log.jsonl has every interval
 
 
-@task(name="cache features", task_run_name="features {dataset}/{part}", cache_policy=NO_CACHE)
+@task(name="cache features", task_run_name="features {dataset}/{part}", **STORED)
 def cache_features_part_task(workspace_uri: str, dataset: str, version: str, source: str, part: str, recipe: FeatureRecipe) -> PartOutcome:
     """Cache the features of the kept pictures of one part. See `cache_features_part`."""
-    return cache_features_part(Workspace(workspace_uri), dataset, version, source, part, recipe)
+    with device_place(recipe.device):
+        return shown(cache_features_part(Workspace(workspace_uri), dataset, version, source, part, recipe))
 
 
-@task(name="train", task_run_name="train {method.name} on {dataset}", cache_policy=NO_CACHE)
+@task(name="train", task_run_name="train {method.name} on {dataset}", **STORED)
 def train_task(workspace_uri: str, dataset: str, feature_id: str, models: BaseModels, method: Method) -> TrainingOutcome | None:
     """Train what a method needs, None when that is nothing; goes on from an interrupted run's newest checkpoint. See `Method.train`."""
     data = TrainingData(Workspace(workspace_uri), dataset, feature_id, models)
-    return method.train(data, _progress_reporter(f"{method.name} on {dataset}"))
+    with device_place():
+        return method.train(data, _progress_reporter(f"{method.name} on {dataset}"))
 
 
 def _progress_reporter(what: str) -> Callable[[Progress], None]:

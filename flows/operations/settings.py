@@ -11,6 +11,7 @@ HOST = "127.0.0.1"
 HEARTBEAT_S = 30  # of a flow run; Prefect allows no shorter one
 SILENCE_S = 75  # without a heartbeat for so long, a flow run counts as dead
 WORKER_POLL_S = 3  # a worker asks so often whether there is work
+LEASES_ON_DISK = "prefect.server.concurrency.lease_storage.filesystem"  # in memory, a server that dies leaves its limits full for ever
 
 Place = Literal["lab", "gpu"]
 
@@ -44,6 +45,7 @@ class ServiceSettings(BaseModel):
             "PREFECT_HOME": str(self.folder.resolve()),
             "PREFECT_API_URL": self.api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES_ON_DISK,
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_CLI_COLORS": "false",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),

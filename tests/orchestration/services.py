@@ -99,6 +99,11 @@ class Services:
     def runs_of(self, deployment: str) -> list[dict[str, Any]]:
         return list(self.post("flow_runs/filter", {"deployments": {"id": {"any_": [self.deployment(deployment)["id"]]}}}))
 
+    def task_runs_of(self, deployment: str) -> list[dict[str, Any]]:
+        """Of the newest run."""
+        newest = max(self.runs_of(deployment), key=lambda run: run["created"])
+        return list(self.post("task_runs/filter", {"flow_runs": {"id": {"any_": [newest["id"]]}}, "limit": 200}))
+
     def artifacts(self) -> dict[str, dict[str, Any]]:
         return {each["key"]: each for each in self.post("artifacts/latest/filter", {"limit": 200})}
 
@@ -121,10 +126,16 @@ class Services:
         assert found is not None, f"{name} does not run"
         return found
 
-    def kill_worker(self) -> None:
-        """As when the machine dies: the worker and all that it has started, with SIGKILL."""
-        worker = psutil.Process(self.process("worker-lab").pid)
-        family = [worker, *worker.children(recursive=True)]
+    def limit(self, name: str) -> dict[str, Any]:
+        """A global concurrency limit, with the places that are taken."""
+        answer = httpx.get(f"{self.api}/v2/concurrency_limits/{name}", timeout=60)
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def kill(self, name: str) -> None:
+        """As when the machine dies: a service and all that it has started, with SIGKILL."""
+        process = psutil.Process(self.process(name).pid)
+        family = [process, *process.children(recursive=True)]
         for each in family:
             each.kill()
         psutil.wait_procs(family, timeout=60)

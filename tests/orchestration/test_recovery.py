@@ -1,18 +1,26 @@
 """What happens unattended: a schedule fires, a machine dies, the server is started anew."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
-import psutil
 import pytest
 
 from coemogen_core.data.workspace import Workspace
-from flows.operations.processes import end_with_children
-from tests.orchestration.services import TRAIN, Services, until
+from tests.orchestration.services import ROOT, TRAIN, Services, until
 
 pytestmark = [pytest.mark.orchestration, pytest.mark.slow]
 
+HOLDER = """
+import time
+from coemogen_core.captioning.recipe import ServerSettings
+from tasks.limits import captioner_place
+with captioner_place(ServerSettings()):
+    print("mine", flush=True)
+    time.sleep(600)
+"""
 TIMES = ("asked_at", "latency_s")
 TABLES = ("images", "embeddings", "emotion_scores", "alignment", "decisions", "curated")
 
@@ -47,7 +55,7 @@ def test_a_worker_that_is_killed_leaves_a_marked_run_a_free_place_and_the_same_t
     workspace = services.folder.parent / "killed"
     run_id = services.start("build-emoart/lab", build(workspace))
     until("its embeddings", lambda: list(workspace.glob("embeddings/wikiart/*/*.parquet")))
-    services.kill_worker()
+    services.kill("worker-lab")
     assert services.flow_run(run_id)["state_type"] == "RUNNING"
 
     assert services.finished(run_id)["state_type"] == "CRASHED"
@@ -64,11 +72,27 @@ def test_a_server_that_is_started_anew_in_the_middle_of_a_run_loses_nothing(serv
     workspace = services.folder.parent / "restarted"
     run_id = services.start("build-emoart/lab", build(workspace))
     until("its first parts", lambda: list(workspace.glob("images/*/*.parquet")))
-    end_with_children(psutil.Process(services.process("server").pid))
+    services.kill("server")
     services.serve()
 
     assert services.finished(run_id)["state_type"] == "COMPLETED"
     assert_same_tables(undisturbed, workspace)
+    again = services.run("build-emoart/lab", build(workspace))  # one run at a time: the run's place outlived the server, and is free now
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert {each["state_name"] for each in services.task_runs_of("build-emoart/lab") if each["name"].startswith("embed")} == {"Cached"}
+
+
+def test_the_place_of_a_task_that_is_killed_is_free_again_though_the_server_died_too(services: Services) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER], env=services.variables, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "mine\n"
+    assert services.limit("captioner")["active_slots"] == 1
+    holder.kill()
+    holder.wait()
+    services.kill("server")
+    services.serve()
+    assert services.limit("captioner")["active_slots"] == 1
+    until("the place to be free", lambda: services.limit("captioner")["active_slots"] == 0)
 
 
 def test_the_schedule_of_recaption_fires_by_itself(services: Services) -> None:

@@ -9,7 +9,7 @@ from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.workspace import Workspace
 from schemas.tables import EmotionScores
-from tasks.caption import caption_part_task, endpoint_may_come_back
+from tasks.caption import caption_part_task, captioning_may_go_on
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
 from tests.coemogen_core.captioning.stub_server import MODEL, StubServer
 
@@ -47,14 +47,15 @@ def test_the_task_captions_by_confident_scores_with_the_predicted_emotion(tmp_pa
     assert rows["caption"].str.ends_with("full of fear.").all()
 
 
-def test_only_an_endpoint_that_may_come_back_is_tried_again():
+def test_only_what_time_mends_is_tried_again():
     def failed(error: Exception):
         return Failed(data=error, message=str(error))
 
-    assert endpoint_may_come_back(None, None, failed(EndpointUnreachableError("gone")))
-    assert not endpoint_may_come_back(None, None, failed(EndpointError("wrong model")))
-    assert not endpoint_may_come_back(None, None, failed(ValueError("selection")))
-    assert not endpoint_may_come_back(None, None, Completed())
+    assert captioning_may_go_on(None, None, failed(EndpointUnreachableError("gone")))
+    assert captioning_may_go_on(None, None, failed(ConnectionResetError("bucket")))
+    assert not captioning_may_go_on(None, None, failed(EndpointError("wrong model")))
+    assert not captioning_may_go_on(None, None, failed(ValueError("selection")))
+    assert not captioning_may_go_on(None, None, Completed())
     assert caption_part_task.retries == 3
 
 

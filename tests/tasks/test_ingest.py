@@ -20,8 +20,3 @@ def test_tasks_plan_and_ingest_by_names_alone(tmp_path):
 def test_tasks_take_what_the_core_takes():
     for task, core in ((plan_source_task, plan_source), (ingest_part_task, ingest_part)):
         assert list(inspect.signature(task.fn).parameters)[1:] == list(inspect.signature(core).parameters)[1:]
-
-
-def test_only_reading_is_tried_again():
-    assert plan_source_task.retries == 0
-    assert ingest_part_task.retries == 2
