@@ -13,6 +13,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.selection import Selection
+from flows.audit_pause import refuse_pause_without_deployment
 from flows.classifier_stages import examine_classifier, make_classifier
 from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source
 from flows.params import BuildEmoartParams
@@ -26,8 +27,10 @@ from tasks.publish import publish_task
 @flow(name="build-emoart", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
 def build_emoart(params: BuildEmoartParams) -> CorpusOutcome:
     """Build and publish EmoArt; what stands already in the workspace is not computed again."""
+    if params.pause_for_audit:
+        refuse_pause_without_deployment()
     with Stages("build-emoart", params.workspace, params.execution) as stages:
-        return _build(stages, params)
+        return stages.completed(_build(stages, params))
 
 
 def _build(stages: Stages, params: BuildEmoartParams) -> CorpusOutcome:
@@ -52,7 +55,7 @@ def _build(stages: Stages, params: BuildEmoartParams) -> CorpusOutcome:
         drop_fraction=params.drop_fraction,
         near_duplicates=params.near_duplicates,
     )
-    curation = decide_corpus(stages, params.workspace, name, parts, recipe, appendix=styles)
+    curation = decide_corpus(stages, params.workspace, name, parts, recipe, appendix=styles, audited=params.pause_for_audit)
     started = time.monotonic()
     publication = publish_task(params.workspace, params.dataset, curation.version, name)
     stages.record("publish", publication.parts, time.monotonic() - started)

@@ -9,6 +9,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.selection import Selection
+from flows.audit_pause import refuse_pause_without_deployment
 from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source
 from flows.params import BuildEmosetParams
 from flows.stages import Stages
@@ -19,8 +20,10 @@ from tasks.embed import embed_part_task
 @flow(name="build-emoset", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
 def build_emoset(params: BuildEmosetParams) -> CorpusOutcome:
     """Build the training corpus; what stands already in the workspace is not computed again."""
+    if params.pause_for_audit:
+        refuse_pause_without_deployment()
     with Stages("build-emoset", params.workspace, params.execution) as stages:
-        return _build(stages, params)
+        return stages.completed(_build(stages, params))
 
 
 def _build(stages: Stages, params: BuildEmosetParams) -> CorpusOutcome:
@@ -37,5 +40,5 @@ def _build(stages: Stages, params: BuildEmosetParams) -> CorpusOutcome:
         drop_fraction=params.drop_fraction,
         near_duplicates=params.near_duplicates,
     )
-    curation = decide_corpus(stages, params.workspace, name, parts, recipe)
+    curation = decide_corpus(stages, params.workspace, name, parts, recipe, audited=params.pause_for_audit)
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

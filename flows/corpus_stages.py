@@ -10,6 +10,7 @@ from coemogen_core.curation.selection import Selection
 from coemogen_core.data.rejection_summary import most_frequent_rejections
 from coemogen_core.data.workspace import Workspace
 from flows.artifacts import publish_markdown
+from flows.audit_pause import suspend_for_audit
 from flows.captioner import parts_at_once, running_captioner
 from flows.params import BuildEmoartParams, BuildEmosetParams, Source
 from flows.stages import Stages
@@ -52,9 +53,12 @@ def caption_and_align(
 
 
 def decide_corpus(
-    stages: Stages, workspace_uri: str, source: str, parts: list[str], recipe: CurationRecipe, appendix: str = ""
+    stages: Stages, workspace_uri: str, source: str, parts: list[str], recipe: CurationRecipe, appendix: str = "", *, audited: bool = False
 ) -> CurationOutcome:
-    """Decide every picture, make this version the current one, and show the funnel, with whatever Markdown belongs below it."""
+    """Decide every picture, make this version the current one, and show the funnel, with whatever Markdown belongs below it.
+
+    With `audited`, the run waits for a person before its version becomes the current one.
+    """
     if recipe.near_duplicates is not None:
         started = time.monotonic()
         grouped = group_near_duplicates_task(workspace_uri, source, parts, recipe.encoder_id, recipe.near_duplicates)
@@ -63,6 +67,8 @@ def decide_corpus(
     curation = decide_task(workspace_uri, source, parts, recipe)
     stages.record("curate", curation.parts, time.monotonic() - started)
     workspace = Workspace(workspace_uri)
+    if audited:
+        suspend_for_audit(workspace_uri, recipe.dataset, curation.version)
     mark_current(workspace, recipe.dataset, curation.version)
     publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version) + appendix)
     stages.remark(funnel_line(workspace.read_json("decisions", recipe.dataset, curation.version, FUNNEL)))

@@ -71,13 +71,13 @@ def assemble_metrics(
     )
 
 
-def metrics_markdown(metrics: Metrics) -> str:
-    """The table of methods and metrics for Prefect's UI."""
-    lines = [f"| method | {' | '.join(METRIC_NAMES)} |", f"|---|{'---:|' * len(METRIC_NAMES)}"]
+def metrics_rows(metrics: Metrics) -> list[dict[str, str]]:
+    """The table of methods and metrics for Prefect's UI: a row a method."""
+    rows = []
     for method, measured in metrics.in_order().items():
-        values = [measured.estimate(name).value for name in METRIC_NAMES]
-        lines.append(f"| {method} | {' | '.join('n/a' if value is None else f'{value:.4g}' for value in values)} |")
-    return "\n".join(lines)
+        values = {name: measured.estimate(name).value for name in METRIC_NAMES}
+        rows.append({"method": method} | {name: "n/a" if value is None else f"{value:.4g}" for name, value in values.items()})
+    return rows
 
 
 def _measure_art(workspace: Workspace, params: TrainAndEvalParams, art: CorpusVersion) -> EmoArtMetrics:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import flow
-from prefect.artifacts import create_table_artifact
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -18,7 +17,7 @@ from coemogen_core.curation.decisions import DecisionsRecord, current_version, r
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.recaption.outcome import ReasonCount, examples, read_outcome
 from coemogen_core.recaption.run_files import chosen_counts
-from flows.artifacts import publish_markdown
+from flows.artifacts import publish_markdown, publish_table
 from flows.captioner import parts_at_once, running_captioner
 from flows.corpus_stages import decide_corpus
 from flows.params import RecaptionParams
@@ -33,7 +32,7 @@ from tasks.recaption import choose_task, compare_task
 def recaption(params: RecaptionParams) -> RecaptionOutcome:
     """Caption the weakest pictures of a dataset again. A retry of the same flow run goes on with the pictures that it had chosen."""
     with Stages("recaption", params.workspace, params.execution) as stages:
-        return _recaption(stages, params)
+        return stages.completed(_recaption(stages, params))
 
 
 def _recaption(stages: Stages, params: RecaptionParams) -> RecaptionOutcome:
@@ -90,7 +89,7 @@ def _publish(workspace: Workspace, dataset: str, run_id: str, counts: list[Reaso
     """The table of reasons, and examples of what changed."""
     rows: list[dict[str, Any]] = [count.model_dump() for count in counts]
     left_out = f"{chosen['exhausted']} left alone (asked often enough), {chosen['over_budget']} beyond the budget"
-    create_table_artifact(rows or [{"reason": "none", "chosen": 0}], key=f"recaption-{dataset}".replace("_", "-"), description=left_out)
+    publish_table(f"recaption-{dataset}", rows or [{"reason": "none", "chosen": 0}], left_out)
     lines = [f"# Recaptioned {dataset}, run `{run_id}`", "", left_out, ""]
     for row in examples(read_outcome(workspace, dataset, run_id)):
         before = f"{row['caption_before'] or 'no caption'} ({_score(row['similarity_before'])})"

@@ -3,20 +3,23 @@
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from prefect import Task, get_run_logger
 from prefect.futures import as_completed
+from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.markup import escape
 
 from coemogen_core.data.workspace import Workspace
 from coemogen_core.training.stopping import stops_with_this_block
+from flows.artifacts import StageProgress, publish_table
 from flows.execution import Execution, RayExecution, ThreadExecution
 from flows.ray_cluster import part_resources, ray_cluster
-from schemas.outcomes import PartOutcome, StageOutcome
+from schemas.outcomes import CorpusOutcome, PartOutcome, RecaptionOutcome, RunOutcome, StageOutcome
 from tasks.progress import console, progress_bar
 
+Outcome = TypeVar("Outcome", CorpusOutcome, RecaptionOutcome, RunOutcome)
 THREADS = ThreadExecution()
 FLOWS = ("build-emoset", "build-emoart", "recaption", "train-and-eval")
 
@@ -71,10 +74,12 @@ class Stages:
         return self._cluster
 
     def _results(self, stage: str, futures: list[Any]) -> list[PartOutcome]:
+        progress = StageProgress(self._flow, stage, len(futures))
         with progress_bar(f"{self._flow}: {stage}", len(futures)) as bar:
             for future in as_completed(futures):
                 future.wait()
                 bar.advance()
+                progress.advance()
         return [future.result() for future in futures]
 
     def record(self, stage: str, parts: Iterable[PartOutcome], seconds: float) -> None:
@@ -87,6 +92,14 @@ class Stages:
         if not outcome.recomputed_nothing:
             record = {"outcome": outcome.model_dump(mode="json"), "order": [FLOWS.index(self._flow), len(self.outcomes)]}
             self._workspace.write_json(record, "timings", self._flow, f"{stage}.json")
+
+    def completed(self, outcome: Outcome) -> Outcome:
+        """Keep what the flow run made, `outcomes/<flow>/<flow run>.json`, and show its stages; returns it."""
+        self._workspace.write_file(outcome.model_dump_json(indent=2).encode(), "outcomes", self._flow, f"{flow_run.id}.json")
+        columns = ("stage", "parts", "reused_parts", "rows", "dropped", "seconds")
+        rows = [{name: getattr(stage, name) for name in columns} for stage in self.outcomes]
+        publish_table(f"stages-{self._flow}", [{**row, "seconds": round(row["seconds"], 1)} for row in rows])
+        return outcome
 
     def remark(self, text: str) -> None:
         """Say in a line what a stage found."""

@@ -15,14 +15,15 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from coemogen_core.baselines.registry import OURS
 from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
 from coemogen_core.data.workspace import Workspace
-from coemogen_core.evaluation.report.build import CorpusVersion, ReportRecipe
+from coemogen_core.evaluation.report.build import METHOD_LABELS, CorpusVersion, ReportRecipe
+from coemogen_core.evaluation.report.contact_sheet import contact_sheet
 from coemogen_core.experiments.run_cell import CellSettings
 from coemogen_core.generation.method import Method
 from coemogen_core.generation.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
 from coemogen_core.training.features import FeatureRecipe
-from flows.artifacts import publish_link, publish_markdown
-from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_markdown
+from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
+from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows
 from flows.params import TrainAndEvalParams
 from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome, RunOutcome
@@ -48,7 +49,7 @@ class Cell:
 def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     """Train, generate, evaluate and report; what stands already in the workspace is not computed again."""
     with Stages("train-and-eval", params.workspace, params.execution) as stages:
-        return _run(stages, params)
+        return stages.completed(_run(stages, params))
 
 
 def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
@@ -75,11 +76,11 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
             experiments = collect_experiments(params, [(cell.seed, cell.samples) for cell in cells], evaluations)
             publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
         write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
-        publish_markdown(f"metrics-{run_id}", metrics_markdown(metrics))
+        publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID, CMMD; Sem-D as close to real images as can be")
+        publish_picture(f"gallery-{run_id}", contact_sheet(workspace, shown, METHOD_LABELS), "a row an emotion, a block a method")
     stages.record("report", [PartOutcome(part=run_id, rows=len(cells), reused=done)], time.monotonic() - started)
     report = workspace.path("runs", run_id, "report.html")
-    if "://" in report:
-        publish_link(f"report-{run_id}", report, "report")
+    publish_link(f"report-{run_id}", report, "report")
     return RunOutcome(
         run_id=run_id,
         model_run_id=next((cell.samples.model_run_id for cell in cells if cell.method == OURS), None),

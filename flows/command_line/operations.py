@@ -41,6 +41,18 @@ def serve_command(
     print("  prefect deployment run build-emoset/lab --watch\n  prefect deployment run build-emoart/lab --watch")
 
 
+@app.command(name="resume")
+def resume_command(run: Annotated[str, Parameter(help="Id of the flow run, as its page shows it.")]) -> None:
+    """Let a flow run go on that waits for the caption audit."""
+    prepare_environment()
+    from uuid import UUID
+
+    from prefect.flow_runs import resume_flow_run
+
+    resume_flow_run(UUID(run))
+    print(f"flow run {run} goes on as soon as a worker takes it")
+
+
 @app.command(name="stop")
 def stop_command(*, folder: Folder = Path(".prefect")) -> None:
     """End what `coemogen serve` started, and nothing else. Trainings save their step first."""

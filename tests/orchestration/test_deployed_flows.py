@@ -1,14 +1,23 @@
 """Server, pool, worker and deployments as `make serve` starts them: the flows run, are cancelled, go on, and refuse what is wrong."""
 
+import base64
+import io
+import json
 import os
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from PIL import Image
 
+from coemogen_core.audit.reviews import import_file
+from coemogen_core.audit.verdicts import FORMAT
+from coemogen_core.curation.decisions import current_version, read_decisions
 from coemogen_core.data.workspace import Workspace
 from flows.operations.processes import ProcessList
+from schemas.outcomes import CorpusOutcome
+from tests.orchestration.conftest import PHOTOS
 from tests.orchestration.services import TRAIN, Services, until
 
 pytestmark = [pytest.mark.orchestration, pytest.mark.slow]
@@ -24,6 +33,11 @@ SHORT = {
 def failure(services: Services, run_id: str) -> str:
     logs = services.post("logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}, "level": {"ge_": 40}}})
     return "\n".join(each["message"] for each in logs)
+
+
+def picture_in(markdown: str) -> Image.Image:
+    encoded = markdown.split("base64,")[1].rstrip(")")
+    return Image.open(io.BytesIO(base64.b64decode(encoded)))
 
 
 def test_serving_twice_starts_nothing_twice(services: Services) -> None:
@@ -79,9 +93,52 @@ def test_the_chain_runs_and_its_artifacts_can_be_read(services: Services) -> Non
     assert {"funnel-emoset", "funnel-emoart", "training"} <= artifacts.keys()
     assert "low alignment" in artifacts["funnel-emoset"]["data"]
     (metrics,) = [each for key, each in artifacts.items() if key.startswith("metrics-eval-")]
-    assert "| coemogen |" in metrics["data"]
-    (run,) = Path(services.workspace, "runs").glob("eval-*/report.html")
-    assert run.stat().st_size > 10_000
+    assert [row["method"] for row in json.loads(metrics["data"])] == ["coemogen", "sd"]
+    (report,) = Path(services.workspace, "runs").glob("eval-*/report.html")
+    assert report.stat().st_size > 10_000
+    (gallery,) = [each for key, each in artifacts.items() if key.startswith("gallery-eval-")]
+    assert picture_in(gallery["data"]).size[0] > 300
+    (link,) = [each for key, each in artifacts.items() if key.startswith("report-eval-")]
+    assert report.as_uri() in link["data"]
+    stages = {each["stage"]: each for each in json.loads(artifacts["stages-build-emoset"]["data"])}
+    assert stages["build-emoset/ingest"]["rows"] == PHOTOS
+    (kept,) = Path(services.workspace, "outcomes", "build-emoset").glob("*.json")
+    assert CorpusOutcome.model_validate_json(kept.read_bytes()).dataset == "emoset"
+
+
+def test_a_run_waits_for_the_caption_audit_and_goes_on_with_its_verdicts(services: Services) -> None:
+    workspace = Workspace(str(services.folder.parent / "audited"))
+    params = {"workspace": workspace.uri, "pause_for_audit": True}
+    run_id = services.start("build-emoset/lab", params)
+    until("the pause", lambda: services.flow_run(run_id)["state_name"] == "Suspended" or failure(services, run_id))
+    assert services.flow_run(run_id)["state_type"] == "PAUSED", failure(services, run_id)
+    assert not workspace.exists("decisions", "emoset", "current.json")
+    (page,) = Path(workspace.uri).glob("audits/emoset/*/page.html")
+    assert str(page) in services.artifacts()["audit-emoset"]["data"]
+
+    rejected = reject_one(workspace, page.parent)
+    assert "goes on" in services.command("resume", run_id)
+    assert services.finished(run_id)["state_type"] == "COMPLETED", failure(services, run_id)
+    (decided,) = read_decisions(workspace, "emoset", current_version(workspace, "emoset")).filter(image_id=rejected).rows(named=True)
+    assert (decided["kept"], decided["caption"]) == (False, None)
+    assert len(list(Path(workspace.uri).glob("audits/emoset/*/page.html"))) == 1
+
+
+def reject_one(workspace: Workspace, audit: Path) -> str:
+    """As the person who audits would; returns the picture."""
+    record = json.loads((audit / "sample.json").read_text())
+    judged = {key: record["captions"][0][key] for key in ("image_id", "recipe_id", "attempt", "emotion")}
+    verdicts = {
+        "format": FORMAT,
+        "audit_id": record["audit_id"],
+        "source": record["source"],
+        "exported_at": "2026-01-31T12:00:00.000Z",
+        "verdicts": [{**judged, "verdict": "reject"}],
+    }
+    file = audit / "verdicts.json"
+    file.write_text(json.dumps(verdicts))
+    assert import_file(workspace, str(file)).recorded == 1
+    return str(judged["image_id"])
 
 
 def test_a_finished_emoart_leads_to_a_training_which_saves_its_step_when_it_is_cancelled(services: Services) -> None:
