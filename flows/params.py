@@ -74,10 +74,9 @@ class _Captioned(_FlowParams):
     near_duplicates: NearDuplicateRecipe | None = Field(
         default=None, description="keep only the largest of the pictures that look alike to the encoder; none = keep all of them"
     )
-
     pause_for_audit: bool = Field(
         default=False,
-        description="write the page of the caption audit and wait until somebody resumes the run, before its version counts (deployments only)",
+        description="write the page of the caption audit and wait until somebody resumes the run, before its version counts; deployments",
     )
 
     _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)

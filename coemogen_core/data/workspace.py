@@ -4,6 +4,7 @@ A part appears whole or not at all: it is written under a temporary name that no
 means done. The same rows give the same bytes (fixed compression, row-group size and writer settings).
 """
 
+import errno
 import io
 import json
 import os
@@ -26,6 +27,16 @@ from schemas.tables import arrow_schema
 READ_AT_ONCE = 2**20  # bytes
 UNIQUE_COLUMNS = ("image", "image_id")  # no value stands there twice: looking for repetitions would double the time of writing
 ROWS_PER_GROUP = 250  # bounds what a reader must hold at once, pictures included
+
+
+REMEDY = "free some space there, then run the same again; every finished part is kept, and nothing half-written is left"
+
+
+class WorkspaceFullError(OSError):
+    """The disk, or the quota, is full. The message names the file that found no room."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 @dataclass(frozen=True)
@@ -235,6 +246,7 @@ def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
 
     Raises:
         FileExistsError: `replace` is off (local disks only) and the file exists.
+        WorkspaceFullError: there is no room.
     """
     filesystem, path = fsspec.core.url_to_fs(uri)
     folder, name = path.rsplit("/", 1)
@@ -248,9 +260,11 @@ def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
         else:
             os.link(temporary, path)  # unlike a move, fails when the target exists
             filesystem.rm_file(temporary)
-    except BaseException:
+    except BaseException as error:
         if filesystem.exists(temporary):
             filesystem.rm_file(temporary)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WorkspaceFullError(error.errno, f"no room for {uri}: {REMEDY}") from error
         raise
 
 
