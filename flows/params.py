@@ -25,6 +25,7 @@ from coemogen_core.generation.method import Method
 from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.recaption.reasons import RecaptionReasons
+from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.recipes import TrainingRecipe
 from flows.execution import Execution, ThreadExecution
 
@@ -174,6 +175,7 @@ class TrainAndEvalParams(_FlowParams):
     resolution: int = Field(default=512, ge=8, le=4096, description="training pictures are scaled and cropped to this many pixels square")
     train_splits: tuple[str, ...] | None = Field(default=("train",), description="splits to train on; null = all pictures")
     training: TrainingRecipe = Field(description="how HiLoRA and the conditioner are trained")
+    launch: LaunchSettings = Field(default=LaunchSettings(), description="train in several processes, one a GPU, by `accelerate launch`")
     generation: GenerationRecipe = Field(default=GenerationRecipe(), description="how pictures are denoised")
     images_per_emotion: int = Field(default=1000, ge=2, le=100_000, description="pictures to generate per emotion and method")
     seed: int = Field(default=0, ge=0, lt=2**31, description="of the first generated picture; the same noise for every method")
@@ -190,4 +192,13 @@ class TrainAndEvalParams(_FlowParams):
     @model_validator(mode="after")
     def _methods_are_known(self) -> Self:
         assert self.methods
+        return self
+
+    @model_validator(mode="after")
+    def _batch_divides(self) -> Self:
+        pieces = self.launch.processes * self.training.accumulate
+        if self.training.batch_size % pieces:
+            raise ValueError(
+                f"training.batch_size {self.training.batch_size} does not divide by launch.processes x training.accumulate = {pieces}"
+            )
         return self

@@ -124,7 +124,7 @@ def _train(stages: Stages, params: TrainAndEvalParams, settings: CellSettings) -
     cells: list[Cell] = []
     outcomes: list[PartOutcome] = []
     for seed, method in _seeded_methods(params):
-        trained = on_worker(train_task, params.workspace, settings.dataset, settings.feature_id, params.models, method)
+        trained = on_worker(train_task, params.workspace, settings.dataset, settings.feature_id, params.models, method, params.launch)
         if trained is not None:
             outcomes.append(PartOutcome(part=trained.run_id, rows=trained.images, reused=trained.reused, seconds=trained.seconds))
         cells.append(Cell(seed, settings.samples(method, seed, None if trained is None else trained.run_id)))

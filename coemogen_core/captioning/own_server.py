@@ -25,7 +25,7 @@ from coemogen_core.captioning.vllm_checkpoint import folder_for_vllm
 
 logger = logging.getLogger(__name__)
 
-KEEPER = Path(__file__).with_name("server_keeper.py")
+KEEPER = Path(__file__).parents[1] / "process_keeper.py"
 GRACE_S = 20.0  # between SIGTERM and SIGKILL
 POLL_S = 0.2
 PROBE_TIMEOUT_S = 5.0

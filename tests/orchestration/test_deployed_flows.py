@@ -27,6 +27,7 @@ SHORT = {
     "images_per_emotion": 2,
     "generation": {"num_inference_steps": 2},
     "evaluation": {"minimum_reference": 20, "resamples": 20},
+    "launch": {"processes": 2},
 }
 
 

@@ -1,6 +1,6 @@
-"""Runs one server and sees to its end; a program of its own, because only another process can act when ours was killed.
+"""Runs one command, a server or a training, and sees to its end: a program of its own, which can act when our process was killed.
 
-    python server_keeper.py PARENT_PID GRACE_S COMMAND...
+    python process_keeper.py PARENT_PID GRACE_S COMMAND...
 
 It starts the command in a process group of its own, prints the command's process id, and stays until the command ends, SIGTERM comes, or
 the parent is gone. Then it ends everything that the command has started: SIGTERM, and SIGKILL for what is left after the grace period.

@@ -1,0 +1,132 @@
+"""CoEmoGen's training in several processes, one a GPU, which `accelerate launch` starts: children that end with their caller."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import coemogen_core
+from coemogen_core.generation.method import TrainingData
+from coemogen_core.training.recipes import TrainingRecipe
+from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
+from coemogen_core.training.trainer import Progress
+
+KEEPER = Path(coemogen_core.__file__).with_name("process_keeper.py")
+CHILD = "coemogen_core.training.launched"
+PROGRESS, FAILURE = "progress ", "failure "  # begin lines that are for us, not for people
+GRACE_S = 120.0  # between SIGTERM and SIGKILL: a step is finished and saved
+LAST_LINES = 25
+POLL_S = 0.5
+
+
+class LaunchError(RuntimeError):
+    """The processes failed; the message says why, where one of them knew, and holds the last lines of what they said."""
+
+
+class LaunchSettings(BaseModel):
+    """In how many processes CoEmoGen trains. Their number changes neither the run id nor, beyond rounding, the result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    processes: int = Field(default=1, ge=1, le=1024, description="that train together, one a GPU; 1 = the flow's own process")
+    config_file: str | None = Field(
+        default=None, description="written by `accelerate config`: machines, their addresses and ports, where several nodes train together"
+    )
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything is to be launched."""
+        return self.processes > 1 or self.config_file is not None
+
+    def command(self, job: str) -> list[str]:
+        """The command line that trains a job."""
+        here = ["--num_processes", str(self.processes), "--multi_gpu", "--main_process_port", "0"]  # 0: a free one
+        where = here if self.config_file is None else ["--config_file", self.config_file]
+        return [sys.executable, "-m", "accelerate.commands.launch", *where, "-m", CHILD, job]
+
+
+class Said(NamedTuple):
+    """What the processes wrote."""
+
+    lines: deque[str]
+    failures: list[str]
+
+
+def train_in_processes(
+    data: TrainingData, recipe: TrainingRecipe, settings: LaunchSettings, on_progress: Callable[[Progress], None] | None = None
+) -> None:
+    """Train into `runs/<run id>/model/`, or go on where it was interrupted; see `coemogen_core.training.run.train`.
+
+    Args:
+        data: corpus, cached features and base models.
+        recipe: of the training.
+        settings: how many processes, and where.
+        on_progress: called after every log interval.
+
+    Raises:
+        LaunchError: a process failed.
+        TrainingStoppedError: it was asked to stop (SIGTERM); all processes have stopped after the same step, and calling again goes on.
+    """
+    job = {
+        "workspace": data.workspace.uri,
+        "dataset": data.dataset,
+        "feature_id": data.feature_id,
+        "models": data.models.model_dump(mode="json"),
+        "recipe": recipe.model_dump(mode="json"),
+    }
+    said = Said(deque(maxlen=LAST_LINES), [])
+    with listens_to_sigterm() as stop, _started(settings.command(json.dumps(job))) as process:
+        reader = threading.Thread(target=_read, args=(process, said, on_progress), daemon=True)
+        reader.start()
+        while process.poll() is None:
+            if stop.wait(POLL_S):
+                process.terminate()
+                process.wait()
+        reader.join()
+        if stop.is_set() and process.returncode:
+            raise TrainingStoppedError(f"stopped as asked, in {settings.processes} processes; the same command goes on from the checkpoint")
+    if process.returncode:
+        reason = said.failures[0] if said.failures else f"exit code {process.returncode}"
+        raise LaunchError(f"training in {settings.processes} processes failed: {reason}\n\nIts last lines:\n" + "\n".join(said.lines))
+
+
+@contextmanager
+def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """The command under a keeper, which ends all of its processes when it is told to, or when this process dies."""
+    keeper = [sys.executable, "-I", str(KEEPER), str(os.getpid()), str(GRACE_S), *command]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "ACCELERATE_DISABLE_RICH": "1"}
+    process = subprocess.Popen(
+        keeper,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,  # what the command says
+        env=environment,
+        start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we end the training in order
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait()
+
+
+def _read(process: subprocess.Popen[str], said: Said, on_progress: Callable[[Progress], None] | None) -> None:
+    assert process.stderr is not None
+    with process.stderr:
+        for line in process.stderr:
+            if line.startswith(FAILURE):
+                said.failures.append(line.removeprefix(FAILURE).rstrip())
+            elif not line.startswith(PROGRESS):
+                said.lines.append(line.rstrip())
+            elif on_progress is not None:
+                on_progress(Progress(**json.loads(line.removeprefix(PROGRESS))))
