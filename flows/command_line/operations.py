@@ -23,6 +23,7 @@ def serve_command(
     port: Annotated[int, Parameter(help="Of the server, on 127.0.0.1.")] = 4200,
     folder: Folder = Path(".prefect"),
     gpu: Annotated[bool, Parameter(help="Start a worker for the pool gpu as well.", negative="")] = False,
+    gpus: Annotated[int, Parameter(help="GPUs of this machine: so many tasks may use one at once.")] = 1,
 ) -> None:
     """Start Prefect's server and workers, deploy all flows; what runs already is left as it is."""
     prepare_environment()
@@ -31,7 +32,7 @@ def serve_command(
     from flows.operations.serve import ServiceError, serve
     from flows.operations.settings import ServiceSettings
 
-    settings = ServiceSettings(folder=folder, port=port, places=("lab", "gpu") if gpu else ("lab",))
+    settings = ServiceSettings(folder=folder, port=port, places=("lab", "gpu") if gpu else ("lab",), gpus=gpus)
     try:
         serve(settings, print)
     except ServiceError as error:
