@@ -69,9 +69,12 @@ def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
 
 
 def start_worker(settings: ServiceSettings, processes: ProcessList, pool: str) -> None:
-    """Start the worker of a pool, unless it runs."""
-    limit = str(settings.gpus if pool == "gpu" else settings.runs_at_once)
-    command = [_program("prefect"), "worker", "start", "--pool", pool, "--type", "process", "--name", f"{pool}-worker", "--limit", limit]
+    """Start the worker of a pool, unless it runs.
+
+    How many runs it takes is the pool's limit. With one of its own, the worker of prefect 3.8.8 dies when a suspended run is resumed before
+    its old process is gone ("this borrower is already holding one of this CapacityLimiter's tokens").
+    """
+    command = [_program("prefect"), "worker", "start", "--pool", pool, "--type", "process", "--name", f"{pool}-worker"]
     processes.start(f"worker-{pool}", command, settings.variables())
 
 
