@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/ray_stages.py --json ray_stages.json
 
 Drawn paintings, the lab's CLIP, one torch thread a process. A third run loses a worker process (SIGKILL) while it embeds. All
-tables must have the same bytes. Times are those of the three stages over the paintings, as the flow recorded them; with Ray, the first holds
-the start of the cluster, and each worker loads the model once.
+tables must have the same bytes. Times are those of the three stages over the paintings, as the flow recorded them; with Ray, the first
+holds the start of the cluster, and each worker loads the model once.
 """
 
 import argparse
