@@ -59,7 +59,7 @@ def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
     """
     if processes.running(SERVER) is None and _answers(settings):
         raise ServiceError(f"something else answers on port {settings.port}: stop it, or take another port")
-    command = [_program("prefect"), "server", "start", "--host", HOST, "--port", str(settings.port)]
+    command = [sys.executable, "-m", "flows.operations.prefect_server", "--host", HOST, "--port", str(settings.port)]
     entry = processes.start(SERVER, command, settings.variables())
     deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while not _answers(settings):
