@@ -1,8 +1,8 @@
 """`prefect server start` with automations that fire on a busy SQLite: `python -m flows.operations.prefect_server --host ... --port ...`.
 
-Prefect 3.8.8 evaluates triggers in transactions that read first and write then. When anybody else writes in between, SQLite refuses the write at
-once ("database is locked"); after four tries within a tenth of a second the event is dropped, and an automation never learns of it. At the
-end of a run, when most events come, that happens to every third one or so. The remedy is the one that Prefect's own comments name (in its
+Prefect 3.8.8 evaluates triggers in transactions that read first and write then. When anybody else writes in between, SQLite refuses the
+write at once ("database is locked"); after four tries within a tenth of a second the event is dropped, and an automation never learns of
+it. That happened at the end of runs, when most events come. The remedy is the one that Prefect's own comments name (in its
 `database/configurations.py`): take the lock when the transaction begins, and wait for it. On PostgreSQL nothing changes.
 """
 
