@@ -17,22 +17,23 @@ Folder = Annotated[Path, Parameter(help="Takes Prefect's database, logs, and the
 @app.command(name="serve")
 def serve_command(
     *,
-    workspace: Annotated[str, Parameter(help="Folder or URI of the tables that the deployments work on.")] = "my-workspace",
-    photos: Annotated[str, Parameter(help="Labelled photos in EmoSet's layout.")] = "demo/world/photos",
-    paintings: Annotated[str, Parameter(help="Paintings in WikiArt's layout.")] = "demo/world/paintings",
+    workspace: Annotated[str, Parameter(help="Folder or URI of the tables.", env_var="COEMOGEN_WORKSPACE")] = "my-workspace",
+    photos: Annotated[str, Parameter(help="Labelled photos in EmoSet's layout.", env_var="COEMOGEN_PHOTOS")] = "demo/world/photos",
+    paintings: Annotated[str, Parameter(help="Paintings in WikiArt's.", env_var="COEMOGEN_PAINTINGS")] = "demo/world/paintings",
     port: Annotated[int, Parameter(help="Of the server, on 127.0.0.1.")] = 4200,
     folder: Folder = Path(".prefect"),
     gpu: Annotated[bool, Parameter(help="Start a worker for the pool gpu as well.", negative="")] = False,
+    runs_at_once: Annotated[int, Parameter(help="Flow runs side by side in the pool lab.")] = 2,
     gpus: Annotated[int, Parameter(help="GPUs of this machine: so many tasks may use one at once.")] = 1,
 ) -> None:
     """Start Prefect's server and workers, deploy all flows; what runs already is left as it is."""
     prepare_environment()
     for name, value in (("COEMOGEN_WORKSPACE", workspace), ("COEMOGEN_PHOTOS", photos), ("COEMOGEN_PAINTINGS", paintings)):
-        os.environ.setdefault(name, value if "://" in value else str(Path(value).resolve()))
+        os.environ[name] = value if "://" in value else str(Path(value).resolve())  # prefect.yaml reads them
     from flows.operations.serve import ServiceError, serve
     from flows.operations.settings import ServiceSettings
 
-    settings = ServiceSettings(folder=folder, port=port, places=("lab", "gpu") if gpu else ("lab",), gpus=gpus)
+    settings = ServiceSettings(folder=folder, port=port, places=("lab", "gpu") if gpu else ("lab",), gpus=gpus, runs_at_once=runs_at_once)
     try:
         serve(settings, print)
     except ServiceError as error:
