@@ -124,7 +124,7 @@ def test_job_of_the_defaults_conforms_to_kubernetes(version: str) -> None:
 
 @pytest.mark.parametrize("version", KUBERNETES)
 def test_job_with_everything_set_conforms_to_kubernetes(version: str) -> None:
-    values = {
+    values: dict[str, Any] = {
         "image": "registry.example.org/coemogen-gpu@sha256:" + "0" * 64,
         "namespace": "research",
         "service_account_name": "coemogen",
