@@ -43,6 +43,23 @@ def serve_command(
     print("  prefect deployment run build-emoset/lab --watch\n  prefect deployment run build-emoart/lab --watch")
 
 
+@app.command(name="automations")
+def automations_command(*, gpu: Annotated[bool, Parameter(help="For the place gpu instead of lab.", negative="")] = False) -> None:
+    """Set up the automations on the server at PREFECT_API_URL, where the deployments are; `serve` does it by itself."""
+    prepare_environment()
+    import asyncio
+
+    from prefect.client.orchestration import get_client
+
+    from flows.operations.automations import set_up
+
+    async def on_server() -> list[str]:
+        async with get_client() as client:
+            return await set_up(client, ("gpu" if gpu else "lab",))
+
+    print(f"automations: {', '.join(asyncio.run(on_server()))}")
+
+
 @app.command(name="resume")
 def resume_command(run: Annotated[str, Parameter(help="Id of the flow run, as its page shows it.")]) -> None:
     """Let a flow run go on that waits for the caption audit."""

@@ -65,6 +65,13 @@ def test_all_deployments_and_limits_are_there(services: Services) -> None:
     assert "training pictures are scaled" in schema["definitions"]["TrainAndEvalParams"]["properties"]["resolution"]["description"]
 
 
+def test_automations_are_set_up_by_a_command_too_and_never_twice(services: Services) -> None:
+    services.command("automations", "--gpu")
+    assert services.command("automations", "--gpu") == "automations: silent runs are crashed, train after build-emoart/gpu\n"
+    names = sorted(each["name"] for each in services.post("automations/filter", {}))
+    assert names == ["silent runs are crashed", "train after build-emoart/gpu", "train after build-emoart/lab"]
+
+
 @pytest.mark.parametrize(
     ("params", "field"),
     [
