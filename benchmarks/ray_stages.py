@@ -35,35 +35,36 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--part-size", type=int, default=1000)
+    parser.add_argument("--world", type=Path, help="keeps the drawn pictures, for another time: drawing 20,000 takes ten minutes")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ray-stages-") as name:
         folder = Path(name)
-        print(f"drawing {chosen.images:,} paintings")
-        write_photos(folder / "photos", LABELLED, 3)
-        write_paintings(folder / "paintings", chosen.images, 4)
+        world = (chosen.world or folder).resolve()
+        print(f"drawing {chosen.images:,} paintings, unless they are there")
+        write_photos(world / "photos", LABELLED, 3)
+        write_paintings(world / "paintings", chosen.images, 4)
         seconds = {}
         for side, settings, kill in (("threads", (), False), ("ray", ON_RAY, False), ("ray-killed", ON_RAY, True)):
-            seconds[side] = run(folder, side, chosen.part_size, settings, kill=kill)
+            seconds[side] = run(world, folder / side, chosen.part_size, settings, kill=kill)
             print(f"{side}: {', '.join(f'{stage} {taken:.1f} s' for stage, taken in seconds[side].items())}")
         rows = _rows(folder, chosen.images, {side: sum(taken.values()) for side, taken in seconds.items()})
     report(rows, chosen.json)
 
 
-def run(folder: Path, side: str, part_size: int, settings: tuple[str, ...], *, kill: bool) -> dict[str, float]:
-    """Run the flow into `folder/side`; seconds of its stages."""
-    workspace = folder / side
-    arguments = ["build-emoart", folder / "paintings", "--labelled-root", folder / "photos", "--workspace", workspace]
+def run(world: Path, workspace: Path, part_size: int, settings: tuple[str, ...], *, kill: bool) -> dict[str, float]:
+    """Run the flow into a workspace; seconds of its stages."""
+    arguments = ["build-emoart", world / "paintings", "--labelled-root", world / "photos", "--workspace", workspace]
     for setting in (f"part_size={part_size}", "min_confidence=0.999", *settings):  # next to nothing is left to caption
         arguments += ["--set", setting]
-    environment = {**os.environ, "PREFECT_HOME": str(folder / "prefect"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PREFECT_HOME": str(workspace.parent / "prefect"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment.pop("PREFECT_API_URL", None)
     command = [sys.executable, "-c", "from flows.command_line import main; main()", *map(str, arguments)]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     if kill:
         _kill_a_busy_worker(process, workspace)
     if process.wait():
-        raise RuntimeError(f"{side} failed: its message stands above")
+        raise RuntimeError(f"{workspace.name} failed: its message stands above")
     timings = read_timings(Workspace(str(workspace)))
     return {stage: timings[f"build-emoart/{stage}"] for stage in STAGES}
 
