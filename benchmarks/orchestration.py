@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--parts", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--world", type=Path, help="keeps the drawn pictures, for another time: drawing 20,000 takes ten minutes")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -63,13 +64,14 @@ def main() -> None:
         print(json.dumps(plain_loop(json.loads(chosen.child))))
         return
     with tempfile.TemporaryDirectory(prefix="orchestration-") as folder:
-        report(measure(Path(folder), chosen.images, chosen.parts, chosen.rounds), chosen.json)
+        world = (chosen.world or Path(folder)).resolve()
+        report(measure(Path(folder), world, chosen.images, chosen.parts, chosen.rounds), chosen.json)
 
 
-def measure(folder: Path, images: int, parts: int, rounds: int) -> list[Row]:
-    """The rows of the table."""
-    print(f"drawing {images:,} paintings")
-    photos, paintings = write_photos(folder / "photos", LABELLED, 3), write_paintings(folder / "paintings", images, 4)
+def measure(folder: Path, world: Path, images: int, parts: int, rounds: int) -> list[Row]:
+    """The rows of the table; services and workspaces in `folder`, pictures in `world`."""
+    print(f"drawing {images:,} paintings, unless they are there")
+    photos, paintings = write_photos(world / "photos", LABELLED, 3), write_paintings(world / "paintings", images, 4)
     settings = ServiceSettings(folder=folder / "prefect", port=_free_port())
     places = {"WORKSPACE": folder / "unused", "PHOTOS": photos, "PAINTINGS": paintings}
     os.environ |= {f"COEMOGEN_{name}": str(place) for name, place in places.items()}
