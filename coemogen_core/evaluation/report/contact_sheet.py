@@ -23,14 +23,14 @@ def contact_sheet(
     Args:
         workspace: holds the samples.
         sample_runs: by method, the run that holds its samples; methods stand side by side in this order.
-        labels: what the methods are called.
+        labels: what the methods are called; one that is not there goes by its own name.
         columns: pictures per emotion and method.
         side: size of one picture in pixels.
 
     Raises:
         FileNotFoundError: samples of an emotion are missing.
     """
-    blocks = {labels[method]: _first_samples(workspace, run_id, method, columns) for method, run_id in sample_runs.items()}
+    blocks = {labels.get(method, method): _first_samples(workspace, run_id, method, columns) for method, run_id in sample_runs.items()}
     return draw_sheet(blocks, EMOTIONS, columns, side)
 
 
