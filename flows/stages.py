@@ -3,11 +3,12 @@
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from prefect import Task, get_run_logger
 from prefect.futures import as_completed
-from prefect.runtime import flow_run
+from prefect.runtime import deployment, flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.markup import escape
 
@@ -28,6 +29,7 @@ class Stages:
     """Runs and records the stages of one flow run. A Ray cluster, where that is wanted, is there as long as the `with` block."""
 
     def __init__(self, flow: str, workspace_uri: str, execution: Execution = THREADS) -> None:
+        _refuse_relative_workspace(workspace_uri)
         self._flow, self._workspace, self._execution = flow, Workspace(workspace_uri), execution
         self._cluster: Any = None
         self._open = ExitStack()
@@ -110,6 +112,12 @@ class Stages:
     def recomputed_nothing(self) -> bool:
         """Whether every part of every stage was there already."""
         return all(outcome.recomputed_nothing for outcome in self.outcomes)
+
+
+def _refuse_relative_workspace(uri: str) -> None:
+    """A worker runs deployments in a temporary folder, which would take the tables with it."""
+    if deployment.id is not None and "://" not in uri and not Path(uri).is_absolute():
+        raise ValueError(f"workspace {uri!r} is relative, and a deployment runs in a temporary folder: give an absolute path or a URI")
 
 
 def on_worker(task: Task[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -17,6 +17,15 @@ def compute(part: str) -> PartOutcome:
     return PartOutcome(part=str(threading.get_ident()), rows=len(part))
 
 
+def test_a_relative_workspace_is_refused_where_a_worker_runs_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    Stages("build-emoset", "my-workspace")
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "6f6d7f0e-0000-4000-8000-000000000000")
+    with pytest.raises(ValueError, match=r"'my-workspace' is relative.*absolute path or a URI"):
+        Stages("build-emoset", "my-workspace")
+    Stages("build-emoset", "memory://workspace")
+    Stages("build-emoset", "/data/workspace")
+
+
 @pytest.mark.usefixtures("prefect_server")
 def test_parts_and_single_tasks_share_one_thread_that_is_not_the_flows(tmp_path: Path) -> None:
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
