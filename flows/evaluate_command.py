@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from coemogen_core.data.workspace import write_atomically
+from coemogen_core.data.whole_file import write_atomically
 from coemogen_core.evaluation.alone import METHOD, AloneEvaluation, evaluate_alone, report_data
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.report.render import render_report

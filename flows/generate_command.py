@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers.utils import logging as transformers_logging
 
-from coemogen_core.data.workspace import Workspace, write_atomically
+from coemogen_core.data.whole_file import write_atomically
+from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS, parse_emotion
 from coemogen_core.generation.picture_folder import Filled, fill_folder, series_name
 from coemogen_core.generation.picture_record import identify, new_record, png_with_record, record_of

@@ -9,7 +9,8 @@ from coemogen_core.audit.record import AuditRecord, write_record
 from coemogen_core.audit.sample import AuditableCaptions, draw_sample
 from coemogen_core.audit.thumbnails import read_thumbnails
 from coemogen_core.audit.verdicts import FORMAT
-from coemogen_core.data.workspace import Workspace, write_atomically
+from coemogen_core.data.whole_file import write_atomically
+from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import recipe_id
 from schemas.emotion_names import EmotionName

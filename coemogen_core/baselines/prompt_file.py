@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from coemogen_core.data.workspace import write_atomically
+from coemogen_core.data.whole_file import write_atomically
 from coemogen_core.emotions import EMOTIONS, Emotion
 
 FOLDER = files("coemogen_core.baselines") / "prompts"

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 
 from coemogen_core.curation.export_folder import Export, clear_earlier, record_export
 from coemogen_core.curation.published_rows import ROWS_AT_ONCE, ending, published_parts, read_manifest
-from coemogen_core.data.workspace import Workspace, write_atomically
+from coemogen_core.data.whole_file import write_atomically
+from coemogen_core.data.workspace import Workspace
 
 _DESCRIBED = ["image_id", "caption", "label", "confidence", "similarity", "width", "height", "split", "artist", "style", "genre", "licence"]
 

@@ -5,7 +5,7 @@ import json
 import fsspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.data.workspace import write_atomically
+from coemogen_core.data.whole_file import write_atomically
 
 RECORD = "export.json"
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from coemogen_core.curation.export_folder import Export, clear_earlier, record_export
 from coemogen_core.curation.published_rows import ROWS_AT_ONCE, ending, published_parts, read_manifest
-from coemogen_core.data.workspace import Workspace, written_whole
+from coemogen_core.data.whole_file import written_whole
+from coemogen_core.data.workspace import Workspace
 from schemas.tables import Curated
 
 SHARD_SIZE = 1000

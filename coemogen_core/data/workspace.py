@@ -4,16 +4,13 @@ A part appears whole or not at all: it is written under a temporary name that no
 means done. The same rows give the same bytes (fixed compression, row-group size and writer settings).
 """
 
-import errno
 import io
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import dataframely as dy
 import fsspec
@@ -22,21 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from coemogen_core.data.whole_file import write_atomically, written_whole
 from schemas.tables import arrow_schema
 
 READ_AT_ONCE = 2**20  # bytes
 UNIQUE_COLUMNS = ("image", "image_id")  # no value stands there twice: looking for repetitions would double the time of writing
 ROWS_PER_GROUP = 250  # bounds what a reader must hold at once, pictures included
-
-
-REMEDY = "free some space there, then run the same again; every finished part is kept, and nothing half-written is left"
-
-
-class WorkspaceFullError(OSError):
-    """The disk, or the quota, is full. The message names the file that found no room."""
-
-    def __str__(self) -> str:
-        return str(self.strerror)
 
 
 @dataclass(frozen=True)
@@ -222,50 +210,6 @@ class Table:
 
     def _part_uri(self, name: str) -> str:
         return f"{self.uri}/{name}.parquet"
-
-
-def write_atomically(uri: str, data: bytes | memoryview, *, replace: bool = True) -> None:
-    """Write a file under a hidden temporary name beside its target, then move it there.
-
-    Raises:
-        FileExistsError: `replace` is off and the file exists. On local disks and where the storage has conditional writes (S3, GCS, memory)
-            exactly one of several writers wins.
-    """
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    if not replace and not isinstance(filesystem, LocalFileSystem):
-        filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        filesystem.pipe_file(path, bytes(data), mode="create")  # object storage writes whole objects only
-        return
-    with written_whole(uri, replace=replace) as file:
-        file.write(data)
-
-
-@contextmanager
-def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
-    """A file to write a stream to, under a hidden temporary name that becomes its own when the block ends well.
-
-    Raises:
-        FileExistsError: `replace` is off (local disks only) and the file exists.
-        WorkspaceFullError: there is no room.
-    """
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    folder, name = path.rsplit("/", 1)
-    filesystem.makedirs(folder, exist_ok=True)
-    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
-    try:
-        with filesystem.open(temporary, "wb") as file:
-            yield file
-        if replace:
-            filesystem.mv(temporary, path)
-        else:
-            os.link(temporary, path)  # unlike a move, fails when the target exists
-            filesystem.rm_file(temporary)
-    except BaseException as error:
-        if filesystem.exists(temporary):
-            filesystem.rm_file(temporary)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise WorkspaceFullError(error.errno, f"no room for {uri}: {REMEDY}") from error
-        raise
 
 
 def local_folder(uri: str) -> Path | None:

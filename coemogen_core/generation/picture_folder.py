@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from coemogen_core.data.workspace import Workspace, write_atomically
+from coemogen_core.data.whole_file import write_atomically
+from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.report.contact_sheet import draw_sheet
 from coemogen_core.generation.denoising import batches

@@ -15,7 +15,8 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coemogen_core.data.workspace import ROWS_PER_GROUP, Workspace, write_atomically
+from coemogen_core.data.whole_file import write_atomically
+from coemogen_core.data.workspace import ROWS_PER_GROUP, Workspace
 from schemas.tables import EMOTION_NAMES, SPLITS, Images, Rejected, embeddings_schema
 
 
