@@ -11,7 +11,6 @@ from typing import Any
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.selection import Selection
 from flows.audit_pause import refuse_pause_without_deployment
 from flows.classifier_stages import examine_classifier, make_classifier
@@ -47,15 +46,9 @@ def _build(stages: Stages, params: BuildEmoartParams) -> CorpusOutcome:
     styles = examine_classifier(stages, params, parts, classifier_id, validation_id)
     selection = Selection.by_confidence(classifier_id, params.emotions, params.min_confidence)
     caption_and_align(stages, params, name, parts, selection)
-    recipe = CurationRecipe(
-        dataset=params.dataset,
-        selection=selection,
-        captions=params.caption_policy,
-        encoder_id=encoder_id,
-        drop_fraction=params.drop_fraction,
-        near_duplicates=params.near_duplicates,
+    curation = decide_corpus(
+        stages, params.workspace, name, parts, params.curation_recipe(selection), appendix=styles, audited=params.pause_for_audit
     )
-    curation = decide_corpus(stages, params.workspace, name, parts, recipe, appendix=styles, audited=params.pause_for_audit)
     started = time.monotonic()
     publication = publish_task(params.workspace, params.dataset, curation.version, name)
     stages.record("publish", publication.parts, time.monotonic() - started)

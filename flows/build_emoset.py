@@ -7,7 +7,6 @@ Prefect: call the `*_part` functions of the core for every part in this order.
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.selection import Selection
 from flows.audit_pause import refuse_pause_without_deployment
 from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source
@@ -32,13 +31,5 @@ def _build(stages: Stages, params: BuildEmosetParams) -> CorpusOutcome:
     stages.each_part("embed", embed_part_task, parts, workspace_uri=params.workspace, source=name, recipe=params.encoder)
     selection = Selection.by_label()
     caption_and_align(stages, params, name, parts, selection)
-    recipe = CurationRecipe(
-        dataset=params.dataset,
-        selection=selection,
-        captions=params.caption_policy,
-        encoder_id=params.encoder.encoder_id,
-        drop_fraction=params.drop_fraction,
-        near_duplicates=params.near_duplicates,
-    )
-    curation = decide_corpus(stages, params.workspace, name, parts, recipe, audited=params.pause_for_audit)
+    curation = decide_corpus(stages, params.workspace, name, parts, params.curation_recipe(selection), audited=params.pause_for_audit)
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

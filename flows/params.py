@@ -11,11 +11,13 @@ from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe, Loca
 from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.cross_validation import FoldsRecipe
+from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.efficientnet import EfficientNetRecipe
 from coemogen_core.curation.emoart import MIN_CONFIDENCE
 from coemogen_core.curation.emotion_probe import ProbeRecipe
 from coemogen_core.curation.image_encoder import ImageEncoderRecipe
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe
+from coemogen_core.curation.selection import Selection
 from coemogen_core.data.plan import DEFAULT_PART_SIZE
 from coemogen_core.data.readers.registry import Layout
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
@@ -63,6 +65,7 @@ class Source(_Params):
 
 
 class _Captioned(_FlowParams):
+    dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="name of the dataset that comes out")
     part_size: int = Field(default=DEFAULT_PART_SIZE, ge=1, le=100_000, description="pictures per part: the unit of work and of retry")
     encoder: EncoderRecipe = Field(description="CLIP of the caption filter, and of the classifier unless it has another encoder")
     caption: CaptionRecipe = Field(description="what decides a caption")
@@ -86,6 +89,17 @@ class _Captioned(_FlowParams):
     def caption_policy(self) -> CaptionPolicy:
         """The policy, spelled out."""
         return self.current or CaptionPolicy.pinned(self.caption.recipe_id(self.captioner.backend))
+
+    def curation_recipe(self, selection: Selection) -> CurationRecipe:
+        """How the selected pictures are decided."""
+        return CurationRecipe(
+            dataset=self.dataset,
+            selection=selection,
+            captions=self.caption_policy,
+            encoder_id=self.encoder.encoder_id,
+            drop_fraction=self.drop_fraction,
+            near_duplicates=self.near_duplicates,
+        )
 
 
 class BuildEmosetParams(_Captioned):
