@@ -59,8 +59,9 @@ class Stages:
         started = time.monotonic()
         calls = [arguments | each for each in varying]
         if isinstance(self._execution, RayExecution):
+            runner = self._cluster_of(self._execution)
             with part_resources(self._execution):
-                outcomes = self._results(stage, [self._cluster_of(self._execution).submit(task, parameters=call) for call in calls])
+                outcomes = self._results(stage, [runner.submit(task, parameters=call) for call in calls])
         elif at_once == 1:
             outcomes = self._results(stage, [task.submit(**call) for call in calls])
         else:

@@ -23,7 +23,7 @@ def run() -> None:
             text = f"{field}: {problem['msg']} (given: {problem['input']!r})"
             errors.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True)
         sys.exit(2)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prefect import flow
 
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from flows.execution import RayExecution
 from flows.ray_cluster import ray_cluster
+from flows.stages import Stages
+from tasks.ingest import ingest_part_task
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
@@ -93,3 +96,16 @@ def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "prefect_ray", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'coemogen\[ray\]'"), ray_cluster(RayExecution(runner="ray")):
         pass
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_flow_without_ray_says_so_before_a_part_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "prefect_ray", None)
+
+    @flow
+    def sends() -> None:
+        with Stages("build-emoset", str(tmp_path), RayExecution(runner="ray")) as stages:
+            stages.each_part("ingest", ingest_part_task, ["part-00000"], workspace_uri=str(tmp_path), source="emoset")
+
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'coemogen\[ray\]'"):
+        sends()
