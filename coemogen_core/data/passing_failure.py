@@ -32,10 +32,10 @@ PASSING_NAMES = frozenset(
         "ConnectTimeoutError",
         "ReadTimeoutError",
         "IncompleteReadError",
-        "HttpError",  # gcsfs, which raises it for what the server said after it has tried again itself
     }
 )
 """Of clients that may not be installed, so they go by name."""
+PASSING_STATUS = frozenset({408, 429, 500, 502, 503, 504})
 
 
 def may_pass(error: BaseException) -> bool:
@@ -50,7 +50,8 @@ def _is_passing(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in PASSING_ERRNO
     named = any(kind.__name__ in PASSING_NAMES for kind in type(error).__mro__)
-    return named or isinstance(error, ConnectionError | TimeoutError)
+    status = getattr(error, "code", None) or getattr(error, "status", None)  # gcsfs, aiohttp
+    return named or status in PASSING_STATUS or isinstance(error, ConnectionError | TimeoutError)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -8,6 +8,13 @@ import torch
 from coemogen_core.data.passing_failure import may_pass
 
 
+class HttpError(Exception):
+    """As gcsfs's: what the server said."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
 def caused(outer: Exception, inner: Exception) -> Exception:
     try:
         try:
@@ -22,6 +29,7 @@ def caused(outer: Exception, inner: Exception) -> Exception:
     "error",
     [
         ConnectionResetError("reset"),
+        HttpError(503),
         TimeoutError("slow"),
         OSError(errno.EIO, "input/output error"),
         OSError(errno.ESTALE, "stale file handle"),
@@ -43,6 +51,7 @@ def test_what_time_mends(error):
         FileNotFoundError(errno.ENOENT, "no such file"),
         PermissionError(errno.EACCES, "forbidden"),
         OSError("not an image"),
+        HttpError(403),
         ValueError("wrong"),
         MemoryError(),
         torch.OutOfMemoryError("CUDA"),
