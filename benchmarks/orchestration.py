@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import shutil
-import socket
 import statistics
 import tempfile
 import time
@@ -22,10 +21,11 @@ from typing import Any
 import httpx
 from child_process import in_child
 from results_table import Row, report, row
+from torch.distributed.elastic.utils.distributed import get_free_port
 
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.curation.alignment import align_captions
-from coemogen_core.curation.decisions import CurationRecipe, decide, mark_current
+from coemogen_core.curation.decisions import decide, mark_current
 from coemogen_core.curation.embedding import embed_part
 from coemogen_core.curation.funnel import write_funnel
 from coemogen_core.curation.probe_training import train_classifier
@@ -72,7 +72,7 @@ def measure(folder: Path, world: Path, images: int, parts: int, rounds: int) -> 
     """The rows of the table; services and workspaces in `folder`, pictures in `world`."""
     print(f"drawing {images:,} paintings, unless they are there")
     photos, paintings = write_photos(world / "photos", LABELLED, 3), write_paintings(world / "paintings", images, 4)
-    settings = ServiceSettings(folder=folder / "prefect", port=_free_port())
+    settings = ServiceSettings(folder=folder / "prefect", port=get_free_port())
     places = {"WORKSPACE": folder / "unused", "PHOTOS": photos, "PAINTINGS": paintings}
     os.environ |= {f"COEMOGEN_{name}": str(place) for name, place in places.items()}
     ours, loops, starts, tasks = [], [], [], 0
@@ -140,15 +140,7 @@ def plain_loop(job: Row) -> Row:
         caption_part(workspace, name, part, selection.wanted(workspace, name, part), params.caption, params.captioner)
     for part in parts:
         align_captions(workspace, name, part, params.caption_policy, params.encoder)
-    recipe = CurationRecipe(
-        dataset=params.dataset,
-        selection=selection,
-        captions=params.caption_policy,
-        encoder_id=encoder_id,
-        drop_fraction=params.drop_fraction,
-        near_duplicates=params.near_duplicates,
-    )
-    decided = decide(workspace, name, parts, recipe)
+    decided = decide(workspace, name, parts, params.curation_recipe(selection))
     mark_current(workspace, params.dataset, decided.version)
     write_funnel(workspace, params.dataset, decided.version)
     publish(workspace, params.dataset, decided.version, name)
@@ -189,12 +181,6 @@ def _compare(one: Path, other: Path) -> None:
 
 def _seconds(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).timestamp()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx
 import psutil
+from torch.distributed.elastic.utils.distributed import get_free_port
 
 from coemogen_core.recipe import merge
 from flows.operations.processes import ProcessList, StartedProcess
@@ -20,12 +20,6 @@ ROOT = Path(__file__).parents[2]
 DEADLINE_S = 600  # of anything that a test waits for; a busy machine is not a failure
 TRAIN = "train after build-emoart/lab"  # the automation
 SERVE = "from flows.command_line import main; main()"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(what: str, found: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:
@@ -44,7 +38,7 @@ class Services:
 
     def __init__(self, folder: Path, world: Path) -> None:
         self.folder, self.world, self.workspace = folder / "prefect", world, folder / "workspace"
-        self.port = free_port()
+        self.port = get_free_port()
         self.api = f"http://127.0.0.1:{self.port}/api"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "COEMOGEN_"))}
         home = {"PREFECT_HOME": str(self.folder), "PREFECT_API_URL": self.api, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}

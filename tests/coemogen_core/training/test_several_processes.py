@@ -1,11 +1,11 @@
 """Two processes train as one with the whole batch does."""
 
-import socket
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load
+from torch.distributed.elastic.utils.distributed import get_free_port
 
 from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
@@ -16,14 +16,8 @@ from tests.coemogen_core.training.training_process import start_training
 RECIPE = TrainingRecipe(steps=6, batch_size=4, log_every=2, checkpoint_every=3, condition_dropout=0.3, device="cpu")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def train_together(*training: Any, processes: int = 2) -> None:
-    shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "GLOO_SOCKET_IFNAME": "lo"}
+    shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(get_free_port()), "GLOO_SOCKET_IFNAME": "lo"}
     running = [start_training(*training, **shared, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(processes)]
     errors = [process.communicate(timeout=300)[1] for process in running]
     assert [process.returncode for process in running] == [0] * processes, "\n".join(errors)
