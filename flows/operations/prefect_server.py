@@ -1,36 +1,47 @@
-"""`prefect server start` with automations that fire on a busy SQLite: `python -m flows.operations.prefect_server --host ... --port ...`.
+"""`prefect server start` on an SQLite that many write to: `python -m flows.operations.prefect_server --host ... --port ...`.
 
-Prefect 3.8.8 evaluates triggers in transactions that read first and write then. When anybody else writes in between, SQLite refuses the
-write at once ("database is locked"); after four tries within a tenth of a second the event is dropped, and an automation never learns of
-it. That happened at the end of runs, when most events come. The remedy is the one that Prefect's own comments name (in its
-`database/configurations.py`): take the lock when the transaction begins, and wait for it. On PostgreSQL nothing changes.
+Most transactions of prefect 3.8.8 read first and write then. When anybody else writes in between, SQLite refuses the write at once
+("database is locked") instead of waiting. A request is answered 503 then; an event of a trigger is dropped after four tries within a tenth
+of a second, and its automation never fires. Both happened at the end of runs, when most events come. The remedy is the one that Prefect's
+own comments name (in its `database/configurations.py`), applied to every transaction: take the lock when it begins, and wait for it.
+PostgreSQL needs none of this and is left alone.
 """
 
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
-from prefect.server.database import provide_database_interface
-from prefect.server.events import triggers
+from prefect.server.database import dependencies
+from prefect.server.database.configurations import SQLITE_BEGIN_MODE, AioSqliteConfiguration
+from prefect.server.utilities.database import get_dialect
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
+from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
 
-@asynccontextmanager
-async def locking_session(begin_transaction: bool = False) -> AsyncGenerator[Any, None]:
-    """As Prefect's `automations_session`, but a transaction is one that writes from its beginning."""
-    database = provide_database_interface()
-    async with database.session_context(begin_transaction=begin_transaction, with_for_update=begin_transaction) as session:
-        yield session
+class WaitingSqlite(AioSqliteConfiguration):
+    """Prefect's SQLite, where a transaction waits for its turn before its first read, so that its writes are never refused."""
+
+    @asynccontextmanager
+    async def begin_transaction(
+        self,
+        session: AsyncSession,
+        with_for_update: bool = True,  # noqa: ARG002  Prefect's signature; here always so
+    ) -> AsyncGenerator[AsyncSessionTransaction, None]:
+        """Begin with the lock in hand; it lasts as long as the block."""
+        async with super().begin_transaction(session, with_for_update=True) as transaction:
+            await session.connection()  # sends BEGIN IMMEDIATE now
+            token = SQLITE_BEGIN_MODE.set("DEFERRED")  # or a second session that only reads in here would wait for this one, and for ever
+            try:
+                yield transaction
+            finally:
+                SQLITE_BEGIN_MODE.reset(token)
 
 
 def main(arguments: list[str]) -> None:
-    """Start the server; ends with it.
-
-    Raises:
-        AttributeError: this Prefect evaluates triggers in another way: see whether it still needs this module.
-    """
-    assert triggers.automations_session
-    triggers.automations_session = locking_session
+    """Start the server; ends with it."""
+    database = PREFECT_API_DATABASE_CONNECTION_URL.value()
+    if get_dialect(database).name == "sqlite":
+        dependencies.set_database_config(WaitingSqlite(connection_url=database))
     from prefect.cli import app
 
     sys.argv = ["prefect", "server", "start", *arguments]

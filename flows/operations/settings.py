@@ -46,6 +46,7 @@ class ServiceSettings(BaseModel):
             "PREFECT_API_URL": self.api_url,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES_ON_DISK,
+            "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",  # what a 503 was about stands in the server's log
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_CLI_COLORS": "false",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
