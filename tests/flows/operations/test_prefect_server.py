@@ -54,8 +54,18 @@ def test_transactions_that_read_and_then_write_wait_for_each_other(tmp_path: Pat
 
 def test_prefect_alone_still_refuses_them(tmp_path: Path) -> None:
     """When this fails, Prefect has mended it, and `flows.operations.prefect_server` can go."""
-    with pytest.raises(sa.exc.OperationalError, match="database is locked"):
-        asyncio.run(count_side_by_side(AioSqliteConfiguration(f"sqlite+aiosqlite:///{tmp_path}/refusing.db"), 8))
+    database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{tmp_path}/refusing.db")
+
+    async def write_between_read_and_write() -> None:
+        await count_side_by_side(database, 0)
+        async with transaction(database) as session:
+            await session.execute(READ)
+            await count_up(database)
+            with pytest.raises(sa.exc.OperationalError, match="database is locked"):
+                await session.execute(WRITE, {"value": 9})
+            await session.rollback()
+
+    asyncio.run(write_between_read_and_write())
 
 
 def test_a_session_that_only_reads_does_not_wait_for_the_transaction_around_it(tmp_path: Path) -> None:
