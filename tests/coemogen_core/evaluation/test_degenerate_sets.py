@@ -73,7 +73,7 @@ def numbers(value: Any) -> list[float]:
     return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
 
 
-def check(found: MethodMetrics) -> None:
+def assert_finite_or_missing_with_a_reason(found: MethodMetrics) -> None:
     assert np.isfinite(numbers(json.loads(found.model_dump_json()))).all()
     for name in METRIC_NAMES:
         estimate = found.estimate(name)
@@ -102,8 +102,8 @@ def shown(metrics: Metrics) -> list[str]:
 @given(COUNTS, COUNTS, KINDS, KINDS, st.integers(0, 99))
 def test_no_number_is_ever_anything_but_finite(generated: list[int], real: list[int], kind: str, real_kind: str, seed: int) -> None:
     features_of_real = features(real, real_kind, seed + 1)
-    check(evaluate_method(features(generated, kind, seed), features_of_real, NETWORKS, RECIPE))
-    check(evaluate_method(features_of_real, None, NETWORKS, RECIPE))
+    assert_finite_or_missing_with_a_reason(evaluate_method(features(generated, kind, seed), features_of_real, NETWORKS, RECIPE))
+    assert_finite_or_missing_with_a_reason(evaluate_method(features_of_real, None, NETWORKS, RECIPE))
 
 
 @settings(max_examples=8)
