@@ -8,7 +8,6 @@ turns, each time on a new database. A request counts as refused when the answer 
 
 import argparse
 import asyncio
-import os
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from child_process import ROOT
 from results_table import Row, report, row
 from torch.distributed.elastic.utils.distributed import get_free_port
 
-from flows.operations.settings import HOST
+from flows.operations.settings import HOST, ServiceSettings
 
 SERVERS = {"ours": ["-m", "flows.operations.prefect_server"], "prefect": ["-m", "prefect", "server", "start"]}
 TASKS = 5  # of a run
@@ -44,7 +43,7 @@ class Traffic:
         started = time.monotonic()
         try:
             answer = await self._api.post(path, json=body)
-        except httpx.TransportError:  # prefect.server closes the connection after some of its refusals
+        except httpx.TransportError:  # Prefect's own server closes the connection after some of its refusals
             answer = None
         self.latencies.append(time.monotonic() - started)
         if answer is None or answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
@@ -98,7 +97,8 @@ def main() -> None:
 def measure(server: str, folder: Path, clients: int, seconds: float) -> Row:
     """Start a server, ask it, end it."""
     port = get_free_port()
-    environment = {**os.environ, "PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PYTHONPATH": str(ROOT)}
+    quiet = {"PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "false", "PYTHONPATH": str(ROOT)}  # logging its refusals would cost Prefect's own time
+    environment = ServiceSettings(folder=folder, port=port).variables() | quiet
     command = [sys.executable, *SERVERS[server], "--host", HOST, "--port", str(port)]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
