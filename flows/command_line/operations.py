@@ -41,6 +41,9 @@ def serve_command(
         sys.exit(1)
     print(f"\nopen {settings.ui_url}, or:\n  export PREFECT_API_URL={settings.api_url}")
     print("  prefect deployment run build-emoset/lab --watch\n  prefect deployment run build-emoart/lab --watch")
+    for option, value in (("--photos", photos), ("--paintings", paintings)):
+        if "://" not in value and not Path(value).exists():
+            print(f"\n{value} does not exist: `make demo-short` draws the demo's pictures, `coemogen serve {option} FOLDER` takes yours")
 
 
 @app.command(name="automations")
