@@ -27,7 +27,7 @@ def serve_command(
     gpus: Annotated[int, Parameter(help="GPUs of this machine: so many tasks may use one at once.")] = 1,
 ) -> None:
     """Start Prefect's server and workers, deploy all flows; what runs already is left as it is."""
-    prepare_environment()
+    prepare_environment(quiet=False)
     for name, value in (("COEMOGEN_WORKSPACE", workspace), ("COEMOGEN_PHOTOS", photos), ("COEMOGEN_PAINTINGS", paintings)):
         os.environ[name] = value if "://" in value else str(Path(value).resolve())  # prefect.yaml reads them
     from flows.operations.serve import ServiceError, serve

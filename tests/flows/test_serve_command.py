@@ -12,7 +12,7 @@ from flows.operations import serve
 @pytest.fixture(autouse=True)
 def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "serve", lambda *_: None)
-    monkeypatch.setattr(operations, "prepare_environment", lambda: None)
+    monkeypatch.setattr(operations, "prepare_environment", lambda **_: None)
     for name in ("WORKSPACE", "PHOTOS", "PAINTINGS"):
         monkeypatch.setenv(f"COEMOGEN_{name}", "put back after the test")
 

@@ -1,6 +1,7 @@
 """`coemogen serve` in a folder of its own, and its API as a person or the UI would use it."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -97,6 +98,11 @@ class Services:
         """Of the newest run."""
         newest = max(self.runs_of(deployment), key=lambda run: run["created"])
         return list(self.post("task_runs/filter", {"flow_runs": {"id": {"any_": [newest["id"]]}}, "limit": 200}))
+
+    def logs(self, run_id: str, level: int = logging.INFO) -> str:
+        """What a run has logged, of a level or above; one message a line."""
+        found = self.post("logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}, "level": {"ge_": level}}, "limit": 200})
+        return "\n".join(each["message"] for each in found)
 
     def artifacts(self) -> dict[str, dict[str, Any]]:
         return {each["key"]: each for each in self.post("artifacts/latest/filter", {"limit": 200})}

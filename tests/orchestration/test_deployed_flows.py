@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,8 +34,7 @@ SHORT = {
 
 
 def failure(services: Services, run_id: str) -> str:
-    logs = services.post("logs/filter", {"logs": {"flow_run_id": {"any_": [run_id]}, "level": {"ge_": 40}}})
-    return "\n".join(each["message"] for each in logs)
+    return services.logs(run_id, logging.ERROR)
 
 
 def picture_in(markdown: str) -> Image.Image:
@@ -113,6 +113,20 @@ def test_the_chain_runs_and_its_artifacts_can_be_read(services: Services) -> Non
     assert stages["build-emoset/ingest"]["rows"] == PHOTOS
     (kept,) = Path(services.workspace, "outcomes", "build-emoset").glob("*.json")
     assert CorpusOutcome.model_validate_json(kept.read_bytes()).dataset == "emoset"
+
+
+def test_the_log_of_a_run_tells_its_stages(services: Services) -> None:
+    (run,) = services.runs_of("build-emoset/lab")
+    log = services.logs(run["id"])
+    assert all(f"build-emoset/{stage}" in log for stage in ("ingest", "embed", "caption", "curate"))
+    assert failure(services, run["id"]) == ""
+
+
+def test_the_log_of_a_run_that_fails_tells_what_and_what_to_do(services: Services) -> None:
+    run_id = services.start("build-emoset/lab", {"source": {"root": str(services.folder / "nowhere")}})
+    assert services.finished(run_id)["state_type"] == "FAILED"
+    log = until("its log, which comes in batches", lambda: failure(services, run_id))
+    assert "nowhere does not exist: give the folder that holds EmoSet's layout" in log
 
 
 def test_a_run_waits_for_the_caption_audit_and_goes_on_with_its_verdicts(services: Services) -> None:
