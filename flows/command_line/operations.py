@@ -46,6 +46,21 @@ def serve_command(
             print(f"\n{value} does not exist: `make demo-short` draws the demo's pictures, `coemogen serve {option} FOLDER` takes yours")
 
 
+@app.command(name="revive")
+def revive_command(*, folder: Folder = Path(".prefect")) -> None:
+    """Start again what `coemogen serve` started and has died since; for cron. Deployments, schedules and limits are left as they are."""
+    prepare_environment(quiet=False)
+    from flows.operations.serve import ServiceError, revive
+
+    try:
+        revived = revive(folder)
+    except ServiceError as error:
+        errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+    if revived:
+        print(f"started again: {', '.join(revived)}")
+
+
 @app.command(name="automations")
 def automations_command(*, gpu: Annotated[bool, Parameter(help="For the place gpu instead of lab.", negative="")] = False) -> None:
     """Set up the automations on the server at PREFECT_API_URL, where the deployments are; `serve` does it by itself."""

@@ -55,6 +55,8 @@ def train_after_emoart(place: Place, build_emoart: UUID, train_and_eval: UUID) -
 async def set_up(client: PrefectClient, places: tuple[Place, ...]) -> list[str]:
     """Create the automations, or bring those of the same name up to date; returns their names.
 
+    One that is as wanted is left alone: an update would forget the runs that it watches. Whether it is switched on is the operator's.
+
     Raises:
         prefect.exceptions.ObjectNotFound: a deployment is missing: deploy first.
     """
@@ -67,6 +69,6 @@ async def set_up(client: PrefectClient, places: tuple[Place, ...]) -> list[str]:
         found = existing.get(each.name)
         if found is None:
             await client.create_automation(each)
-        else:
-            await client.update_automation(found.id, each)
+        elif found.model_dump(exclude={"id", "enabled"}) != each.model_dump(exclude={"enabled"}):
+            await client.update_automation(found.id, each.model_copy(update={"enabled": found.enabled}))
     return [each.name for each in wanted]

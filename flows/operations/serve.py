@@ -8,12 +8,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 
 from flows.operations.automations import set_up
 from flows.operations.processes import ProcessList
 from flows.operations.resources import set_up_limits, set_up_pools
+from flows.operations.schedules import switch_on, switched_on
 from flows.operations.settings import HOST, ServiceSettings
 
 STARTUP_TIMEOUT_S = 120.0
@@ -39,16 +41,44 @@ def serve(settings: ServiceSettings, say: Callable[[str], None]) -> None:
     if not (settings.project / "prefect.yaml").is_file():
         raise FileNotFoundError(f"no prefect.yaml in {settings.project.resolve()}: run this in the project's folder")
     processes = ProcessList(settings.folder)
+    settings.save()
     start_server(settings, processes)
     say(f"server at {settings.ui_url}")
     asyncio.run(_set_up_pools_and_limits(settings))
     say("pools lab and gpu, limits gpu and captioner")
+    schedules = asyncio.run(_schedules_that_are_on(settings))
     deploy(settings)
+    asyncio.run(_switch_schedules_on(settings, schedules))
     names = asyncio.run(_set_up_automations(settings))
     say(f"deployments of prefect.yaml; automations: {', '.join(names)}")
     for place in settings.places:
         start_worker(settings, processes, place)
-        say(f"worker of pool {place} (log: {processes.log(f'worker-{place}')})")
+        say(f"worker of pool {place} (log: {processes.log(worker_name(place))})")
+
+
+def revive(folder: Path) -> list[str]:
+    """Start again what `serve` has started, nobody has stopped, and died all the same. Nothing is deployed or set up anew.
+
+    Args:
+        folder: of the services.
+
+    Returns:
+        Names of what was started.
+
+    Raises:
+        ServiceError: the server did not come up.
+    """
+    processes = ProcessList(folder)
+    dead = {each.name for each in processes.read() if each.find() is None}
+    if not dead:
+        return []
+    settings = ServiceSettings.load(folder)
+    if SERVER in dead:
+        start_server(settings, processes)
+    places = [place for place in settings.places if worker_name(place) in dead]
+    for place in places:
+        start_worker(settings, processes, place)
+    return [SERVER] * (SERVER in dead) + [worker_name(place) for place in places]
 
 
 def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
@@ -75,7 +105,12 @@ def start_worker(settings: ServiceSettings, processes: ProcessList, pool: str) -
     its old process is gone ("this borrower is already holding one of this CapacityLimiter's tokens").
     """
     command = [_program("prefect"), "worker", "start", "--pool", pool, "--type", "process", "--name", f"{pool}-worker"]
-    processes.start(f"worker-{pool}", command, settings.variables())
+    processes.start(worker_name(pool), command, settings.variables())
+
+
+def worker_name(pool: str) -> str:
+    """Of the worker of a pool, in the list of processes."""
+    return f"worker-{pool}"
 
 
 def deploy(settings: ServiceSettings) -> None:
@@ -94,6 +129,16 @@ async def _set_up_pools_and_limits(settings: ServiceSettings) -> None:
     async with PrefectClient(settings.api_url) as client:
         await set_up_pools(client, settings)
         await set_up_limits(client, settings)
+
+
+async def _schedules_that_are_on(settings: ServiceSettings) -> set[tuple[UUID, UUID]]:
+    async with PrefectClient(settings.api_url) as client:
+        return await switched_on(client)
+
+
+async def _switch_schedules_on(settings: ServiceSettings, schedules: set[tuple[UUID, UUID]]) -> None:
+    async with PrefectClient(settings.api_url) as client:
+        await switch_on(client, schedules)
 
 
 async def _set_up_automations(settings: ServiceSettings) -> list[str]:

@@ -3,15 +3,19 @@
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.data.whole_file import write_atomically
 
 HOST = "127.0.0.1"
 HEARTBEAT_S = 30  # of a flow run; Prefect allows no shorter one
 SILENCE_S = 75  # without a heartbeat for so long, a flow run counts as dead
 WORKER_POLL_S = 3  # a worker asks so often whether there is work
 LEASES_ON_DISK = "prefect.server.concurrency.lease_storage.filesystem"  # in memory, a server that dies leaves its limits full for ever
+
+FILE = "settings.json"
 
 Place = Literal["lab", "gpu"]
 
@@ -38,6 +42,19 @@ class ServiceSettings(BaseModel):
     def ui_url(self) -> str:
         """What a person opens."""
         return f"http://{HOST}:{self.port}"
+
+    def save(self) -> None:
+        """Keep the settings in the folder, for `load`."""
+        write_atomically(str((self.folder / FILE).resolve()), self.model_dump_json(indent=2).encode())
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The settings of the services of a folder.
+
+        Raises:
+            FileNotFoundError: nothing was ever served from it.
+        """
+        return cls.model_validate_json((folder / FILE).read_bytes()).model_copy(update={"folder": folder})
 
     def variables(self) -> dict[str, str]:
         """The environment of everything that is started: one database, one server, nothing phones home."""

@@ -112,6 +112,13 @@ class Services:
         (wanted,) = [each for each in self.post("automations/filter", {}) if each["name"] == automation]
         httpx.patch(f"{self.api}/automations/{wanted['id']}", json={"enabled": enabled}, timeout=60).raise_for_status()
 
+    def switch_schedules(self, deployment: str, *, active: bool) -> None:
+        """Switch all schedules of a deployment on or off."""
+        found = self.deployment(deployment)
+        for each in found["schedules"]:
+            address = f"{self.api}/deployments/{found['id']}/schedules/{each['id']}"
+            httpx.patch(address, json={"active": active}, timeout=60).raise_for_status()
+
     def finished(self, run_id: str) -> dict[str, Any]:
         """The run, when it is over."""
 

@@ -45,8 +45,15 @@ def picture_in(markdown: str) -> Image.Image:
 def test_serving_twice_starts_nothing_twice(services: Services) -> None:
     before = ProcessList(services.folder).read()
     assert {each.name for each in before} == {"server", "worker-lab"}
+    services.switch_schedules("recaption/lab", active=True)
+    services.switch(TRAIN, enabled=False)
+    automations = services.post("automations/filter", {})
     assert f"open http://127.0.0.1:{services.port}" in services.serve()
     assert ProcessList(services.folder).read() == before
+    assert services.command("revive", "--folder", services.folder) == ""
+    assert [each["active"] for each in services.deployment("recaption/lab")["schedules"]] == [True]
+    services.switch_schedules("recaption/lab", active=False)
+    assert services.post("automations/filter", {}) == automations
     listening = {each.laddr.ip for each in psutil.Process(services.process("server").pid).net_connections() if each.status == "LISTEN"}
     assert listening == {"127.0.0.1"}
 

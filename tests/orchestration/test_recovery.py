@@ -82,6 +82,20 @@ def test_a_server_that_is_started_anew_in_the_middle_of_a_run_loses_nothing(serv
     assert {each["state_name"] for each in services.task_runs_of("build-emoart/lab") if each["name"].startswith("embed")} == {"Cached"}
 
 
+def test_a_machine_that_starts_anew_marks_what_it_lost_and_goes_on(services: Services, undisturbed: Path) -> None:
+    workspace = services.folder.parent / "rebooted"
+    run_id = services.start("build-emoart/lab", build(workspace))
+    until("its embeddings", lambda: list(workspace.glob("embeddings/wikiart/*/*.parquet")))
+    services.kill("worker-lab")
+    services.kill("server")
+    assert services.command("revive", "--folder", services.folder) == "started again: server, worker-lab\n"
+
+    assert services.finished(run_id)["state_type"] == "CRASHED"
+    again = services.run("build-emoart/lab", build(workspace))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert_same_tables(undisturbed, workspace)
+
+
 def test_the_place_of_a_task_that_is_killed_is_free_again_though_the_server_died_too(services: Services) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER], env=services.variables, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
