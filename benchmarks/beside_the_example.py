@@ -15,8 +15,8 @@ from torch import Tensor
 from training_rigs import UNetStep, WholeStep
 from turns import seconds_by_turns
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.model.base_models import load_unet
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.batches import TrainingBatch
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.recipes import TrainingRecipe

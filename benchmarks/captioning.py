@@ -95,8 +95,8 @@ def memory_rows(folder: Path, images: int) -> list[Row]:
 
 def vllm_rows(folder: Path, images: int, repeats: int) -> list[Row]:
     """Ratio to the generator at its best concurrency, on pictures that the server has never seen."""
-    from coemogen_core.captioning.own_server import serve
-    from coemogen_core.captioning.own_server_settings import OwnServerSettings
+    from coemogen_core.captioning.own_server.process import serve
+    from coemogen_core.captioning.own_server.settings import OwnServerSettings
 
     settings = OwnServerSettings(model="lab:captioner", max_num_seqs=64, max_model_len=512)
     fresh = scenes()
@@ -137,7 +137,7 @@ def caption_everything(job: Row) -> int:
     """Ours: from the images table to the captions table."""
     from coemogen_core.captioning.caption_part import caption_part
     from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
-    from coemogen_core.data.workspace import Workspace
+    from coemogen_core.storage.workspace import Workspace
 
     workspace = Workspace(job["workspace"])
     recipe = CaptionRecipe(model=job["model"], max_new_tokens=48)
@@ -161,7 +161,7 @@ def generate_load(job: Row) -> int:
     from coemogen_core.captioning.prompt import load_prompt
     from coemogen_core.captioning.recipe import CaptionRecipe
     from coemogen_core.captioning.server.chat_request import request_body
-    from coemogen_core.data.workspace import Workspace
+    from coemogen_core.storage.workspace import Workspace
 
     recipe = CaptionRecipe(model=job["model"], max_new_tokens=48)
     prompt = load_prompt(recipe.prompt_id)
@@ -212,8 +212,8 @@ def write_images(workspace: Path, count: int, picture: Callable[[int], bytes]) -
     """An images table of that many pictures."""
     import polars as pl
 
-    from coemogen_core.data.workspace import Workspace
     from coemogen_core.emotions import EMOTIONS
+    from coemogen_core.storage.workspace import Workspace
     from schemas.tables import Images
 
     table = Workspace(str(workspace)).table("images", SOURCE)

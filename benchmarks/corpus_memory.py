@@ -64,22 +64,22 @@ def draw(folder: Path, count: int) -> None:
 
 def measure(job: Row) -> Row:
     """Build and publish the corpus in this process; seconds, and the largest resident memory so far, by stage."""
+    from coemogen_core.captioning.alignment import align_captions
     from coemogen_core.captioning.caption_part import caption_part
+    from coemogen_core.captioning.current_captions import CaptionPolicy
     from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
-    from coemogen_core.curation.alignment import align_captions
-    from coemogen_core.curation.caption_policy import CaptionPolicy
-    from coemogen_core.curation.clip_encoder import EncoderRecipe
+    from coemogen_core.classifier.emotion_probe import ProbeRecipe
+    from coemogen_core.classifier.probe_training import train_classifier
+    from coemogen_core.classifier.scoring import score_part
     from coemogen_core.curation.decisions import CurationRecipe, decide
-    from coemogen_core.curation.embedding import embed_part
-    from coemogen_core.curation.emotion_probe import ProbeRecipe
-    from coemogen_core.curation.probe_training import train_classifier
-    from coemogen_core.curation.publication import publish
-    from coemogen_core.curation.scoring import score_part
     from coemogen_core.curation.selection import Selection
     from coemogen_core.data.ingest import ingest_part
     from coemogen_core.data.plan import plan_source
-    from coemogen_core.data.workspace import Workspace
     from coemogen_core.emotions import EMOTIONS
+    from coemogen_core.encoders.clip_encoder import EncoderRecipe
+    from coemogen_core.encoders.embedding import embed_part
+    from coemogen_core.publication.publication import publish
+    from coemogen_core.storage.workspace import Workspace
 
     workspace, started = Workspace(job["workspace"]), time.perf_counter()
     seconds: dict[str, float] = {}

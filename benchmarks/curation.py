@@ -102,9 +102,9 @@ def refilter_rows(folder: Path, count: int, repeats: int) -> list[Row]:
 
 def embed(job: Row) -> Row:
     """Ours: from the images table to the embeddings table."""
-    from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
-    from coemogen_core.curation.embedding import embed_part
-    from coemogen_core.data.workspace import Table, Workspace
+    from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
+    from coemogen_core.encoders.embedding import embed_part
+    from coemogen_core.storage.workspace import Table, Workspace
 
     recipe = EncoderRecipe(model="lab:clip")
     encoder = load_encoder(recipe)
@@ -130,7 +130,7 @@ def filter_alignment(job: Row) -> Row:
     import polars as pl
     import pyarrow as pa
 
-    from coemogen_core.curation.alignment_filter import drop_lowest_aligned
+    from coemogen_core.captioning.alignment_filter import drop_lowest_aligned
     from coemogen_core.emotions import EMOTIONS
 
     count = job["rows"]
@@ -150,11 +150,11 @@ def filter_alignment(job: Row) -> Row:
 
 def refilter(job: Row) -> Row:
     """Decide with two thresholds; only the second one, a query for another version, is timed."""
-    from coemogen_core.curation.caption_policy import CaptionPolicy
+    from coemogen_core.captioning.current_captions import CaptionPolicy
     from coemogen_core.curation.decisions import CurationRecipe, decide
     from coemogen_core.curation.refilter import Thresholds, refilter
     from coemogen_core.curation.selection import Selection
-    from coemogen_core.data.workspace import Workspace
+    from coemogen_core.storage.workspace import Workspace
 
     workspace = Workspace(job["workspace"])
     selection, captions = Selection.by_confidence(CLASSIFIER), CaptionPolicy.pinned(CAPTION_RECIPE)
@@ -208,7 +208,7 @@ def write_images(workspace: str, pictures: list[tuple[bytes, int, int]]) -> None
     """An images table of these pictures and sizes."""
     import polars as pl
 
-    from coemogen_core.data.workspace import Workspace
+    from coemogen_core.storage.workspace import Workspace
     from schemas.tables import Images
 
     nothing = [pl.lit(None, pl.String).alias(name) for name in ("label", "split", "artist", "style", "genre", "licence", "attributes")]
@@ -226,8 +226,8 @@ def write_scored_source(uri: str, count: int) -> None:
     import polars as pl
 
     from coemogen_core.captioning.attempts import chunk_name
-    from coemogen_core.data.workspace import Workspace
     from coemogen_core.emotions import EMOTIONS
+    from coemogen_core.storage.workspace import Workspace
     from schemas.tables import Alignment, Captions, EmotionScores
 
     rng = np.random.default_rng(0)

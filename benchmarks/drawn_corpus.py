@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.lab.scenes.captions import caption_of
 from coemogen_core.lab.scenes.scene import render, sample_scene
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
 from schemas.tables import Decisions, Images

@@ -12,9 +12,9 @@ import json
 from pathlib import Path
 
 from coemogen_core.curation.decisions import current_version, read_decisions, read_record
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.evaluation.emoart import ThresholdRow, emoart_metrics, threshold_table, truth_of_images
 from coemogen_core.lab.corpora import read_truth
+from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import EmoArtMetrics
 
 FLOOR = {"threshold": 0.75, "precision": 0.9, "recall": 0.7}

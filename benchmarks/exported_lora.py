@@ -25,9 +25,9 @@ from coemogen_core.evaluation.sem_d import mean_pair_difference
 from coemogen_core.generation.denoising import denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
 from coemogen_core.generation.lora_export import DIFFUSERS_FILE, ExportRecipe, LoraExporter
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
+from coemogen_core.model.generation_recipe import GenerationRecipe
 
 MODELS = BaseModels(diffusion="lab:diffusion", clip="lab:clip")
 RECIPE = GenerationRecipe(num_inference_steps=16, guidance_scale=3.0, batch_size=32, device="cpu")

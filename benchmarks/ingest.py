@@ -96,7 +96,7 @@ def ingest(job: Row) -> int:
     """Plan and ingest into a workspace; number of accepted pictures."""
     from coemogen_core.data.ingest import ingest_part
     from coemogen_core.data.plan import plan_source
-    from coemogen_core.data.workspace import Workspace
+    from coemogen_core.storage.workspace import Workspace
 
     workspace = Workspace(job["folder"])
     parts = plan_source(workspace, SOURCE, "image_folder", job["source"])

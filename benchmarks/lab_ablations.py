@@ -17,12 +17,12 @@ from typing import Any
 
 from results_table import Row, report, row
 
-from coemogen_core.ablation.study import AblationPlan, collect_runs, prepare, read_run, run_variant
-from coemogen_core.ablation.study_file import write_ablations
-from coemogen_core.ablation.summary import markdown_table, remark_on_order, summarise
-from coemogen_core.ablation.variants import VARIANTS
 from coemogen_core.curation.decisions import current_version, read_record
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.experiments.ablation_study import AblationPlan, collect_runs, prepare, read_run, run_variant
+from coemogen_core.experiments.ablation_study_file import write_ablations
+from coemogen_core.experiments.ablation_summary import markdown_table, remark_on_order, summarise
+from coemogen_core.experiments.ablation_variants import VARIANTS
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe
 from flows.params import TrainAndEvalParams
 from flows.profiles import load_params

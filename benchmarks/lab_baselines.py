@@ -14,13 +14,13 @@ from typing import Any
 
 from results_table import Row, report, row
 
-from coemogen_core.baselines.registry import OURS
 from coemogen_core.curation.decisions import current_version, read_record
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.experiments.collect import new_experiments, write_experiments
 from coemogen_core.experiments.matrix import read_matrix
 from coemogen_core.experiments.run_cell import CellSettings, prepare_reference, run_cell
 from coemogen_core.experiments.table import ExperimentTable, build_table
+from coemogen_core.methods.registry import OURS
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe
 from flows.params import TrainAndEvalParams
 from flows.profiles import load_params

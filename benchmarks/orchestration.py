@@ -23,21 +23,21 @@ from child_process import in_child
 from results_table import Row, report, row
 from torch.distributed.elastic.utils.distributed import get_free_port
 
+from coemogen_core.captioning.alignment import align_captions
 from coemogen_core.captioning.caption_part import caption_part
-from coemogen_core.curation.alignment import align_captions
+from coemogen_core.classifier.probe_training import train_classifier
+from coemogen_core.classifier.scoring import score_part
+from coemogen_core.classifier.style_audit import audit_styles
 from coemogen_core.curation.decisions import decide, mark_current
-from coemogen_core.curation.embedding import embed_part
 from coemogen_core.curation.funnel import write_funnel
-from coemogen_core.curation.probe_training import train_classifier
-from coemogen_core.curation.publication import publish
-from coemogen_core.curation.scoring import score_part
 from coemogen_core.curation.selection import Selection
-from coemogen_core.curation.style_audit import audit_styles
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.lab.corpora import write_paintings, write_photos
+from coemogen_core.publication.publication import publish
 from coemogen_core.recipe import merge
+from coemogen_core.storage.workspace import Workspace
 from flows.operations.processes import ProcessList
 from flows.operations.serve import serve
 from flows.operations.settings import ServiceSettings

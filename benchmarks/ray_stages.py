@@ -20,8 +20,8 @@ import psutil
 from child_process import ROOT
 from results_table import Row, report, row
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab.corpora import write_paintings, write_photos
+from coemogen_core.storage.workspace import Workspace
 from flows.stages import read_timings
 
 LABELLED = 400

@@ -22,8 +22,8 @@ from results_table import Row, report, row
 from training_rigs import FrozenParts, Seconds, UNetStep, WholeStep
 from turns import seconds_by_turns
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.model.base_models import load_noise_scheduler, load_unet
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.batches import BatchSource
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.recipes import TrainingRecipe

@@ -19,7 +19,7 @@ from coemogen_core.model.hilora_linear import GateInput
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
 from coemogen_core.training.objective import TrainingObjective
-from coemogen_core.training.pairwise_adamw import PairwiseAdamW
+from coemogen_core.training.optimizer import PairwiseAdamW
 from coemogen_core.training.recipes import TrainingRecipe
 
 Seconds = dict[str, float]

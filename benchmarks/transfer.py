@@ -18,19 +18,19 @@ import torch
 from PIL import Image
 from results_table import Row, report, row
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.data.thumbnail import draw_sheet
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.prompt_alignment import PromptAlignment, prompt_alignment
-from coemogen_core.evaluation.report.contact_sheet import draw_sheet
 from coemogen_core.generation.denoising import batches, denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
 from coemogen_core.lab.scenes.captions import caption_of
 from coemogen_core.lab.scenes.scene import Scene, render
 from coemogen_core.lab.scenes.world import CONTENTS, NEUTRAL_ONLY
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.storage.workspace import Workspace
 from flows.generate_command import only_run
 
 MODELS = BaseModels(diffusion="lab:diffusion", clip="lab:clip")

@@ -15,7 +15,7 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 
-from coemogen_core.data.workspace import local_folder
+from coemogen_core.storage.workspace import local_folder
 
 UPDATE_S = 5.0
 GALLERY_WIDTH = 900  # pixels: some 100 kB as JPEG, which lie in Prefect's database

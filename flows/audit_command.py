@@ -1,18 +1,18 @@
 """Two commands about captions and people: write the page on which a sample is judged, and take the verdicts in.
 
-Both wrap `coemogen_core.audit` and take seconds, so neither is a flow.
+Both wrap `coemogen_core.captioning.audit` and take seconds, so neither is a flow.
 """
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from coemogen_core.audit.acceptance import COLUMNS, AcceptanceRates, acceptance_rows
-from coemogen_core.audit.candidates import draw_from_dataset
-from coemogen_core.audit.reviews import AuditOutcome, import_file
-from coemogen_core.audit.write_audit import AuditPage, write_audit
+from coemogen_core.captioning.audit.acceptance import COLUMNS, AcceptanceRates, acceptance_rows
+from coemogen_core.captioning.audit.candidates import draw_from_dataset
+from coemogen_core.captioning.audit.reviews import AuditOutcome, import_file
+from coemogen_core.captioning.audit.write_audit import AuditPage, write_audit
 from coemogen_core.curation.decisions import current_version, read_record
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 
 console = Console(highlight=False)
 
@@ -44,9 +44,9 @@ def audit(
     """
     place = Workspace(workspace)
     chosen = current_version(place, dataset) if version == "current" else version
-    captions = draw_from_dataset(place, dataset, chosen, per_emotion=per_emotion, seed=seed, kept_only=kept_only)
-    source = read_record(place, dataset, chosen).source
-    page = write_audit(place, source, captions, per_emotion=per_emotion, seed=seed, destination=destination)
+    decided = read_record(place, dataset, chosen)
+    captions = draw_from_dataset(place, decided, per_emotion=per_emotion, seed=seed, kept_only=kept_only)
+    page = write_audit(place, decided.source, captions, per_emotion=per_emotion, seed=seed, destination=destination)
     _say_page(page, per_emotion)
     return page
 

@@ -3,10 +3,10 @@
 from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
 
-from coemogen_core.audit.candidates import draw_from_dataset
-from coemogen_core.audit.write_audit import write_audit
+from coemogen_core.captioning.audit.candidates import draw_from_dataset
+from coemogen_core.captioning.audit.write_audit import write_audit
 from coemogen_core.curation.decisions import read_record
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
 
 PAUSE = "caption-audit"
@@ -38,8 +38,9 @@ def suspend_for_audit(workspace_uri: str, dataset: str, version: str) -> None:
     if policy is not None and PAUSE in (policy.pause_keys or set()):
         return
     workspace = Workspace(workspace_uri)
-    captions = draw_from_dataset(workspace, dataset, version, per_emotion=50, seed=0, kept_only=True)
-    page = write_audit(workspace, read_record(workspace, dataset, version).source, captions)
+    decided = read_record(workspace, dataset, version)
+    captions = draw_from_dataset(workspace, decided, per_emotion=50, seed=0, kept_only=True)
+    page = write_audit(workspace, decided.source, captions)
     publish_markdown(f"audit-{dataset}", _invitation(dataset, page.uri, page.audit_id, workspace_uri, str(context.flow_run.id)))
     suspend_flow_run(key=PAUSE)
 

@@ -3,16 +3,16 @@
 import time
 from typing import Any
 
-from coemogen_core.curation.classifier_report import (
+from coemogen_core.classifier.classifier_report import (
     agreement_line,
     agreement_markdown,
     styles_markdown,
     validation_line,
     validation_markdown,
 )
-from coemogen_core.curation.cross_validation import CrossValidation
-from coemogen_core.curation.human_ratings import RatingsKind
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.classifier.cross_validation import CrossValidation
+from coemogen_core.classifier.human_ratings import RatingsKind
+from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
 from flows.corpus_stages import ingest_source
 from flows.params import BuildEmoartParams

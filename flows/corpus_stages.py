@@ -7,8 +7,8 @@ from coemogen_core.captioning.caption_part import has_due
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, mark_current
 from coemogen_core.curation.funnel import FUNNEL, funnel_line, write_funnel
 from coemogen_core.curation.selection import Selection
-from coemogen_core.data.rejection_summary import most_frequent_rejections
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.data.ingest import most_frequent_rejections
+from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
 from flows.audit_pause import suspend_for_audit
 from flows.captioner import parts_at_once, running_captioner

@@ -8,14 +8,12 @@ from typing import Literal, get_args
 from rich.console import Console
 from rich.markdown import Markdown
 
-from coemogen_core.curation.clip_retrieval_export import export_clip_retrieval
 from coemogen_core.curation.decisions import CurationOutcome, current_version, mark_current, read_record
-from coemogen_core.curation.export_folder import Export
 from coemogen_core.curation.funnel import write_funnel
-from coemogen_core.curation.publication import publish
 from coemogen_core.curation.refilter import Thresholds, refilter
-from coemogen_core.curation.webdataset_export import SHARD_SIZE, export_webdataset
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.publication.exports import SHARD_SIZE, Export, export_clip_retrieval, export_webdataset
+from coemogen_core.publication.publication import publish
+from coemogen_core.storage.workspace import Workspace
 
 ExportLayout = Literal["webdataset", "clip-retrieval"]
 console = Console(highlight=False)

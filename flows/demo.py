@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.markup import escape
 
-from coemogen_core.data.workspace import Workspace
-from coemogen_core.evaluation.report.build import METHOD_LABELS
-from coemogen_core.evaluation.report.contact_sheet import contact_sheet
 from coemogen_core.lab.corpora import write_paintings, write_photos
+from coemogen_core.report.build import METHOD_LABELS
+from coemogen_core.report.contact_sheet import contact_sheet
+from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
 from flows.metrics_table import metrics_table

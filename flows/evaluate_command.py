@@ -9,10 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from coemogen_core.data.whole_file import write_atomically
-from coemogen_core.evaluation.alone import METHOD, AloneEvaluation, evaluate_alone, report_data
+from coemogen_core.evaluation.alone import METHOD, AloneEvaluation, evaluate_alone
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
-from coemogen_core.evaluation.report.render import render_report
+from coemogen_core.report.alone import report_data
+from coemogen_core.report.render import render_report
+from coemogen_core.storage.whole_file import write_atomically
 from flows.metrics_table import emotion_tables, metrics_table, probe_tables
 
 LISTED = 5

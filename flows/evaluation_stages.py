@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from coemogen_core.curation.decisions import read_decisions, read_record
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
-from coemogen_core.evaluation.machine import library_versions, peak_memory_mib
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.report.build import CorpusVersion
 from coemogen_core.evaluation.run_files import MethodEvaluation
 from coemogen_core.experiments.collect import new_experiments
-from coemogen_core.generation.sample_plan import SamplePlan
 from coemogen_core.lab.corpora import read_truth
+from coemogen_core.methods.sample_plan import SamplePlan
+from coemogen_core.report.build import CorpusVersion
+from coemogen_core.storage.workspace import Workspace
 from flows.params import TrainAndEvalParams
 from flows.stages import Stages, on_worker, read_timings
 from schemas.experiments import Experiments

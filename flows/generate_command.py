@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers.utils import logging as transformers_logging
 
-from coemogen_core.data.whole_file import write_atomically
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS, parse_emotion
 from coemogen_core.generation.picture_folder import Filled, fill_folder, series_name
 from coemogen_core.generation.picture_record import identify, new_record, png_with_record, record_of
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.storage.whole_file import write_atomically
+from coemogen_core.storage.workspace import Workspace
 from flows.model_commands import ALL, parse_query
 
 LARGEST_SEED = 2**62  # so that seed + count fits the generators' 64 bits

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from rich.markup import escape
 from rich.table import Table
 
-from coemogen_core.evaluation.report.tables import EMOTION_COLUMNS, METRIC_LABELS, number, probe_verdict
+from coemogen_core.report.tables import EMOTION_COLUMNS, METRIC_LABELS, number, probe_verdict
 from schemas.metrics import METRIC_NAMES, ColourMetrics, EmotionMetrics, Estimate, MethodMetrics, Metrics, ProbeMetrics
 
 

@@ -3,10 +3,10 @@
 It wraps `coemogen_core.generation.lora_export`, draws no picture and takes seconds, so it is no flow.
 """
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.generation.lora_export import ExportedLora, ExportRecipe, LoraExporter
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.storage.workspace import Workspace
 
 ALL = "all"
 

@@ -7,26 +7,25 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.captioning.recaption.candidates import RecaptionReasons
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe, LocalSettings, ServerSettings
-from coemogen_core.curation.caption_policy import CaptionPolicy
-from coemogen_core.curation.clip_encoder import EncoderRecipe
-from coemogen_core.curation.cross_validation import FoldsRecipe
+from coemogen_core.classifier.cross_validation import FoldsRecipe
+from coemogen_core.classifier.emotion_probe import ProbeRecipe
 from coemogen_core.curation.decisions import CurationRecipe
-from coemogen_core.curation.efficientnet import EfficientNetRecipe
-from coemogen_core.curation.emoart import MIN_CONFIDENCE
-from coemogen_core.curation.emotion_probe import ProbeRecipe
-from coemogen_core.curation.image_encoder import ImageEncoderRecipe
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe
-from coemogen_core.curation.selection import Selection
+from coemogen_core.curation.selection import MIN_CONFIDENCE, Selection
 from coemogen_core.data.plan import DEFAULT_PART_SIZE
 from coemogen_core.data.readers.registry import Layout
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
+from coemogen_core.encoders.clip_encoder import EncoderRecipe
+from coemogen_core.encoders.efficientnet import EfficientNetRecipe
+from coemogen_core.encoders.image_encoder import ImageEncoderRecipe
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix
-from coemogen_core.generation.method import Method
-from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.methods.method import Method
 from coemogen_core.model.base_models import BaseModels
-from coemogen_core.recaption.reasons import RecaptionReasons
+from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.recipes import TrainingRecipe
 from flows.execution import Execution, ThreadExecution

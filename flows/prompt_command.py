@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from coemogen_core.baselines.prompt_writing import PromptWriter, write_prompts
+from coemogen_core.methods.prompt_writing import PromptWriter, write_prompts
 
 console = Console(highlight=False)
 

@@ -13,10 +13,9 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from coemogen_core.captioning.recaption.outcome import ReasonCount, chosen_counts, examples, read_outcome
 from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
-from coemogen_core.data.workspace import Workspace
-from coemogen_core.recaption.outcome import ReasonCount, examples, read_outcome
-from coemogen_core.recaption.run_files import chosen_counts
+from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown, publish_table
 from flows.captioner import parts_at_once, running_captioner
 from flows.corpus_stages import decide_corpus

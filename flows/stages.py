@@ -12,7 +12,7 @@ from prefect.runtime import deployment, flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 from rich.markup import escape
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.stopping import stops_with_this_block
 from flows.artifacts import StageProgress, publish_table
 from flows.execution import Execution, RayExecution, ThreadExecution

@@ -12,15 +12,15 @@ from typing import Any
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coemogen_core.baselines.registry import OURS
 from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
-from coemogen_core.data.workspace import Workspace
-from coemogen_core.evaluation.report.build import METHOD_LABELS, CorpusVersion, ReportRecipe
-from coemogen_core.evaluation.report.contact_sheet import contact_sheet
 from coemogen_core.experiments.run_cell import CellSettings
-from coemogen_core.generation.method import Method
-from coemogen_core.generation.sample_plan import SamplePlan
+from coemogen_core.methods.method import Method
+from coemogen_core.methods.registry import OURS
+from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
+from coemogen_core.report.build import METHOD_LABELS, CorpusVersion, ReportRecipe
+from coemogen_core.report.contact_sheet import contact_sheet
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe
 from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
 from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows

@@ -8,10 +8,12 @@ import os
 from rich.console import Console
 
 from coemogen_core.curation.decisions import current_version, read_record
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.methods.coemogen import CoEmoGen
+from coemogen_core.methods.method import TrainingData
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import list_parts
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
-from coemogen_core.training.run import TrainingOutcome, train
+from coemogen_core.training.run import TrainingOutcome
 from coemogen_core.training.trainer import Progress
 from flows.params import TrainAndEvalParams
 
@@ -39,7 +41,7 @@ def train_alone(params: TrainAndEvalParams) -> TrainingOutcome:
     for number, part in enumerate(missing, start=1):
         console.print(f"features {number} of {len(missing)}: {part}")
         cache_features_part(workspace, params.dataset, version, record.source, part, features)
-    outcome = train(workspace, params.dataset, feature_id, params.models, params.training, on_progress=_say)
+    outcome = CoEmoGen("coemogen", params.training).train(TrainingData(workspace, params.dataset, feature_id, params.models), _say)
     if os.environ.get("RANK", "0") == "0":
         console.print("the model was there already" if outcome.reused else f"trained in {outcome.seconds:.0f} s")
         console.print(workspace.path("runs", outcome.run_id), soft_wrap=True)

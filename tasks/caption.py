@@ -6,11 +6,11 @@ from prefect import task
 
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.failure import EndpointUnreachableError
+from coemogen_core.captioning.recaption.outcome import read_candidates
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
 from coemogen_core.curation.selection import Selection
-from coemogen_core.data.passing_failure import may_pass
-from coemogen_core.data.workspace import Workspace
-from coemogen_core.recaption.run_files import read_candidates
+from coemogen_core.storage.passing_failure import may_pass
+from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from tasks.limits import captioner_place
 from tasks.options import STORED, failed_of, shown

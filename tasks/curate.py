@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from coemogen_core.curation.alignment import align_captions
-from coemogen_core.curation.caption_policy import CaptionPolicy
-from coemogen_core.curation.clip_encoder import EncoderRecipe
-from coemogen_core.curation.cross_validation import FoldsRecipe, ValidationOutcome, cross_validate
+from coemogen_core.captioning.alignment import align_captions
+from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.classifier.cross_validation import FoldsRecipe, ValidationOutcome, cross_validate
+from coemogen_core.classifier.emotion_probe import ProbeRecipe
+from coemogen_core.classifier.human_ratings import RatingsKind
+from coemogen_core.classifier.probe_training import TrainedClassifier, train_classifier
+from coemogen_core.classifier.published_head import import_published_head
+from coemogen_core.classifier.rating_agreement import RatingAgreement, compare_with_ratings
+from coemogen_core.classifier.scoring import score_part
+from coemogen_core.classifier.style_audit import AuditOutcome, audit_styles
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
-from coemogen_core.curation.emotion_probe import ProbeRecipe
-from coemogen_core.curation.human_ratings import RatingsKind
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
-from coemogen_core.curation.probe_training import TrainedClassifier, train_classifier
-from coemogen_core.curation.published_head import import_published_head
-from coemogen_core.curation.rating_agreement import RatingAgreement, compare_with_ratings
-from coemogen_core.curation.scoring import score_part
-from coemogen_core.curation.style_audit import AuditOutcome, audit_styles
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.encoders.clip_encoder import EncoderRecipe
+from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from tasks.limits import device_place
 from tasks.options import STORED, shown

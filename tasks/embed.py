@@ -1,10 +1,10 @@
-"""Prefect task of embedding: one image part. Without Prefect: `coemogen_core.curation.embedding.embed_part`."""
+"""Prefect task of embedding: one image part. Without Prefect: `coemogen_core.encoders.embedding.embed_part`."""
 
 from prefect import task
 
-from coemogen_core.curation.embedding import embed_part
-from coemogen_core.curation.image_encoder import ImageEncoderRecipe
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.encoders.embedding import embed_part
+from coemogen_core.encoders.image_encoder import ImageEncoderRecipe
+from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from tasks.limits import device_place
 from tasks.options import STORED, shown

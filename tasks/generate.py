@@ -1,10 +1,10 @@
-"""Prefect task of generation: a part of the samples of one method. Without Prefect: `coemogen_core.generation.sample_part`."""
+"""Prefect task of generation: a part of the samples of one method. Without Prefect: `coemogen_core.methods.sample_part`."""
 
 from prefect import task
 
-from coemogen_core.data.workspace import Workspace
-from coemogen_core.generation.sample_part import generate_part
-from coemogen_core.generation.sample_plan import SamplePlan
+from coemogen_core.methods.sample_part import generate_part
+from coemogen_core.methods.sample_plan import SamplePlan
+from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from tasks.limits import device_place
 from tasks.options import STORED, shown

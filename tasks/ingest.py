@@ -5,7 +5,7 @@ from prefect import task
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import DEFAULT_PART_SIZE, plan_source
 from coemogen_core.data.readers.registry import Layout
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from tasks.options import STORED, shown
 

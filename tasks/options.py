@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from prefect.cache_policies import NO_CACHE
 from prefect.transactions import TransactionState, get_transaction
 
-from coemogen_core.data.passing_failure import may_pass
+from coemogen_core.storage.passing_failure import may_pass
 from schemas.outcomes import PartOutcome
 
 Outcome = TypeVar("Outcome", bound=PartOutcome)

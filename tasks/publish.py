@@ -1,9 +1,9 @@
-"""Prefect task of publication: one curated dataset. Without Prefect: `coemogen_core.curation.publication.publish`."""
+"""Prefect task of publication: one curated dataset. Without Prefect: `coemogen_core.publication.publication.publish`."""
 
 from prefect import task
 
-from coemogen_core.curation.publication import Publication, publish
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.publication.publication import Publication, publish
+from coemogen_core.storage.workspace import Workspace
 from tasks.options import STORED
 
 

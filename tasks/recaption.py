@@ -1,18 +1,23 @@
 """Prefect tasks of recaptioning besides captioning itself: choose the pictures, compare the outcome.
 
-Without Prefect: `coemogen_core.recaption`.
+Without Prefect: `coemogen_core.captioning.recaption`.
 """
 
 from prefect import task
 
+from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.captioning.recaption.candidates import RecaptionReasons, find_candidates
+from coemogen_core.captioning.recaption.outcome import (
+    ReasonCount,
+    candidate_parts,
+    mark_chosen,
+    was_chosen,
+    write_candidates,
+    write_outcome,
+)
 from coemogen_core.captioning.recipe import CaptionRecipe
-from coemogen_core.curation.caption_policy import CaptionPolicy
 from coemogen_core.curation.decisions import DecisionsRecord
-from coemogen_core.data.workspace import Workspace
-from coemogen_core.recaption.candidates import find_candidates
-from coemogen_core.recaption.outcome import ReasonCount, write_outcome
-from coemogen_core.recaption.reasons import RecaptionReasons
-from coemogen_core.recaption.run_files import candidate_parts, mark_chosen, was_chosen, write_candidates
+from coemogen_core.storage.workspace import Workspace
 from tasks.options import STORED
 
 

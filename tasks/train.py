@@ -3,7 +3,6 @@
 Without Prefect: `coemogen_core.training.features.cache_features_part` and the method's own `train`.
 """
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,19 +10,17 @@ from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
-from coemogen_core.baselines.coemogen import CoEmoGen
-from coemogen_core.data.workspace import Workspace
-from coemogen_core.generation.method import Method, TrainingData
+from coemogen_core.methods.method import IN_THIS_PROCESS, Method, TrainingData
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
-from coemogen_core.training.launch import LaunchSettings, train_in_processes
+from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.run import TrainingOutcome
 from coemogen_core.training.trainer import Progress
 from schemas.outcomes import PartOutcome
 from tasks.limits import device_place
 from tasks.options import STORED, shown
 
-ALONE = LaunchSettings()
 LOG_LINES = 20  # of one training in Prefect's log; the run's own log.jsonl has every interval
 
 
@@ -36,28 +33,13 @@ def cache_features_part_task(workspace_uri: str, dataset: str, version: str, sou
 
 @task(name="train", task_run_name="train {method.name} on {dataset}", **STORED)
 def train_task(
-    workspace_uri: str, dataset: str, feature_id: str, models: BaseModels, method: Method, launch: LaunchSettings = ALONE
+    workspace_uri: str, dataset: str, feature_id: str, models: BaseModels, method: Method, launch: LaunchSettings = IN_THIS_PROCESS
 ) -> TrainingOutcome | None:
-    """Train what a method needs, None when that is nothing; goes on from an interrupted run's newest checkpoint. See `Method.train`.
-
-    With several processes CoEmoGen is trained by a child (`train_in_processes`); other methods are small and train here all the same.
-    """
+    """Train what a method needs, None when that is nothing; goes on from an interrupted run's newest checkpoint. See `Method.train`."""
     data = TrainingData(Workspace(workspace_uri), dataset, feature_id, models)
     report = _progress_reporter(f"{method.name} on {dataset}")
     with device_place():
-        if isinstance(method, CoEmoGen) and launch.is_wanted:
-            return _train_in_processes(data, method, launch, report)
-        return method.train(data, report)
-
-
-def _train_in_processes(
-    data: TrainingData, method: CoEmoGen, launch: LaunchSettings, report: Callable[[Progress], None]
-) -> TrainingOutcome:
-    started = time.monotonic()
-    was_there = data.workspace.exists("runs", method.training_run_id(data), "model", "config.json")
-    if not was_there:
-        train_in_processes(data, method.recipe, launch, report)
-    return method.train(data).model_copy(update={"reused": was_there, "seconds": time.monotonic() - started})
+        return method.train(data, report, launch)
 
 
 def _progress_reporter(what: str) -> Callable[[Progress], None]:

@@ -34,7 +34,7 @@ def prefect_server() -> Iterator[None]:
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a CLIP of the lab's architecture with random weights."""
     from coemogen_core.lab.architectures import new_clip, new_clip_tokenizer, new_image_processor
-    from coemogen_core.lab.build.corpus_text import caption_corpus
+    from coemogen_core.lab.build.clip import caption_corpus
 
     folder = tmp_path_factory.mktemp("tiny_clip")
     torch.manual_seed(0)

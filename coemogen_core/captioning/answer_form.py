@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from coemogen_core.errors import CoEmoGenError
+
 SENTENCE = "sentence"
 FORM_FOLDER = files("coemogen_core.captioning") / "answer_forms"
 
@@ -38,7 +40,7 @@ class StructuredAnswer(CaptionFields):
     caption: str
 
 
-class BrokenAnswerError(ValueError):
+class BrokenAnswerError(CoEmoGenError, ValueError):
     """A structured answer that is none; the message says what is wrong with it."""
 
 

@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
-
 
 @dataclass(frozen=True, slots=True)
 class CaptionRequest:
@@ -63,18 +61,6 @@ class CaptionBackend(Protocol):
         stream needs little memory, and no batch spans two chunks, so that an answer depends on its own chunk alone.
         """
         ...
-
-
-def open_backend(recipe: CaptionRecipe, settings: LocalSettings | ServerSettings) -> CaptionBackend:
-    """The captioner that the settings ask for. A local model is loaded once per process."""
-    # Imported here: one of the two needs torch and seconds, the other neither.
-    if isinstance(settings, LocalSettings):
-        from coemogen_core.captioning.local_backend import LocalBackend
-
-        return LocalBackend(recipe, settings)
-    from coemogen_core.captioning.server.backend import ServerBackend
-
-    return ServerBackend(recipe, settings)
 
 
 def content_parts(request: CaptionRequest, image_part: dict[str, object]) -> list[dict[str, object]]:

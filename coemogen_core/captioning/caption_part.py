@@ -22,16 +22,15 @@ from coemogen_core.captioning.attempts import (
     due_now,
     free_sequences,
     read_attempts,
+    write_recipe_record,
 )
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, open_backend
-from coemogen_core.captioning.journal import Journal, journal_path
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk
+from coemogen_core.captioning.journal import Journal, journal_path, part_lock
 from coemogen_core.captioning.judge import judge_answer
-from coemogen_core.captioning.part_lock import part_lock
 from coemogen_core.captioning.prompt import Prompt, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
-from coemogen_core.captioning.recipe_record import write_recipe_record
-from coemogen_core.data.heap import give_back_heap
-from coemogen_core.data.workspace import Workspace, local_folder
+from coemogen_core.device import give_back_heap
+from coemogen_core.storage.workspace import Workspace, local_folder
 from schemas.outcomes import PartOutcome
 from schemas.tables import Captions
 
@@ -242,3 +241,15 @@ class _Captioning:
             "latency_s": answer.latency_s,
             "finish_reason": answer.finish_reason,
         }
+
+
+def open_backend(recipe: CaptionRecipe, settings: LocalSettings | ServerSettings) -> CaptionBackend:
+    """The captioner that the settings ask for. A local model is loaded once per process."""
+    # Imported here: one of the two needs torch and seconds, the other neither.
+    if isinstance(settings, LocalSettings):
+        from coemogen_core.captioning.local_backend import LocalBackend
+
+        return LocalBackend(recipe, settings)
+    from coemogen_core.captioning.server.backend import ServerBackend
+
+    return ServerBackend(recipe, settings)

@@ -5,6 +5,8 @@ The `error` column reads `<kind>: <detail>`, so that failures can be counted by 
 
 from typing import Literal, get_args
 
+from coemogen_core.errors import CoEmoGenError
+
 FailureKind = Literal["unreadable image", "refused", "rejected", "server", "timeout"]
 
 FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
@@ -12,7 +14,7 @@ LASTING: tuple[FailureKind, ...] = ("unreadable image", "refused")
 """Failures that lie in the request itself: the same request fails in the same way."""
 
 
-class EndpointError(RuntimeError):
+class EndpointError(CoEmoGenError):
     """The endpoint cannot be used at all. The message names it and the remedy; what was captioned before is kept."""
 
 

@@ -6,14 +6,42 @@ appended to; a run that goes on elsewhere then loses at most the chunks in fligh
 
 import dataclasses
 import hashlib
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
+from filelock import FileLock, Timeout
 
 from coemogen_core.captioning.backend import CaptionAnswer
-from coemogen_core.data.workspace import local_folder
+from coemogen_core.storage.workspace import local_folder
+
+POLL_S = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def part_lock(table_uri: str, part: str, recipe_id: str) -> Iterator[None]:
+    """Hold the lock of a part and recipe; waits while another run, thread or process, holds it."""
+    folder = local_folder(table_uri)
+    if folder is None:
+        yield
+        return
+    (folder / part).mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / part / f".{recipe_id}.lock", thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        logger.warning("another run is captioning part %s of %s: waiting for it", part, table_uri)
+        lock.acquire(poll_interval=POLL_S)
+    try:
+        yield
+    finally:
+        lock.release()
+
 
 FIELDS = tuple(field.name for field in dataclasses.fields(CaptionAnswer))
 

@@ -3,10 +3,12 @@
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -16,9 +18,29 @@ from transformers.utils import logging as transformers_logging
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, Sink, content_parts
 from coemogen_core.captioning.failure import failure
 from coemogen_core.captioning.picture import bounded_picture
-from coemogen_core.captioning.read_ahead import read_ahead
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
 from coemogen_core.data.decode import UnreadableImage
+
+Item = TypeVar("Item")
+
+
+def read_ahead(items: Iterable[Item], depth: int) -> Iterator[Item]:
+    """Yield the items in order, with up to `depth` of them computed in advance by one thread.
+
+    The stream is only ever touched by that thread, so that a generator is safe; its exception is raised at the item that met it.
+    """
+    stream = iter(items)
+    end = object()
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read-ahead") as thread:
+        pending: deque[Future] = deque(thread.submit(next, stream, end) for _ in range(depth + 1))
+        try:
+            while (item := pending.popleft().result()) is not end:
+                pending.append(thread.submit(next, stream, end))
+                yield item
+        finally:
+            for future in pending:
+                future.cancel()
+
 
 BATCHES_AHEAD = 2
 

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from coemogen_core.captioning.answer_form import SENTENCE, answer_schema, form_instruction
-from coemogen_core.captioning.own_server_settings import OwnServerSettings
+from coemogen_core.captioning.own_server.settings import OwnServerSettings
 from coemogen_core.captioning.prompt import load_prompt
-from coemogen_core.model_source import ModelName, fingerprint
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.model_source import ModelName, fingerprint
 
 BackendName = Literal["local", "server"]
 

@@ -15,17 +15,14 @@ from typing import Any
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-from coemogen_core.audit.reviews import rejected_attempts
-from coemogen_core.curation.alignment_filter import KEPT, LOW_ALIGNMENT, drop_lowest_aligned
+from coemogen_core.captioning.alignment_filter import KEPT, LOW_ALIGNMENT, drop_lowest_aligned
+from coemogen_core.captioning.audit.reviews import rejected_attempts
+from coemogen_core.captioning.current_captions import CaptionPolicy, current_captions_of_parts
 from coemogen_core.curation.candidate_spool import CandidateSpool
-from coemogen_core.curation.caption_policy import CaptionPolicy
-from coemogen_core.curation.current_captions import current_captions_of_parts
-from coemogen_core.curation.emoart import LOW_CONFIDENCE, NOT_SCORED
-from coemogen_core.curation.emoset import NO_LABEL, NOT_COLLECTED
 from coemogen_core.curation.near_duplicates import NEAR_DUPLICATE, NearDuplicateRecipe, drop_near_duplicates, read_groups
-from coemogen_core.curation.selection import Selection
-from coemogen_core.data.workspace import Table, Workspace
+from coemogen_core.curation.selection import LOW_CONFIDENCE, NO_LABEL, NOT_COLLECTED, NOT_SCORED, Selection
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.workspace import Table, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Decisions
 
@@ -85,6 +82,25 @@ class DecisionsRecord(BaseModel):
     parts: tuple[str, ...] = Field(description="image parts")
     captions: str = Field(description="SHA-256 over the current captions of the wanted pictures")
     recipe: CurationRecipe = Field(description="thresholds and upstream recipes")
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self.recipe.dataset
+
+    @property
+    def policy(self) -> CaptionPolicy:
+        """Which of a picture's captions is the current one."""
+        return self.recipe.captions
+
+    @property
+    def encoder_id(self) -> str:
+        """Encoder of the similarities."""
+        return self.recipe.encoder_id
+
+    def judge(self, workspace: Workspace, part: str) -> pl.DataFrame:
+        """Every picture of an image part, wanted or not; see `Selection.judge`."""
+        return self.recipe.selection.judge(workspace, self.source, part)
 
 
 class CurationOutcome(BaseModel):

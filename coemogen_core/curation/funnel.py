@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from coemogen_core.curation.decisions import REASONS, read_record
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.workspace import Workspace
 
 FUNNEL = "funnel.json"
 BINS = 20

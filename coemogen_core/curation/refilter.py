@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide, read_record
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 
 
 class Thresholds(BaseModel):

@@ -1,14 +1,70 @@
 """Which pictures of a source are wanted, and for which emotion: a query over stored labels or stored scores."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.curation.emoart import MIN_CONFIDENCE, judge_scores
-from coemogen_core.curation.emoset import judge_labels
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOART_EMOTIONS, EMOTIONS, Emotion
+from coemogen_core.storage.workspace import Workspace
+
+NO_LABEL = "no label"
+NOT_COLLECTED = "emotion not collected"
+
+
+def judge_labels(images: pl.DataFrame, emotions: Collection[str] = EMOTIONS) -> pl.DataFrame:
+    """Say of every picture whether its label makes it a candidate for captioning.
+
+    Args:
+        images: columns `image_id`, `label` (nullable).
+        emotions: those to collect.
+
+    Returns:
+        Columns `image_id`, `label`, `confidence` (null: a person gave the label), `reason` (null = selected), in the same order.
+    """
+    reason = (
+        pl.when(pl.col("label").is_null()).then(pl.lit(NO_LABEL)).when(~pl.col("label").is_in(list(emotions))).then(pl.lit(NOT_COLLECTED))
+    )
+    return images.select("image_id", "label", pl.lit(None, pl.Float32).alias("confidence"), reason.alias("reason"))
+
+
+def select_labelled(images: pl.DataFrame, emotions: Collection[str] = EMOTIONS) -> pl.DataFrame:
+    """Pictures to caption and their emotion: columns `image_id`, `emotion`. See `judge_labels` for the arguments."""
+    return judge_labels(images, emotions).filter(pl.col("reason").is_null()).select("image_id", emotion="label")
+
+
+MIN_CONFIDENCE = 0.75
+LOW_CONFIDENCE = "low confidence"
+NOT_SCORED = "not scored"
+
+
+def judge_scores(scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIONS, min_confidence: float = MIN_CONFIDENCE) -> pl.DataFrame:
+    """Say of every picture whether its scores make it a candidate for captioning.
+
+    Args:
+        scores: columns `image_id`, `label`, `confidence` (both null for a picture without scores).
+        emotions: those to collect.
+        min_confidence: the confidence must be greater, compared in single precision, as stored.
+
+    Returns:
+        Columns `image_id`, `label`, `confidence`, `reason` (null = selected), in the same order.
+    """
+    reason = (
+        pl.when(pl.col("label").is_null())
+        .then(pl.lit(NOT_SCORED))
+        .when(pl.col("confidence") <= pl.lit(min_confidence, pl.Float32))
+        .then(pl.lit(LOW_CONFIDENCE))
+        .when(~pl.col("label").is_in(list(emotions)))
+        .then(pl.lit(NOT_COLLECTED))
+    )
+    return scores.select("image_id", "label", "confidence", reason.alias("reason"))
+
+
+def select_confident(
+    scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIONS, min_confidence: float = MIN_CONFIDENCE
+) -> pl.DataFrame:
+    """Pictures to caption and their emotion: columns `image_id`, `emotion`. See `judge_scores` for the arguments."""
+    return judge_scores(scores, emotions, min_confidence).filter(pl.col("reason").is_null()).select("image_id", emotion="label")
 
 
 class Selection(BaseModel):

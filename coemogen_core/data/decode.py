@@ -20,6 +20,8 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from coemogen_core.errors import CoEmoGenError
+
 DECODER_VERSION = 1
 """Part of every ingest recipe: raise it when another set of files is accepted or a picture decodes differently."""
 
@@ -34,7 +36,7 @@ EXIF_ORIENTATION = 0x0112
 _one_large_picture = threading.Lock()  # threads decode in parallel, but never two pictures that take hundreds of MiB each
 
 
-class UnreadableImage(ValueError):  # noqa: N818 (what is wrong is the picture)
+class UnreadableImage(CoEmoGenError, ValueError):  # noqa: N818 (what is wrong is the picture)
     """Bytes that are no usable picture.
 
     Attributes:

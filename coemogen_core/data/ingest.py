@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import polars as pl
@@ -10,9 +10,19 @@ import polars as pl
 from coemogen_core.data.examine import AcceptedImage, examine, image_rows, rejected_rows
 from coemogen_core.data.part_plan import PartPlan, read_plan
 from coemogen_core.data.source_item import RejectedFile
-from coemogen_core.data.workspace import ROWS_PER_GROUP, Workspace
+from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Images, Rejected
+
+
+def most_frequent_rejections(workspace: Workspace, source: str, parts: Sequence[str], at_most: int = 3) -> str:
+    """The reasons that reject most of a source's entries, e.g. "12 truncated (a/b.jpg: ...), 1 empty file (...)", most frequent first."""
+    rows = workspace.table("rejected", source).read(parts=list(parts))
+    reasons = (
+        rows.group_by("reason").agg(pl.len(), pl.first("path", "detail")).sort("len", "reason", descending=[True, False]).head(at_most)
+    )
+    return ", ".join(f"{row['len']:,} {row['reason']} ({row['path']}: {row['detail']})" for row in reasons.iter_rows(named=True))
+
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.data.readers.registry import Layout
 from coemogen_core.data.source_item import FileStamp, Place, RejectedFile, SourceItem
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.workspace import Workspace
 
 PLAN_FOLDER = "_plan"  # inside images/<source>; readers of Parquet skip names that start with an underscore
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from coemogen_core.emotions import Emotion
+from coemogen_core.errors import CoEmoGenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class RejectedFile:
     detail: str
 
 
-class UnusableItem(ValueError):  # noqa: N818 (what is wrong is the item)
+class UnusableItem(CoEmoGenError, ValueError):  # noqa: N818 (what is wrong is the item)
     """A listed picture that turns out unusable when it is read; becomes a `RejectedFile`."""
 
     def __init__(self, reason: str, detail: str) -> None:

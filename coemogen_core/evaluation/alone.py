@@ -4,30 +4,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emogen_pairs import PictureAccess, measure_pairs
 from coemogen_core.evaluation.evaluate import evaluate_method
+from coemogen_core.evaluation.evaluated import EvaluatedSet
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.image_parts import load_reference, reference_part, select_reference
-from coemogen_core.evaluation.machine import library_versions, peak_memory_mib
 from coemogen_core.evaluation.picture_sets import LeftOut, PictureSet, open_pictures
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.report.cluster_map import map_part
-from coemogen_core.evaluation.report.data import GalleryRow, ReportData
-from coemogen_core.evaluation.report.evaluated import EvaluatedSet
-from coemogen_core.evaluation.report.failure_gallery import failure_parts
-from coemogen_core.evaluation.report.pictures import inline_picture
 from coemogen_core.evaluation.stored_pictures import StoredReference
+from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics, ReferenceMetrics
 
 METHOD = "images"
-SHOWN = 8
-INTRODUCTION = (
-    "Pictures that were made to evoke emotions, measured by CoEmoGen's evaluation against real ones. What each number means and which "
-    "networks were asked stands below the table of metrics."
-)
 
 
 @dataclass(frozen=True)
@@ -91,30 +82,6 @@ def evaluate_alone(
     absent = tuple(emotion for emotion in EMOTIONS if emotion not in measured.per_emotion)
     evaluated = EvaluatedSet(features, pictures.places(recipe), pictures)
     return AloneEvaluation(metrics, pictures, evaluated, real.features, (*pictures.left_out, *real.left_out), absent)
-
-
-def report_data(evaluation: AloneEvaluation, title: str) -> ReportData:
-    """What a report shows of it: the numbers, the first pictures of every emotion, failures and the map."""
-    counts = evaluation.pictures.counts()
-    unreadable = {entry.path for entry in evaluation.left_out}
-    rows = []
-    for index, emotion in enumerate(EMOTIONS):
-        items = evaluation.pictures.items[index]
-        good = [number for number in range(counts[index]) if items[number].path not in unreadable][:SHOWN]
-        loaded = evaluation.pictures.load([(index, number) for number in good])
-        shown = [inline_picture(data, f"{emotion}, {items[number].path}") for number, data in zip(good, loaded, strict=True)]
-        if shown:
-            rows.append(GalleryRow(emotion=emotion, pictures={METHOD: shown}))
-    metrics, labels = evaluation.metrics, {METHOD: "these images"}
-    return ReportData(
-        title=title,
-        introduction=INTRODUCTION,
-        metrics=metrics,
-        labels=labels,
-        gallery=rows,
-        failures=failure_parts({METHOD: evaluation.evaluated}, labels, SHOWN, metrics.seed),
-        map=map_part(evaluation.real, {METHOD: evaluation.evaluated.features}, metrics.methods[METHOD].sem_d.extractor, metrics.seed),
-    )
 
 
 def _real_images(reference: str, recipe: EvaluationRecipe, extractors: ExtractorSet) -> _Real:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS, POLARITIES, polarity_of
-from coemogen_core.evaluation import bootstrap
 from coemogen_core.evaluation.sem_c import mean_or_none, resampled_means
+from coemogen_core.statistics import bootstrap
 from schemas.metrics import ColourMetrics
 
 LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)

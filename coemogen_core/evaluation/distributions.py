@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation import bootstrap, cmmd, fid
+from coemogen_core.evaluation import cmmd, fid
 from coemogen_core.evaluation import precision_recall as pr
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.statistics import bootstrap
 from schemas.metrics import DistributionMetricName, Estimate, Interval
 
 NOT_WITH_EMOGEN = "not under protocol emogen: its CLIP sees pictures that were rescaled twice"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation import bootstrap
 from coemogen_core.evaluation.sem_c import resampled_means
+from coemogen_core.statistics import bootstrap
 from schemas.metrics import Interval, ProbeMetrics
 
 SUSPICIOUS_EXCESS = 0.25

@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.curation.emoart import judge_scores
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.curation.selection import judge_scores
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
+from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import EmoArtMetrics
 
 THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)

@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation import bootstrap, colour, emo_a, lpips, sem_c, sem_d
+from coemogen_core.evaluation import colour, emo_a, lpips, sem_c, sem_d
 from coemogen_core.evaluation.distributions import Compared, compare_distributions
 from coemogen_core.evaluation.emogen_pairs import PairMeasurements
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.image_parts import ReferenceSelection
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.statistics import bootstrap
 from schemas.metrics import DistributionMetricName, EmotionMetrics, Estimate, Interval, MethodMetrics, ReferenceMetrics
 
 Resampled = dict[str, NDArray[np.float64]]

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import Emotion, parse_emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, block_order, compute_features, concatenate, is_decodable
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.generation.sample_set import SampleSet
+from coemogen_core.methods.sample_plan import SampleSet
+from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import EvaluationProtocol
 from schemas.outcomes import PartOutcome
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.clip_embedder import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
 from coemogen_core.evaluation.resizing import resize_without_antialiasing

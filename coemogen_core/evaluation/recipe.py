@@ -7,15 +7,14 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.classifier_probe import ClassifierProbe, is_classifier_folder
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.extractors import EmotionProbe, ExtractorSet
-from coemogen_core.evaluation.head_probe import HeadProbe
 from coemogen_core.evaluation.lab_extractors import lab_extractors
 from coemogen_core.evaluation.paper.extractors import PaperExtractors, paper_extractors
+from coemogen_core.evaluation.probes import ClassifierProbe, HeadProbe, is_classifier_folder
 from coemogen_core.lab import models_folder
-from coemogen_core.model_source import ModelName
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.model_source import ModelName
 from schemas.metrics import EvaluationProtocol
 
 FEATURES_VERSION = 1

@@ -1,21 +1,18 @@
-"""From the samples of a run to its metrics.json and report.html."""
+"""From the samples of a run to its metrics.json."""
 
 import time
-from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.evaluation.emogen_pairs import PairMeasurements, PictureAccess, measure_pairs
 from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import concatenate
 from coemogen_core.evaluation.image_parts import ReferenceSelection, load_reference, sample_part, sampled_emotions
 from coemogen_core.evaluation.recipe import NUMBERS_VERSION, EvaluationRecipe
-from coemogen_core.evaluation.report.build import CorpusVersion, ReportRecipe, build_report_data
-from coemogen_core.evaluation.report.render import render_report
 from coemogen_core.evaluation.stored_pictures import StoredReference, StoredSamples
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import MethodMetrics, Metrics, ReferenceMetrics
 from schemas.outcomes import PartOutcome
 
@@ -80,20 +77,6 @@ def evaluate_real_images(
 def write_metrics(workspace: Workspace, metrics: Metrics) -> str:
     """Write `runs/<run_id>/metrics.json`; returns its URI."""
     return workspace.write_file(_as_json(metrics), "runs", metrics.run_id, "metrics.json")
-
-
-def write_report(
-    workspace: Workspace,
-    metrics: Metrics,
-    sample_runs: Mapping[str, str],
-    recipe: ReportRecipe,
-    photos: CorpusVersion | None = None,
-    art: CorpusVersion | None = None,
-    evaluation: EvaluationRecipe | None = None,
-) -> str:
-    """Write `runs/<run_id>/report.html`; returns its URI. See `build_report_data` for the arguments."""
-    page = render_report(build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation))
-    return workspace.write_file(page.encode(), "runs", metrics.run_id, "report.html")
 
 
 def _pairs(pictures: PictureAccess, recipe: EvaluationRecipe, extractors: ExtractorSet) -> PairMeasurements | None:

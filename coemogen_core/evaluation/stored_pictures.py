@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from coemogen_core.data.workspace import Table, Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emogen_pairs import Place
 from coemogen_core.evaluation.image_parts import ReferenceSelection
-from coemogen_core.generation.sample_set import SampleSet
+from coemogen_core.methods.sample_plan import SampleSet
+from coemogen_core.storage.workspace import Table, Workspace
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from coemogen_core.baselines.coemogen import CoEmoGen
-from coemogen_core.baselines.trained import TrainedBaseline
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.experiments.formats import to_csv, to_latex, to_markdown
 from coemogen_core.experiments.matrix import ExperimentMatrix
 from coemogen_core.experiments.table import build_table
-from coemogen_core.generation.method import Method
+from coemogen_core.methods.coemogen import CoEmoGen
+from coemogen_core.methods.method import Method
+from coemogen_core.methods.trained import TrainedBaseline
+from coemogen_core.storage.workspace import Workspace
 from schemas.experiments import Experiments, MethodRun
 
 FILE = "experiments.json"

@@ -4,9 +4,8 @@ import csv
 import io
 
 from coemogen_core.evaluation.definitions import DEFINITIONS
-from coemogen_core.experiments.paired_tests import PairedTest
-from coemogen_core.experiments.spread import text_of
-from coemogen_core.experiments.table import COLUMNS, Cell, ExperimentTable, number
+from coemogen_core.experiments.table import COLUMNS, Cell, ExperimentTable, number, text_of
+from coemogen_core.statistics.paired_tests import PairedTest
 from schemas.metrics import MetricName
 
 

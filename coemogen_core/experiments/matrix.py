@@ -6,8 +6,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from coemogen_core.baselines.registry import BASELINE, OURS, MethodSpec, new_method
-from coemogen_core.generation.method import Method
+from coemogen_core.methods.method import Method
+from coemogen_core.methods.registry import BASELINE, OURS, MethodSpec, new_method
 from coemogen_core.training.recipes import TrainingRecipe
 
 

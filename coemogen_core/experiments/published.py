@@ -2,7 +2,7 @@
 
 import re
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe
+from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from schemas.experiments import Experiments
 from schemas.metrics import EvaluationProtocol, MetricName
 

@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, sample_part, sample_rows, select_reference
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_samples
-from coemogen_core.generation.method import Method, TrainingData
-from coemogen_core.generation.recipes import GenerationRecipe
-from coemogen_core.generation.sample_part import generate_part
-from coemogen_core.generation.sample_plan import SamplePlan
+from coemogen_core.methods.method import Method, TrainingData
+from coemogen_core.methods.sample_part import generate_part
+from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.trainer import Progress
 from schemas.experiments import MeasuredMetric, MethodRun
 from schemas.metrics import METRIC_NAMES

@@ -1,14 +1,50 @@
 """Experiments as a table in the paper's form: a row a method, mean and standard deviation over the seeds, and intervals."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import mean, stdev
+
+from scipy.stats import t
 
 from coemogen_core.evaluation.definitions import DEFINITIONS
-from coemogen_core.experiments.paired_tests import PairedTest, compare_all
 from coemogen_core.experiments.published import published_values
-from coemogen_core.experiments.spread import Spread, spread_of
+from coemogen_core.statistics.paired_tests import PairedTest, compare_all
 from schemas.experiments import Experiments
 from schemas.metrics import MetricName
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One metric of one method over its seeds."""
+
+    mean: float
+    deviation: float | None  # sample standard deviation; None with a single seed
+    seeds: int  # that have this metric
+
+    def interval(self, level: float = 0.95) -> tuple[float, float] | None:
+        """Student's confidence interval of the mean over seeds; None with a single seed.
+
+        It covers the training and the pictures, both of which change with the seed, and is wide for few seeds: for three, 2.5 standard
+        deviations to either side.
+        """
+        if self.deviation is None:
+            return None
+        reach = float(t.ppf((1 + level) / 2, self.seeds - 1)) * self.deviation / math.sqrt(self.seeds)
+        return self.mean - reach, self.mean + reach
+
+
+def spread_of(values: Sequence[float]) -> Spread:
+    """The spread of one or more values."""
+    return Spread(mean(values), stdev(values) if len(values) > 1 else None, len(values))
+
+
+def text_of(spread: Spread | None, number: Callable[[float], str] = "{:.4g}".format) -> str:
+    """`mean ± standard deviation`; a dash where the metric is missing."""
+    if spread is None:
+        return "–"
+    return number(spread.mean) if spread.deviation is None else f"{number(spread.mean)} ± {number(spread.deviation)}"
+
 
 COLUMNS: tuple[MetricName, ...] = ("fid", "lpips", "emo_a", "sem_c", "sem_d")
 """The paper's metrics in the paper's order."""

@@ -8,8 +8,8 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from diffusers.utils.logging import disable_progress_bar
 from torch import Tensor, nn
 
-from coemogen_core.generation.recipes import GenerationRecipe, make_scheduler
 from coemogen_core.model.base_models import BaseModels, choose_device
+from coemogen_core.model.generation_recipe import GenerationRecipe, make_scheduler
 
 
 def load_base_pipeline(

@@ -14,16 +14,15 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.generation.lora_card import export_card
-from coemogen_core.generation.lora_metadata import Origin, embedding_metadata, lora_metadata
+from coemogen_core.generation.lora_metadata import Origin, embedding_metadata, export_card, lora_metadata
 from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder, native_resolution
 from coemogen_core.model.gates import PAIRS, EmotionQuery, emotion_weights
-from coemogen_core.model.safetensors_file import safetensors_bytes, tensors_hash
+from coemogen_core.model.hilora import collapse, in_kohyas_names, in_pipelines_names
 from coemogen_core.model.saved_model import SavedModel
-from coemogen_core.model.single_lora import collapse, in_kohyas_names, in_pipelines_names
 from coemogen_core.model.text_encoder import FrozenTextEncoder
+from coemogen_core.storage.tensor_files import safetensors_bytes, tensors_hash
+from coemogen_core.storage.workspace import Workspace
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 CARD = "README.md"

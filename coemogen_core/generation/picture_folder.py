@@ -7,15 +7,15 @@ from typing import Any
 
 from PIL import Image
 
-from coemogen_core.data.whole_file import write_atomically
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.data.thumbnail import draw_sheet
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.report.contact_sheet import draw_sheet
 from coemogen_core.generation.denoising import batches
 from coemogen_core.generation.picture_record import identify, new_record, png_with_record
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.gates import emotion_weights
+from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.storage.whole_file import write_atomically
+from coemogen_core.storage.workspace import Workspace
 
 SETTINGS = ".coemogen.json"  # hidden: a reader of picture folders passes it by
 SHEET_COLUMNS, SHEET_SIDE = 8, 128

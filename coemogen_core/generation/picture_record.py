@@ -8,11 +8,11 @@ from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from coemogen_core.evaluation.machine import library_versions
+from coemogen_core.device import library_versions
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe
-from coemogen_core.model.safetensors_file import tensors_hash
-from coemogen_core.model_source import fingerprint
+from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.storage.model_source import fingerprint
+from coemogen_core.storage.tensor_files import tensors_hash
 
 FORMAT = 1
 CHUNK = "coemogen"  # keyword of the iTXt chunk

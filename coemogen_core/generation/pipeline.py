@@ -19,17 +19,26 @@ from coemogen_core.generation.denoising import (
     open_base_pipeline,
     use_scheduler,
 )
-from coemogen_core.generation.pictures import Pictures
 from coemogen_core.generation.pretrained import note_base, read_record, save_folder
-from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.generation.transfer import Transfer, TransferConditions, check_content
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.conditioner import Conditioner
 from coemogen_core.model.gates import EmotionQuery, emotion_weights
+from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.hilora import HiLoRA, inject
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.model.text_encoder import FrozenTextEncoder
+
+
+class Pictures(list[Image.Image]):
+    """The pictures of one call: a list, and `.images` for code that expects the output of a diffusers pipeline."""
+
+    @property
+    def images(self) -> list[Image.Image]:
+        """The same pictures."""
+        return self
+
 
 VISUAL_STREAM = 0x76_69_73_75_61_6C  # keeps the draw of v apart from the draw of the latents of the same seed
 SHARED_WITH_BASE = ("vae", "text_encoder", "tokenizer", "unet", "scheduler")

@@ -12,7 +12,7 @@ from diffusers import StableDiffusionPipeline
 from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
-from coemogen_core.model_source import fingerprint
+from coemogen_core.storage.model_source import fingerprint
 
 FORMAT = 1
 RECORD = "pipeline.json"

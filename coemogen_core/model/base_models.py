@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from coemogen_core.model.text_encoder import FrozenTextEncoder
-from coemogen_core.model_source import ModelName, fingerprint
+from coemogen_core.storage.model_source import ModelName, fingerprint
 
 
 class BaseModels(BaseModel):

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load, save
 from torch import Tensor
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
 from coemogen_core.model.gates import EmotionQuery, fuse, restrict, scale
 from coemogen_core.model.text_encoder import FrozenTextEncoder
-from coemogen_core.model_source import fingerprint
+from coemogen_core.storage.model_source import fingerprint
+from coemogen_core.storage.workspace import Workspace
 
 FORMAT = 1
 

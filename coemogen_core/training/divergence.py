@@ -7,11 +7,13 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from coemogen_core.errors import CoEmoGenError
+
 MEDIAN_OVER = 50  # log intervals before the one that is judged
 JUDGED_FROM = 5  # intervals: the first losses of a training may well fall by a multiple
 
 
-class TrainingDivergedError(RuntimeError):
+class TrainingDivergedError(CoEmoGenError):
     """A loss or a weight became NaN or infinite, or the loss exploded."""
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 
 PER_ROW = ("latent_mean", "latent_std", "visual", "caption")
 

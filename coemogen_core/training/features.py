@@ -27,13 +27,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import save
 from torch import Tensor
 
-from coemogen_core.curation.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
 from coemogen_core.data.decode import decode_image
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
 from coemogen_core.model.base_models import BaseModels, choose_device, load_text_encoder, load_vae
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 
 FORMAT = 1  # raise when the meaning of a cached tensor changes

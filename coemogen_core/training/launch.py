@@ -1,4 +1,4 @@
-"""CoEmoGen's training in several processes, one a GPU, which `accelerate launch` starts: children that end with their caller."""
+"""A training in several processes, one a GPU, which `accelerate launch` starts: children that end with their caller."""
 
 import json
 import os
@@ -6,33 +6,32 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-import coemogen_core
-from coemogen_core.generation.method import TrainingData
-from coemogen_core.training.recipes import TrainingRecipe
+from coemogen_core import process_keeper
+from coemogen_core.errors import CoEmoGenError
 from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
 from coemogen_core.training.trainer import Progress
 
-KEEPER = Path(coemogen_core.__file__).with_name("process_keeper.py")
-CHILD = "coemogen_core.training.launched"
+KEEPER = Path(process_keeper.__file__)
 PROGRESS, FAILURE = "progress ", "failure "  # begin lines that are for us, not for people
 GRACE_S = 120.0  # between SIGTERM and SIGKILL: a step is finished and saved
 LAST_LINES = 25
 POLL_S = 0.5
 
 
-class LaunchError(RuntimeError):
+class LaunchError(CoEmoGenError):
     """The processes failed; the message says why, where one of them knew, and holds the last lines of what they said."""
 
 
 class LaunchSettings(BaseModel):
-    """In how many processes CoEmoGen trains. Their number changes neither the run id nor, beyond rounding, the result."""
+    """In how many processes a method trains. Their number changes neither the run id nor, beyond rounding, the result."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,11 +45,11 @@ class LaunchSettings(BaseModel):
         """Whether anything is to be launched."""
         return self.processes > 1 or self.config_file is not None
 
-    def command(self, job: str) -> list[str]:
-        """The command line that trains a job."""
+    def command(self, child: str, job: str) -> list[str]:
+        """The command line by which a module, the child, trains a job."""
         here = ["--num_processes", str(self.processes), "--multi_gpu", "--main_process_port", "0"]  # 0: a free one
         where = here if self.config_file is None else ["--config_file", self.config_file]
-        return [sys.executable, "-m", "accelerate.commands.launch", *where, "-m", CHILD, job]
+        return [sys.executable, "-m", "accelerate.commands.launch", *where, "-m", child, job]
 
 
 class Said(NamedTuple):
@@ -61,13 +60,13 @@ class Said(NamedTuple):
 
 
 def train_in_processes(
-    data: TrainingData, recipe: TrainingRecipe, settings: LaunchSettings, on_progress: Callable[[Progress], None] | None = None
+    child: str, job: Mapping[str, Any], settings: LaunchSettings, on_progress: Callable[[Progress], None] | None = None
 ) -> None:
-    """Train into `runs/<run id>/model/`, or go on where it was interrupted; see `coemogen_core.training.run.train`.
+    """Run a module in several processes, which train together, until they are done.
 
     Args:
-        data: corpus, cached features and base models.
-        recipe: of the training.
+        child: the module; it prints `PROGRESS` and `FAILURE` lines (`run_child`).
+        job: what it is to train; JSON-serialisable, its only argument.
         settings: how many processes, and where.
         on_progress: called after every log interval.
 
@@ -75,15 +74,8 @@ def train_in_processes(
         LaunchError: a process failed.
         TrainingStoppedError: it was asked to stop (SIGTERM); all processes have stopped after the same step, and calling again goes on.
     """
-    job = {
-        "workspace": data.workspace.uri,
-        "dataset": data.dataset,
-        "feature_id": data.feature_id,
-        "models": data.models.model_dump(mode="json"),
-        "recipe": recipe.model_dump(mode="json"),
-    }
     said = Said(deque(maxlen=LAST_LINES), [])
-    with listens_to_sigterm() as stop, _started(settings.command(json.dumps(job))) as process:
+    with listens_to_sigterm() as stop, _started(settings.command(child, json.dumps(job))) as process:
         reader = threading.Thread(target=_read, args=(process, said, on_progress), daemon=True)
         reader.start()
         while process.poll() is None:
@@ -121,12 +113,20 @@ def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def _read(process: subprocess.Popen[str], said: Said, on_progress: Callable[[Progress], None] | None) -> None:
-    assert process.stderr is not None
-    with process.stderr:
-        for line in process.stderr:
+    with cast(IO[str], process.stderr) as stream:
+        for line in stream:
             if line.startswith(FAILURE):
                 said.failures.append(line.removeprefix(FAILURE).rstrip())
             elif not line.startswith(PROGRESS):
                 said.lines.append(line.rstrip())
             elif on_progress is not None:
                 on_progress(Progress(**json.loads(line.removeprefix(PROGRESS))))
+
+
+def run_child(train: Callable[[dict[str, Any], Callable[[Progress], None]], object], job: str) -> None:
+    """What a child module does: train the job, print a line for every log interval, and one that says why it failed."""
+    try:
+        train(json.loads(job), lambda progress: print(PROGRESS + json.dumps(asdict(progress)), flush=True))
+    except Exception as error:
+        print(f"{FAILURE}{type(error).__name__}: {error}", flush=True)
+        raise

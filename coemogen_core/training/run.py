@@ -1,19 +1,40 @@
 """One training run in a workspace: its identity, its result, and nothing to do when it is there already."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
-from coemogen_core.model.saved_model import SavedModel
+from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import FeatureSet, list_parts
-from coemogen_core.training.model_config import model_config
 from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.trainer import Progress, Trainer
+from coemogen_core.training.trainer import Progress, SampleSheets, Trainer
+
+
+def model_config(recipe: TrainingRecipe, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModelConfig:
+    """What is needed to put the trained model on its base models again; `data` says what it was trained on."""
+    counts = Counter(features.labels.tolist())
+    return SavedModelConfig(
+        base_models=models.identity,
+        conditioner=recipe.conditioner,
+        visual_width=features.visual_width,
+        rank=recipe.rank,
+        alpha=float(recipe.rank if recipe.alpha is None else recipe.alpha),
+        targets=recipe.targets,
+        use_emotion_pairs=recipe.use_emotion_pairs,
+        use_polarity_pairs=recipe.use_polarity_pairs,
+        training={
+            "recipe": recipe.identity,
+            **data,
+            "images_per_emotion": {emotion: counts[index] for index, emotion in enumerate(EMOTIONS)},
+        },
+    )
 
 
 class TrainingOutcome(BaseModel):
@@ -51,6 +72,7 @@ def train(
     recipe: TrainingRecipe,
     *,
     run_id: str | None = None,
+    sheets: type[SampleSheets] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainingOutcome:
     """Train on cached features into `runs/<run_id>/model/`; resumes after an interruption, returns at once when the model exists.
@@ -62,6 +84,7 @@ def train(
         models: the base models.
         recipe: e.g. `RECIPES["lab"]`.
         run_id: folder below runs/; None takes `training_run_id`. An id of your own must change with everything that is hashed there.
+        sheets: draws sample pictures on the way; None draws none.
         on_progress: called after every log interval.
 
     Raises:
@@ -75,7 +98,7 @@ def train(
     facts = {"run_id": run_id, "steps": recipe.steps, "images": len(features)}
     if workspace.exists("runs", run_id, "model", "config.json"):
         return TrainingOutcome(**facts, reused=True, seconds=time.perf_counter() - started)
-    trainer = Trainer(workspace, run_id, models, features, recipe)
+    trainer = Trainer(workspace, run_id, models, features, recipe, sheets=sheets)
     last = trainer.train(on_progress)
     if trainer.is_main:
         collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run_id, "model"))

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
 
+from coemogen_core.errors import CoEmoGenError
+
 _ENCLOSING: ContextVar[threading.Event | None] = ContextVar("request to stop", default=None)
 
 
-class TrainingStoppedError(RuntimeError):
+class TrainingStoppedError(CoEmoGenError):
     """A training was asked to stop, and did, leaving a checkpoint of its last step."""
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -12,25 +13,21 @@ from accelerate.utils import DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.model.base_models import BaseModels, choose_device
 from coemogen_core.model.conditioner import Conditioner
 from coemogen_core.model.hilora import HiLoRA
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.batches import BatchSource
-from coemogen_core.training.checkpoint import SCORE, CheckpointFolder
+from coemogen_core.training.checkpoint import SCORE, CheckpointFolder, TrainingState
 from coemogen_core.training.denoising_objective import DenoisingObjective
 from coemogen_core.training.divergence import TrainingDivergedError, check_tensors
 from coemogen_core.training.feature_set import FeatureSet
-from coemogen_core.training.learning_rate import learning_rate_at
-from coemogen_core.training.loss_log import LossLog
+from coemogen_core.training.loss_log import LossLog, TensorBoardCurves
 from coemogen_core.training.objective import TrainingObjective, build_objective
 from coemogen_core.training.optimisation import OptimisationRecipe, Precision
-from coemogen_core.training.pairwise_adamw import PairwiseAdamW
+from coemogen_core.training.optimizer import PairwiseAdamW, learning_rate_at
 from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.sample_sheets import SampleSheets
 from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
-from coemogen_core.training.tensorboard import TensorBoardCurves
-from coemogen_core.training.training_state import TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +45,27 @@ class Progress:
     seconds_per_step: float
 
 
+class SampleSheets(Protocol):
+    """Draws pictures of a model while it is trained; `methods.sample_sheets` has CoEmoGen's."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        run_id: str,
+        recipe: TrainingRecipe,
+        models: BaseModels,
+        features: FeatureSet,
+        objective: TrainingObjective,
+    ) -> None:
+        """Prepare for a training."""
+
+    def is_due(self, step: int) -> bool:
+        """Whether pictures are wanted after so many steps."""
+
+    def draw(self, step: int, average: EMAModel | None, accelerator: Accelerator) -> None:
+        """Draw them with the model as it would be saved now."""
+
+
 class Trainer:
     """One training run. `train()` goes from the newest checkpoint, or from the beginning, to the recipe's last step."""
 
@@ -60,6 +78,7 @@ class Trainer:
         recipe: OptimisationRecipe,
         objective: DenoisingObjective | None = None,
         only: int | None = None,
+        sheets: type[SampleSheets] | None = None,
     ) -> None:
         """Prepare a training.
 
@@ -71,6 +90,7 @@ class Trainer:
             recipe: of the optimisation; a `TrainingRecipe` where no objective is given.
             objective: what is trained, with what losses; None builds CoEmoGen's.
             only: index of the one emotion whose pictures are seen; None takes all.
+            sheets: draws sample pictures of CoEmoGen's training on the way; None draws none.
 
         Raises:
             ValueError: there are no such pictures, or the precision needs a GPU.
@@ -91,7 +111,7 @@ class Trainer:
         self._batches = BatchSource(features, recipe, self._objective.scheduler.config.num_train_timesteps, only)
         self._checkpoints = CheckpointFolder(workspace, run_id, recipe.keep_checkpoints, recipe.keep_best)
         self._state = TrainingState(self._parameters, self._optimizer, self._average, self._accelerator)
-        self._sheets = self._new_sheets(models, features)
+        self._sheets = self._new_sheets(sheets, models, features)
         self._log = LossLog(workspace, run_id, self._objective.semantic_weight, recipe.explosion_factor, self._add_up)
 
     @property
@@ -226,11 +246,10 @@ class Trainer:
         if self._sheets is not None and self.is_main and self._sheets.is_due(done):
             self._sheets.draw(done, self._average, self._accelerator)
 
-    def _new_sheets(self, models: BaseModels, features: FeatureSet) -> SampleSheets | None:
-        """Sheets of sample pictures, which only CoEmoGen's training knows how to draw."""
-        if not isinstance(self.recipe, TrainingRecipe) or not isinstance(self._objective, TrainingObjective):
+    def _new_sheets(self, sheets: type[SampleSheets] | None, models: BaseModels, features: FeatureSet) -> SampleSheets | None:
+        if sheets is None or not isinstance(self.recipe, TrainingRecipe) or not isinstance(self._objective, TrainingObjective):
             return None
-        return SampleSheets(self._workspace, self._run_id, self.recipe, models, features, self._objective)
+        return sheets(self._workspace, self._run_id, self.recipe, models, features, self._objective)
 
     def _open_curves(self) -> TensorBoardCurves:
         return TensorBoardCurves(self._workspace, self._run_id, self._log.lines, enabled=self.is_main)

@@ -55,7 +55,7 @@ def write_prompts_command(
 ) -> None:
     """A language model's prompts for the baseline sd-llm, as a file."""
     prepare_environment()
-    from coemogen_core.baselines.prompt_writing import PromptWriter
+    from coemogen_core.methods.prompt_writing import PromptWriter
     from flows.profiles import merge
     from flows.prompt_command import write_prompt_file_for
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 
+from coemogen_core.errors import CoEmoGenError
 from flows.operations.automations import set_up
 from flows.operations.processes import ProcessList
 from flows.operations.resources import set_up_limits, set_up_pools
@@ -23,7 +24,7 @@ POLL_S = 0.3
 SERVER = "server"
 
 
-class ServiceError(RuntimeError):
+class ServiceError(CoEmoGenError):
     """A service did not start; the message names its log."""
 
 

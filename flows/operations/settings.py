@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.data.whole_file import write_atomically
+from coemogen_core.storage.whole_file import write_atomically
 
 HOST = "127.0.0.1"
 HEARTBEAT_S = 30  # of a flow run; Prefect allows no shorter one

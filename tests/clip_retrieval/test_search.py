@@ -13,13 +13,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe
-from coemogen_core.curation.clip_retrieval_export import export_clip_retrieval
 from coemogen_core.curation.decisions import decide
-from coemogen_core.curation.embedding import embed_part
-from coemogen_core.curation.publication import publish
-from coemogen_core.data.workspace import Workspace
-from coemogen_core.model_source import locate
+from coemogen_core.encoders.clip_encoder import EncoderRecipe
+from coemogen_core.encoders.embedding import embed_part
+from coemogen_core.publication.exports import export_clip_retrieval
+from coemogen_core.publication.publication import publish
+from coemogen_core.storage.model_source import locate
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Alignment
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, RECIPE, SOURCE, build_art
 

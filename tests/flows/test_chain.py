@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab.corpora import write_paintings, write_photos
+from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
 from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams

@@ -8,13 +8,13 @@ import torch
 from prefect.client.orchestration import get_client
 from pydantic import ValidationError
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab.corpora import write_paintings, write_photos
+from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.command_line import app
 from flows.params import BuildEmoartParams, Source
 from flows.profiles import load_params
-from tests.coemogen_core.curation.test_human_ratings import HEADER, line
+from tests.coemogen_core.classifier.test_human_ratings import HEADER, line
 
 PHOTOS, PAINTINGS = 128, 16
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab.corpora import write_photos
+from coemogen_core.storage.workspace import Workspace
 
 PHOTOS, PART_SIZE = 240, 30
 TABLES = ("images", "embeddings", "alignment", "decisions")

@@ -2,10 +2,10 @@ import sys
 
 import pytest
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.generation.picture_record import record_of
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.storage.workspace import Workspace
 from flows.command_line import main
 from tests.coemogen_core.generation.small_model import new_trained_model
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.experiments.collect import read_experiments
 from coemogen_core.lab.corpora import write_photos
+from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
 from flows.command_line import main
 from flows.params import BuildEmosetParams, TrainAndEvalParams
@@ -15,7 +15,7 @@ from flows.train_and_eval import train_and_eval
 from schemas.outcomes import RunOutcome
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-OWN = "tests.coemogen_core.baselines.grey_generator:GreyGenerator"
+OWN = "tests.coemogen_core.methods.grey_generator:GreyGenerator"
 MATRIX = {
     "seeds": [0, 1],
     "methods": [

@@ -1,9 +1,9 @@
 import pytest
 from safetensors.torch import load_file
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.storage.workspace import Workspace
 from flows.command_line import app
 from flows.model_commands import export_lora, parse_query
 from tests.coemogen_core.generation.small_model import new_trained_model

@@ -12,8 +12,8 @@ import fsspec
 import polars as pl
 import pytest
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab.corpora import write_paintings, write_photos
+from coemogen_core.storage.workspace import Workspace
 
 PHOTOS, PAINTINGS = 240, 120
 TABLES = ("images", "rejected", "embeddings", "emotion_scores", "alignment", "decisions", "curated", "features")

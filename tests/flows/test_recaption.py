@@ -6,11 +6,11 @@ import polars as pl
 import pytest
 from prefect.artifacts import Artifact
 
-from coemogen_core.curation.caption_policy import CaptionPolicy
+from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.captioning.recaption.outcome import read_outcome
 from coemogen_core.curation.decisions import current_version, read_decisions
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab.corpora import write_photos
-from coemogen_core.recaption.outcome import read_outcome
+from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
 from flows.params import BuildEmosetParams, RecaptionParams
 from flows.profiles import load_params

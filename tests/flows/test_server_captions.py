@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab.corpora import write_photos
+from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
 from flows.params import BuildEmosetParams
 from flows.profiles import load_params

@@ -13,10 +13,10 @@ import psutil
 import pytest
 from PIL import Image
 
-from coemogen_core.audit.reviews import import_file
-from coemogen_core.audit.verdicts import FORMAT
+from coemogen_core.captioning.audit.reviews import import_file
+from coemogen_core.captioning.audit.verdicts import FORMAT
 from coemogen_core.curation.decisions import current_version, read_decisions
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from flows.operations.processes import ProcessList
 from schemas.outcomes import CorpusOutcome
 from tests.orchestration.conftest import PHOTOS

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tests.orchestration.services import ROOT, TRAIN, Services, until
 
 pytestmark = [pytest.mark.orchestration, pytest.mark.slow]

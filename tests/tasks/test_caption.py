@@ -7,7 +7,7 @@ from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.failure import EndpointError, EndpointUnreachableError
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.curation.selection import Selection
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import EmotionScores
 from tasks.caption import caption_part_task, captioning_may_go_on
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images

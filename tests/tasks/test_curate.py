@@ -3,6 +3,8 @@ import inspect
 import pytest
 from prefect import flow
 
+from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.classifier.emotion_probe import ProbeRecipe
 from coemogen_core.curation import (
     alignment,
     cross_validation,
@@ -15,13 +17,11 @@ from coemogen_core.curation import (
     scoring,
     style_audit,
 )
-from coemogen_core.curation.caption_policy import CaptionPolicy
-from coemogen_core.curation.clip_encoder import EncoderRecipe
 from coemogen_core.curation.decisions import CurationRecipe
-from coemogen_core.curation.emotion_probe import ProbeRecipe
 from coemogen_core.curation.selection import Selection
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.encoders.clip_encoder import EncoderRecipe
+from coemogen_core.storage.workspace import Workspace
 from tasks.curate import (
     align_captions_task,
     audit_styles_task,

@@ -2,7 +2,7 @@ import inspect
 
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tasks.ingest import ingest_part_task, plan_source_task
 from tests.coemogen_core.data.sources import make_wikiart
 

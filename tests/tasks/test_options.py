@@ -9,7 +9,7 @@ from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
 
 import tasks
-from coemogen_core.curation.clip_encoder import EncoderRecipe
+from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from tasks.embed import embed_part_task
 from tasks.ingest import ingest_part_task, plan_source_task
 from tasks.options import STORED, shown

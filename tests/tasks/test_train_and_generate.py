@@ -8,13 +8,13 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
-from coemogen_core.baselines.coemogen import CoEmoGen
-from coemogen_core.baselines.plain import PlainDiffusion
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.generation.recipes import GenerationRecipe
-from coemogen_core.generation.sample_plan import SamplePlan
+from coemogen_core.methods.coemogen import CoEmoGen
+from coemogen_core.methods.prompted import PlainDiffusion
+from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe
 from coemogen_core.training.recipes import TrainingRecipe
 from schemas.tables import Decisions, Images

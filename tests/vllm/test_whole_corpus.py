@@ -11,12 +11,12 @@ import polars as pl
 import psutil
 import pytest
 
-from coemogen_core.captioning.own_server_settings import OwnServerSettings
+from coemogen_core.captioning.own_server.settings import OwnServerSettings
 from coemogen_core.curation.decisions import current_version, read_record
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.lab import models_folder
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.lab.scenes.captions import named_content
+from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
 from flows.demo import PAINTINGS, PHOTOS, SEED

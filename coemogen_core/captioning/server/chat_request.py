@@ -9,9 +9,10 @@ from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, cont
 from coemogen_core.captioning.failure import failure
 from coemogen_core.captioning.picture import data_url
 from coemogen_core.captioning.recipe import CaptionRecipe
+from coemogen_core.errors import CoEmoGenError
 
 
-class NoCompletionError(ValueError):
+class NoCompletionError(CoEmoGenError, ValueError):
     """A 200 whose body is no chat completion; the message says why."""
 
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from coemogen_core.data.readers.container_listing import list_containers, parse_split, require_unchanged, split_of
+from coemogen_core.data.readers.listing import list_containers, parse_split, require_unchanged, split_of
 from coemogen_core.data.readers.parquet_file import SourceParquet
 from coemogen_core.data.readers.reader import LoadItem
 from coemogen_core.data.source_folder import MAX_FILE_BYTES, SourceFolder

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
-from coemogen_core.data.readers.folder_listing import list_pictures
+from coemogen_core.data.readers.listing import list_pictures
 from coemogen_core.data.readers.reader import LoadItem, load_files
 from coemogen_core.data.source_folder import SourceFolder
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem

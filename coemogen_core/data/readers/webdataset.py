@@ -6,20 +6,67 @@ What img2dataset writes is read as it is: its JSON is kept, and what it failed t
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Any
 
-from coemogen_core.data.readers.container_listing import list_containers, parse_split, require_unchanged, split_of
-from coemogen_core.data.readers.img2dataset import failed_downloads, require_success
+from coemogen_core.data.readers.listing import list_containers, parse_split, require_unchanged, split_of
+from coemogen_core.data.readers.parquet_file import SourceParquet
 from coemogen_core.data.readers.reader import LoadItem
 from coemogen_core.data.readers.tar_members import tar_members
 from coemogen_core.data.source_folder import SourceFolder, is_picture
 from coemogen_core.data.source_item import Extent, FileStamp, Place, RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.emotions import Emotion, parse_emotion
+
+SUCCESS = "success"
+
+logger = logging.getLogger(__name__)
+
+
+def require_success(said: Mapping[str, object], path: str) -> None:
+    """Raises UnusableItem, with the status as its reason, where a sample's JSON has a status other than success."""
+    status = said.get("status")
+    if isinstance(status, str) and status != SUCCESS:
+        raise UnusableItem(_reason(status), f"{path}: img2dataset says {said.get('error_message')!r}; download it again or leave it out")
+
+
+def failed_downloads(folder: SourceFolder, archive: str) -> Iterator[RejectedFile]:
+    """The entries of `<shard>.parquet` beside an archive that are in no archive, with their status as reason; none without such a table.
+
+    Raises:
+        OSError: a remote store failed; trying again may help.
+    """
+    path = archive.removesuffix(".tar") + ".parquet"
+    try:
+        table = SourceParquet(folder, path, folder.stamp(path))
+    except UnusableItem as error:
+        if error.reason != "missing file":
+            logger.warning("%s is left out: %s", path, error)
+        return
+    if not {"key", "status"} <= set(table.schema.names):
+        return
+    columns = [name for name in ("key", "status", "error_message", "url") if name in table.schema.names]
+    seen = set()
+    try:
+        for _, row in table.rows(columns, 0, table.rows_in_all):
+            if row["status"] != SUCCESS and row["key"] not in seen:
+                seen.add(row["key"])
+                yield RejectedFile(printable(f"{archive}/{row['key']}"), _reason(str(row["status"])), _detail(row))
+    except UnusableItem as error:
+        logger.warning("%s: the rest is left out: %s", path, error)
+
+
+def _reason(status: str) -> str:
+    return printable(status)[:60] or "no status"
+
+
+def _detail(row: Mapping[str, object]) -> str:
+    said = f"{row.get('url')!r}: {row.get('error_message')!r}"
+    return printable(f"img2dataset could not download {said[:1000]}; download it again or leave it out")
+
 
 EXPECTED = "WebDataset archives: *.tar with <key>.jpg and, where there are any, <key>.json, <key>.cls, <key>.txt"
 MAX_ANNOTATION_BYTES = 2**20

@@ -2,14 +2,13 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.clip_embedder import ScaledClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.head_probe import HeadProbe
-from coemogen_core.evaluation.paper.alexnet import AlexNetTrunk
+from coemogen_core.evaluation.paper.classifiers import AlexNetTrunk, ResNetContent
 from coemogen_core.evaluation.paper.inception import InceptionFid
-from coemogen_core.evaluation.paper.resnet import ResNetContent
-from coemogen_core.model_source import ModelName
+from coemogen_core.evaluation.probes import HeadProbe
+from coemogen_core.storage.model_source import ModelName
 from schemas.metrics import EvaluationProtocol
 
 

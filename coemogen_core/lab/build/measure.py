@@ -12,11 +12,11 @@ from coemogen_core.captioning.backend import CaptionRequest, Chunk
 from coemogen_core.captioning.local_backend import LocalBackend
 from coemogen_core.captioning.prompt import load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
-from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.lab import models_folder
+from coemogen_core.lab.build.diffusion import to_model_range
 from coemogen_core.lab.build.pool import ScenePool, draw_pool
-from coemogen_core.lab.build.vae import to_model_range
 from coemogen_core.lab.judges import ContentJudge, EmotionJudge, load_content_judge, load_emotion_judge
 from coemogen_core.lab.scenes.captions import caption_of, named_content, named_place
 

@@ -9,14 +9,12 @@ from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from coemogen_core.lab.architectures import new_captioner_processor, new_clip_tokenizer, new_image_processor
 from coemogen_core.lab.build.captioner import train_captioner
-from coemogen_core.lab.build.clip import train_clip
-from coemogen_core.lab.build.corpus_text import caption_corpus, request_corpus
-from coemogen_core.lab.build.diffusion import train_unet
+from coemogen_core.lab.build.clip import caption_corpus, request_corpus, train_clip
+from coemogen_core.lab.build.diffusion import train_unet, train_vae
 from coemogen_core.lab.build.install import install_models
 from coemogen_core.lab.build.judges import train_content_judge, train_emotion_judge
 from coemogen_core.lab.build.measure import measure_all
 from coemogen_core.lab.build.pool import ScenePool, cached_pool
-from coemogen_core.lab.build.vae import train_vae
 from coemogen_core.lab.judges import save_judge
 
 SEED = 20260

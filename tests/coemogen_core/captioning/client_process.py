@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.captioning.corpus import PART, SOURCE
 
 SCRIPT = """
@@ -14,7 +14,7 @@ import sys
 import polars as pl
 from coemogen_core.captioning import caption_part as module
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from pydantic import TypeAdapter
 
 uri, source, part, wanted, recipe, settings, rows_per_file = sys.argv[1:]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.captioning.stub_server import StubServer
 
 

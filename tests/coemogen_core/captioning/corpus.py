@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions, Images
 
 SOURCE = "photos"

@@ -11,7 +11,7 @@ from coemogen_core.captioning.attempts import chunk_names
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.failure import EndpointUnreachableError
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions
 from tests.coemogen_core.captioning.client_process import start_captioning
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, captions, jpeg, write_images

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from coemogen_core.captioning.language import foreign_language
+from coemogen_core.captioning.judge import foreign_language
 from coemogen_core.lab.scenes.captions import caption_of
 from coemogen_core.lab.scenes.scene import sample_any_emotion, sample_scene
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coemogen_core.captioning.read_ahead import read_ahead
+from coemogen_core.captioning.local_backend import read_ahead
 
 
 @given(st.lists(st.one_of(st.integers(), st.none()), max_size=30), st.integers(min_value=0, max_value=4))

@@ -2,10 +2,10 @@
 
 import polars as pl
 
-from coemogen_core.curation.caption_policy import CaptionPolicy
+from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.selection import Selection
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Alignment, EmotionScores
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, write_captions, write_images
 

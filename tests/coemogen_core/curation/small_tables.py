@@ -10,8 +10,8 @@ import polars as pl
 from PIL import Image
 
 from coemogen_core.captioning.attempts import chunk_name
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions, Decisions, Images
 
 CAPTION_RECIPE = "caption-000000000000"

@@ -4,11 +4,11 @@ from collections import Counter
 import polars as pl
 import pytest
 
-from coemogen_core.curation.caption_policy import CaptionPolicy
+from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.curation.decisions import CurationRecipe, current_version, decide, mark_current, read_decisions, read_record
 from coemogen_core.curation.funnel import funnel, write_funnel
 from coemogen_core.curation.selection import Selection
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, write_images
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coemogen_core.curation import leader_clustering
-from coemogen_core.curation.leader_clustering import cluster_by_leader
+from coemogen_core.curation import near_duplicates as leader_clustering
+from coemogen_core.curation.near_duplicates import cluster_by_leader
 
 
 def clouds(seed: int, centres: int, copies: int, dim: int = 32, noise: float = 0.05) -> np.ndarray:

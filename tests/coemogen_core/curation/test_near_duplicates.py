@@ -10,7 +10,7 @@ import pytest
 from coemogen_core.curation.decisions import CurationRecipe, decide, read_decisions
 from coemogen_core.curation.funnel import funnel
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, drop_near_duplicates, group_near_duplicates, read_groups
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Images, embeddings_schema
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, RECIPE, SOURCE, build_art
 
@@ -109,7 +109,7 @@ def test_groups_must_have_been_made(workspace, pictures):
 def test_the_same_bytes_with_one_thread_and_with_three(workspace, pictures):
     embed(workspace, pictures, [{("awe", 0), ("awe", 1)}, {("fear", 0), ("fear", 1)}])
     code = (
-        "import sys; from coemogen_core.curation.near_duplicates import *; from coemogen_core.data.workspace import Workspace; "
+        "import sys; from coemogen_core.curation.near_duplicates import *; from coemogen_core.storage.workspace import Workspace; "
         f"group_near_duplicates(Workspace(sys.argv[1]), {SOURCE!r}, {PARTS!r}, {ENCODER!r}, NearDuplicateRecipe(max_distance=0.05))"
     )
     written = []

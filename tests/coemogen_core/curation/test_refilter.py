@@ -8,7 +8,7 @@ import pytest
 
 from coemogen_core.curation.decisions import current_version, decide, mark_current, read_decisions
 from coemogen_core.curation.refilter import Thresholds, refilter
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, build_art
 
 ROOT = Path(__file__).parents[3]

@@ -3,11 +3,9 @@ from itertools import pairwise
 import polars as pl
 import pytest
 
-from coemogen_core.curation.emoart import judge_scores, select_confident
-from coemogen_core.curation.emoset import judge_labels, select_labelled
-from coemogen_core.curation.selection import Selection
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.curation.selection import Selection, judge_labels, judge_scores, select_confident, select_labelled
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import EmotionScores
 from tests.coemogen_core.curation.small_tables import image_row, write_images
 

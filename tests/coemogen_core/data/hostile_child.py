@@ -9,7 +9,7 @@ from pathlib import Path
 
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 
 STARTING = ("subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn", "ctypes.dlopen")
 CHANGING = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.chmod", "os.truncate", "shutil.move")

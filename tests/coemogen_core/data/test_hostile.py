@@ -10,7 +10,7 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Images, Rejected
 from tests.coemogen_core.data import hostile_source
 from tests.coemogen_core.data.hostile_source import ACCEPTED, MARKER, ODD_MEMBERS

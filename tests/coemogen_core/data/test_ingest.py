@@ -11,11 +11,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from coemogen_core.data import examine as examine_module
 from coemogen_core.data import ingest as ingest_module
-from coemogen_core.data import workspace as workspace_module
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
 from coemogen_core.data.source_folder import SourceFolder
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage import workspace as workspace_module
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Images, Rejected
 from tests.coemogen_core.data.pictures import encode, jpeg, oriented, png_claiming, scene
 from tests.coemogen_core.data.sources import SHARED_DATA, make_emoset, make_wikiart, needs_shared_data, put

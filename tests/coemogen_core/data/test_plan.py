@@ -14,7 +14,7 @@ from coemogen_core.data.part_plan import part_name, planned_parts, read_plan
 from coemogen_core.data.plan import _cut, plan_source
 from coemogen_core.data.readers.wikiart import WikiArtReader
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.data.pictures import encode, jpeg, scene
 from tests.coemogen_core.data.sources import make_emoset, make_wikiart, put
 

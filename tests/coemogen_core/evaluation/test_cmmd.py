@@ -5,8 +5,9 @@ from itertools import combinations, product
 import numpy as np
 import pytest
 
-from coemogen_core.evaluation import bootstrap, cmmd, pairwise
+from coemogen_core.evaluation import cmmd, pairwise
 from coemogen_core.evaluation.definitions import tolerance
+from coemogen_core.statistics import bootstrap
 
 
 def kernel(x: np.ndarray, y: np.ndarray) -> float:

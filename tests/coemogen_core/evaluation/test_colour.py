@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from coemogen_core.evaluation import bootstrap, colour
+from coemogen_core.evaluation import colour
 from coemogen_core.evaluation.definitions import tolerance
+from coemogen_core.statistics import bootstrap
 
 
 def flat(red: int, green: int, blue: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from coemogen_core.evaluation.definitions import DEFINITIONS, LOWER_IS_BETTER, MetricDefinition, NumberName
-from coemogen_core.evaluation.report.tables import EMOTION_COLUMNS, METRIC_LABELS, METRIC_MEANINGS
+from coemogen_core.report.tables import EMOTION_COLUMNS, METRIC_LABELS, METRIC_MEANINGS
 from schemas.metrics import METRIC_NAMES, EmotionMetrics
 
 ROOT = Path(__file__).parents[3]

@@ -16,8 +16,8 @@ from coemogen_core.evaluation.evaluate import evaluate_method
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.lpips import circle_distances
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.report.data import ReportData
-from coemogen_core.evaluation.report.render import render_report
+from coemogen_core.report.data import ReportData
+from coemogen_core.report.render import render_report
 from flows.metrics_table import emotion_tables, metrics_table, probe_tables
 from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics, ReferenceMetrics
 

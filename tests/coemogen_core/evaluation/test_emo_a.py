@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from coemogen_core.evaluation import bootstrap, emo_a, sem_c
+from coemogen_core.evaluation import emo_a, sem_c
+from coemogen_core.statistics import bootstrap
 
 
 def test_agrees_with_scikit_learn(rng: np.random.Generator) -> None:

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emoart import emoart_metrics
 from coemogen_core.evaluation.evaluate import evaluate_method
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features, concatenate
-from coemogen_core.evaluation.machine import library_versions, peak_memory_mib
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics, metrics_json_schema
 

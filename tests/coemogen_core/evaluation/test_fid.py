@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import linalg
 
-from coemogen_core.evaluation import bootstrap, fid
+from coemogen_core.evaluation import fid
 from coemogen_core.evaluation.definitions import tolerance
+from coemogen_core.statistics import bootstrap
 
 
 def textbook_fid(first: np.ndarray, second: np.ndarray) -> float:

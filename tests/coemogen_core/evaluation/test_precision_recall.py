@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from coemogen_core.evaluation import bootstrap, pairwise, precision_recall
+from coemogen_core.evaluation import pairwise, precision_recall
+from coemogen_core.statistics import bootstrap
 
 
 def measure(generated: np.ndarray, reference: np.ndarray, resamples: int = 50) -> precision_recall.PrecisionRecall:

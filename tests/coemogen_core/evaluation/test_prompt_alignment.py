@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.prompt_alignment import prompt_alignment, similarities
 
 TEXTS = ["a bag on a table", "a dog in a park", "a boat at sea"]

@@ -11,9 +11,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation import fid, lpips, sem_d
 from coemogen_core.evaluation.clip_embedder import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.distributions import NOT_WITH_EMOGEN
@@ -26,6 +25,7 @@ from coemogen_core.evaluation.lab_extractors import extractors_of_judges, lab_ex
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import evaluate_real_images, evaluate_samples
 from coemogen_core.evaluation.stored_pictures import StoredReference, StoredSamples
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Images, Samples
 
 CORRECTED = EvaluationRecipe(resamples=40)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coemogen_core.evaluation import bootstrap, sem_d
+from coemogen_core.evaluation import sem_d
 from coemogen_core.evaluation.definitions import tolerance
+from coemogen_core.statistics import bootstrap
 
 
 def brute_force(embeddings: np.ndarray) -> float:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from coemogen_core.baselines.registry import METHODS
 from coemogen_core.experiments.matrix import read_matrix
-from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.methods.registry import METHODS
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.training.recipes import RECIPES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "experiments.md").read_text(encoding="utf-8")

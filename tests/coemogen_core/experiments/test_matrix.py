@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from coemogen_core.baselines.coemogen import CoEmoGen
 from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix, read_matrix
+from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.training.recipes import RECIPES
 
 SHIPPED = Path(__file__).parents[3] / "benchmarks" / "baselines.toml"

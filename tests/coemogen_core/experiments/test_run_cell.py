@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coemogen_core.baselines.registry import MethodSpec, new_method
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.experiments import run_cell as cells
 from coemogen_core.experiments.run_cell import CellSettings, prepare_reference, run_cell
-from coemogen_core.generation.recipes import GenerationRecipe
-from coemogen_core.generation.sample_set import SampleSet
+from coemogen_core.methods.registry import MethodSpec, new_method
+from coemogen_core.methods.sample_plan import SampleSet
+from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Trainer
 from tests.coemogen_core.training.conftest import cached, corpus, feature_recipe, models  # noqa: F401 (fixtures)
@@ -41,7 +41,7 @@ def test_a_cell_is_computed_once_and_its_method_told_from_others(corpus, setting
     assert {"fid", "lpips", "emo_a", "sem_c", "sem_d"} <= found.metrics.keys()
     assert found.training_run is not None
     monkeypatch.setattr(Trainer, "train", None)  # whatever would compute fails from here on
-    monkeypatch.setattr("coemogen_core.generation.sample_part._rows", None)
+    monkeypatch.setattr("coemogen_core.methods.sample_part._rows", None)
     assert run_cell(corpus, settings, method, 1, selection) == found
     seeds = SampleSet(corpus, found.samples_run, "textual-inversion").read("awe", ["seed"])["seed"].to_list()
     assert seeds == [cells.SEEDS_APART + number for number in range(3)]

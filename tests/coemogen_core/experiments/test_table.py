@@ -4,11 +4,10 @@ import io
 import pytest
 from scipy import stats
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.experiments.collect import read_experiments, write_experiments
 from coemogen_core.experiments.formats import to_csv, to_latex, to_markdown
-from coemogen_core.experiments.spread import spread_of
-from coemogen_core.experiments.table import build_table
+from coemogen_core.experiments.table import build_table, spread_of
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.experiments.small_matrix import experiments, run
 
 FOUND = experiments(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.saved_model import SavedModel
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.generation.small_model import new_trained_model
 
 

@@ -10,13 +10,13 @@ from peft import get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.generation.denoising import load_base_pipeline
 from coemogen_core.generation.lora_export import DIFFUSERS_FILE, ExportRecipe, LoraExporter, pseudo_words
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe
 from coemogen_core.model.clusters import EmotionClusters
+from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.saved_model import SavedModel
+from coemogen_core.storage.workspace import Workspace
 
 FAST = {"num_inference_steps": 3, "guidance_scale": 3.0}
 FUSION = {"awe": 0.6, "anger": 0.4}

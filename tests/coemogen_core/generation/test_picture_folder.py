@@ -9,7 +9,7 @@ from coemogen_core.evaluation.picture_sets import open_pictures
 from coemogen_core.generation.picture_folder import fill_folder, series_name
 from coemogen_core.generation.picture_record import CHUNK, identify, record_of
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe
+from coemogen_core.model.generation_recipe import GenerationRecipe
 
 RECIPE = GenerationRecipe(num_inference_steps=2, guidance_scale=3.0, batch_size=2, device="cpu")
 QUERIES = [{"awe": 1.0}, {"anger": 1.0}]
@@ -54,7 +54,7 @@ def test_every_picture_carries_what_made_it_and_can_be_made_again(pipe, filled):
 
 def test_killed_at_any_picture_it_ends_with_the_same_bytes(pipe, filled, tmp_path, monkeypatch):
     """Killed before every single picture in turn, then run to the end."""
-    from coemogen_core.data.workspace import Workspace
+    from coemogen_core.storage.workspace import Workspace
 
     whole, write = contents(filled), Workspace.write_file
     for attempt in range(7):

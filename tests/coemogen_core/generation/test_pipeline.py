@@ -6,8 +6,8 @@ from safetensors.torch import save_file
 
 from coemogen_core.generation.denoising import load_base_pipeline
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.generation.recipes import GenerationRecipe, TransferSettings, make_scheduler
 from coemogen_core.model.gates import gate_for
+from coemogen_core.model.generation_recipe import GenerationRecipe, TransferSettings, make_scheduler
 from coemogen_core.recipe import recipe_id
 
 FAST = {"num_inference_steps": 3, "guidance_scale": 3.0}

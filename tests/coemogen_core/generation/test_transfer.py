@@ -4,9 +4,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coemogen_core.generation.content_mask import ContentMask
 from coemogen_core.generation.denoising import load_base_pipeline
 from coemogen_core.generation.pipeline import EmotionPipeline
+from coemogen_core.generation.transfer import ContentMask
 
 FAST = {"num_inference_steps": 4, "guidance_scale": 3.0}
 CONTENT = "a boat at sea"

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from coemogen_core.model.base_models import BaseModels, load_text_encoder
-from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
-from coemogen_core.model.visual_perception import VisualPerceptionEncoder
+from coemogen_core.model.conditioner import Conditioner, ConditionerConfig, VisualPerceptionEncoder
 
 
 @pytest.fixture(scope="module")

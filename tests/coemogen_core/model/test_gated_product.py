@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from coemogen_core.model.gated_product import gated_product
+from coemogen_core.model.hilora_linear import gated_product
 
 
 def parts(*shape: int, biased: bool = True) -> dict[str, Tensor | None]:

@@ -3,10 +3,10 @@ import json
 import pytest
 import torch
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.conditioner import ConditionerConfig
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
+from coemogen_core.storage.workspace import Workspace
 
 
 @pytest.fixture

@@ -16,12 +16,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
 from coemogen_core.model.gates import PAIRS, fuse, gate_for
-from coemogen_core.model.hilora import HiLoRA, inject
-from coemogen_core.model.single_lora import collapse, in_kohyas_names, in_pipelines_names
+from coemogen_core.model.hilora import HiLoRA, collapse, in_kohyas_names, in_pipelines_names, inject
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
 from coemogen_core.training.objective import TrainingObjective
-from coemogen_core.training.pairwise_adamw import PairwiseAdamW
+from coemogen_core.training.optimizer import PairwiseAdamW
 from coemogen_core.training.recipes import TrainingRecipe
 
 CONFIG = json.loads((Path(__file__).parent / "sd15_unet.json").read_text())

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
 from schemas.tables import Decisions, Images
 from tests.coemogen_core.curation.small_tables import decisions_frame

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.checkpoint import SCORE, Checkpoint, CheckpointFolder
 from coemogen_core.training.divergence import TrainingDivergedError
 

@@ -8,8 +8,8 @@ from safetensors.torch import load
 from transformers import CLIPModel, CLIPTokenizer
 
 from coemogen_core.data.decode import decode_image
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import FeatureSet, list_parts
 from coemogen_core.training.features import cache_features_part
 from schemas.tables import Decisions, Images

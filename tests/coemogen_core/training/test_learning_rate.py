@@ -4,7 +4,7 @@ import pytest
 import torch
 from diffusers.optimization import get_scheduler
 
-from coemogen_core.training.learning_rate import learning_rate_at
+from coemogen_core.training.optimizer import learning_rate_at
 from coemogen_core.training.recipes import TrainingRecipe
 
 STEPS, WARMUP = 110, 10

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.divergence import TrainingDivergedError
 from coemogen_core.training.loss_log import LossLog, read_log, smooth
 

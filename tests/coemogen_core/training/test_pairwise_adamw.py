@@ -7,7 +7,7 @@ from torch import nn
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.gates import PAIRS, gates_for
 from coemogen_core.model.hilora import inject
-from coemogen_core.training.pairwise_adamw import PairwiseAdamW
+from coemogen_core.training.optimizer import PairwiseAdamW
 
 
 class TwoLinears(nn.Module):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coemogen_core.training.sampler import EvenSampler
+from coemogen_core.training.batches import EvenSampler
 
 labels = st.lists(st.integers(0, 7), min_size=1, max_size=60).map(torch.tensor)
 

@@ -4,11 +4,10 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import FeatureSet
-from coemogen_core.training.loss_log import read_log
+from coemogen_core.training.loss_log import TensorBoardCurves, read_log
 from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.tensorboard import TensorBoardCurves
 from coemogen_core.training.trainer import Trainer
 
 RECIPE = TrainingRecipe(steps=6, batch_size=4, log_every=1, checkpoint_every=2, device="cpu")

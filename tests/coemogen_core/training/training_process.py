@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.model.base_models import BaseModels
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train
 
@@ -42,7 +42,7 @@ def train_in_flow(settings: dict, models: BaseModels, recipe: TrainingRecipe) ->
     from prefect import flow
     from prefect.task_runners import ThreadPoolTaskRunner
 
-    from coemogen_core.baselines.coemogen import CoEmoGen
+    from coemogen_core.methods.coemogen import CoEmoGen
     from flows.stages import on_worker
     from tasks.train import train_task
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.curation.published_head import import_published_head
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.classifier.published_head import import_published_head
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 from tests.flows.evaluate_command.drawn_pictures import draw_set
 

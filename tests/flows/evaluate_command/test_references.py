@@ -8,9 +8,9 @@ import pytest
 
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.picture_sets import open_pictures
+from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 from tests.flows.evaluate_command.drawn_pictures import draw, draw_set
 

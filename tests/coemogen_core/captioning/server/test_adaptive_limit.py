@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coemogen_core.captioning.server.adaptive_limit import FIRST_LIMIT, AdaptiveLimit
+from coemogen_core.captioning.server.endpoint import FIRST_LIMIT, AdaptiveLimit
 
 
 def test_it_doubles_every_round_trip_until_the_first_overload():

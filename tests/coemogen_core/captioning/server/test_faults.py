@@ -13,7 +13,7 @@ from coemogen_core.captioning.attempts import read_attempts
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.journal import Journal, journal_path
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions
 from tests.coemogen_core.captioning.client_process import start_captioning
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, captions, jpeg, write_images

@@ -13,8 +13,8 @@ from coemogen_core.data.plan import plan_source
 from coemogen_core.data.readers import parquet_file
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem, UnusableItem
-from coemogen_core.data.workspace import Workspace
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.data.archives import parquet
 from tests.coemogen_core.data.pictures import jpeg
 from tests.coemogen_core.data.sources import put

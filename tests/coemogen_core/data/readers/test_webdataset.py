@@ -12,7 +12,7 @@ from coemogen_core.data.readers import tar_members
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_folder import SourceFolder
 from coemogen_core.data.source_item import RejectedFile, SourceItem, UnusableItem
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.data.archives import claim_size, parquet, sample, special, tar
 from tests.coemogen_core.data.pictures import encode, jpeg, scene
 from tests.coemogen_core.data.sources import put

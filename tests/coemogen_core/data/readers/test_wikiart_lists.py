@@ -6,7 +6,7 @@ from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem
-from coemogen_core.data.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.data.sources import SHARED_DATA, make_wikiart, needs_shared_data, put
 
 PAINTING = "Cubism/juan-gris_still-life-{}.jpg"

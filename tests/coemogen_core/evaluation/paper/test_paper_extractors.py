@@ -12,10 +12,18 @@ from pydantic import ValidationError
 from coemogen_core.evaluation import lpips
 from coemogen_core.evaluation.definitions import tolerance
 from coemogen_core.evaluation.features import LabelledImage, compute_features
-from coemogen_core.evaluation.paper.alexnet import CHANNELS, AlexNetTrunk, alexnet_features
+from coemogen_core.evaluation.paper.classifiers import (
+    CHANNELS,
+    EDGE,
+    RENAMED,
+    SIDE,
+    AlexNetTrunk,
+    ResNetContent,
+    alexnet_features,
+    load_resnet50,
+)
 from coemogen_core.evaluation.paper.extractors import PaperExtractors
 from coemogen_core.evaluation.paper.inception import InceptionFid, InceptionV3
-from coemogen_core.evaluation.paper.resnet import EDGE, RENAMED, SIDE, ResNetContent, load_resnet50
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.resizing import resize, resize_and_crop
 from tests.oracles import oracle
@@ -177,7 +185,7 @@ def paths(
     inception_file: Path, alexnet_files: tuple[Path, Path], resnets: tuple[Path, Path, list[torch.nn.Module]], tiny_clip: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> PaperExtractors:  # fmt: skip
-    from coemogen_core.curation.clip_encoder import EncoderRecipe, load_encoder
+    from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 
     head = tmp_path_factory.mktemp("weights") / "head.pth"
     width = load_encoder(EncoderRecipe(model=str(tiny_clip), unit_length=False)).dim

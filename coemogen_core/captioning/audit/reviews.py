@@ -1,0 +1,236 @@
+"""Verdicts in the workspace: `caption_reviews/<source>`, a part an imported file. Nothing is overwritten; readers take the latest."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.captioning.attempts import chunk_names
+from coemogen_core.captioning.audit.acceptance import AcceptanceRates, acceptance_rates
+from coemogen_core.captioning.audit.sample import ATTEMPT_KEY
+from coemogen_core.captioning.audit.verdicts import RefusedVerdict, UnusableVerdicts, Verdict, VerdictDocument, read_verdicts
+from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.workspace import Workspace
+from schemas.caption_reviews import CaptionReviews
+from schemas.emotion_names import EmotionName
+
+
+class SampledCaption(BaseModel):
+    """One card of an audit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_id: str = Field(description="SHA-256 of the picture")
+    recipe_id: str = Field(description="recipe of the caption")
+    attempt: int = Field(ge=1, description="number of the attempt")
+    part: str = Field(description="image part in which the picture lies")
+    emotion: EmotionName = Field(description="emotion that the caption answers to")
+
+
+class AuditRecord(BaseModel):
+    """What an audit shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    audit_id: str = Field(description="hash of the sample, the seed and the format of the verdicts")
+    source: str = Field(description="source of the pictures")
+    per_emotion: int = Field(ge=1, description="captions per emotion that were asked for")
+    seed: int = Field(description="seed of the draw")
+    captions: tuple[SampledCaption, ...] = Field(description="every card of the page")
+
+
+def write_record(workspace: Workspace, record: AuditRecord) -> None:
+    """Keep what an audit shows."""
+    workspace.write_json(record.model_dump(mode="json"), "audits", record.source, record.audit_id, "sample.json")
+
+
+def read_record(workspace: Workspace, source: str, audit_id: str) -> AuditRecord | None:
+    """What an audit shows, or None when its page was written elsewhere."""
+    if not workspace.exists("audits", source, audit_id, "sample.json"):
+        return None
+    return AuditRecord.model_validate(workspace.read_json("audits", source, audit_id, "sample.json"))
+
+
+Key = tuple[str, str, int]
+
+
+def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], likely_parts: Collection[str] = ()) -> dict[Key, bool]:
+    """Look attempts up in `captions/<source>`; only chunks of their recipes are opened, and none after the last was found.
+
+    Args:
+        workspace: holds the captions, and the images whose parts they belong to.
+        source: source of the pictures.
+        wanted: image id, recipe id and number of each attempt.
+        likely_parts: image parts to look into first.
+
+    Returns:
+        The attempts that exist: True where one gave a caption, False where it failed.
+
+    Raises:
+        FileNotFoundError: the source has no captions at all.
+    """
+    if not workspace.exists("captions", source):
+        raise FileNotFoundError(
+            f"no captions of source {source!r} in {workspace.uri}: give the workspace that the audit page was made from"
+        )
+    found: dict[Key, bool] = {}
+    for asked in sorted({asked for _, asked, _ in wanted}):
+        keys = {key for key in wanted if key[1] == asked}
+        for chunk in _chunks(workspace, source, asked, likely_parts):
+            found.update(_found_in(workspace, source, chunk, asked, keys))
+            if keys <= found.keys():
+                break
+    return found
+
+
+def _chunks(workspace: Workspace, source: str, recipe_id: str, likely_parts: Collection[str]) -> Iterator[str]:
+    for part in sorted(likely_parts):
+        yield from chunk_names(workspace, source, part, recipe_id)
+    for part in workspace.table("images", source).parts():
+        if part not in likely_parts:
+            yield from chunk_names(workspace, source, part, recipe_id)
+
+
+def _found_in(workspace: Workspace, source: str, chunk: str, recipe_id: str, keys: Collection[Key]) -> dict[Key, bool]:
+    images = list({image_id for image_id, _, _ in keys})
+    rows = workspace.table("captions", source).read_part(chunk, ["image_id", "attempt", "error"]).filter(pl.col("image_id").is_in(images))
+    attempts = (((image_id, recipe_id, attempt), error is None) for image_id, attempt, error in rows.iter_rows())
+    return {key: captioned for key, captioned in attempts if key in keys}
+
+
+class AuditOutcome(BaseModel):
+    """What became of an imported file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    audit_id: str = Field(description="the audit that was judged")
+    source: str = Field(description="source of the pictures")
+    part: str | None = Field(description="part of `caption_reviews/<source>` that holds the verdicts; none when none was usable")
+    reused: bool = Field(description="the same verdicts had been imported before")
+    recorded: int = Field(ge=0, description="verdicts in that part")
+    refused: tuple[RefusedVerdict, ...] = Field(description="rows that were not recorded, and why")
+    rates: AcceptanceRates = Field(description="acceptance in this audit so far, earlier imports included")
+
+
+def import_verdicts(
+    workspace: Workspace, source: str, document: VerdictDocument, *, name: str = "the verdicts", refused: Sequence[RefusedVerdict] = ()
+) -> AuditOutcome:
+    """Record verdicts. The same verdicts again change nothing; a later export supersedes earlier verdicts on the same captions.
+
+    Args:
+        workspace: holds the captions that were judged.
+        source: source of the pictures.
+        document: the verdicts.
+        name: what messages call the document.
+        refused: rows that were refused when it was read; they open the outcome's list.
+
+    Raises:
+        UnusableVerdicts: the verdicts are about another source.
+        FileNotFoundError: the source has no captions in this workspace.
+    """
+    if document.source != source:
+        raise UnusableVerdicts(
+            f"{name}: source is {document.source!r}, but {source!r} was asked for; import it as {document.source!r}, or give the file "
+            f"exported from a page of {source!r}"
+        )
+    accepted, doubtful = _distinct(document.verdicts)
+    record = read_record(workspace, source, document.audit_id)
+    usable, unknown = _existing(workspace, source, accepted, record)
+    rows = _rows(document, usable)
+    part = f"{document.audit_id}.{recipe_id('reviews', {'rows': rows.rows()}).removeprefix('reviews-')}" if usable else None
+    table = workspace.table("caption_reviews", source)
+    reused = part is not None and table.has_part(part)
+    if part is not None and not reused:
+        table.write_part(part, rows, CaptionReviews)
+    return AuditOutcome(
+        audit_id=document.audit_id,
+        source=source,
+        part=part,
+        reused=reused,
+        recorded=len(usable),
+        refused=(*refused, *doubtful, *unknown),
+        rates=acceptance_rates(read_reviews(workspace, source, document.audit_id)),
+    )
+
+
+def import_file(workspace: Workspace, uri: str, source: str | None = None) -> AuditOutcome:
+    """Read an exported file and record its verdicts; without `source`, for the source that the file names.
+
+    Raises:
+        FileNotFoundError: there is no such file, or the workspace has no captions of the source.
+        UnusableVerdicts: the file holds no verdicts, or such of another source.
+    """
+    file = read_verdicts(uri)
+    return import_verdicts(workspace, source or file.document.source, file.document, name=file.name, refused=file.refused)
+
+
+def read_reviews(workspace: Workspace, source: str, audit_id: str | None = None) -> pl.DataFrame:
+    """The latest verdict on each caption, by the time of its export (schema `CaptionReviews`, sorted by caption).
+
+    Args:
+        workspace: holds the reviews.
+        source: source of the pictures.
+        audit_id: count the verdicts of this audit only; None takes all audits together.
+
+    Returns:
+        One row per (image_id, recipe_id, attempt); none when nothing was imported.
+    """
+    table = workspace.table("caption_reviews", source)
+    names = [name for name in table.parts() if audit_id is None or name.startswith(f"{audit_id}.")]
+    if not names:
+        return CaptionReviews.create_empty()
+    reviews = pl.concat([table.read_part(name).with_columns(part=pl.lit(name)) for name in names])
+    latest = reviews.sort(*ATTEMPT_KEY, "exported_at", "part").unique(ATTEMPT_KEY, keep="last", maintain_order=True)
+    return latest.select(CaptionReviews.column_names())
+
+
+def rejected_attempts(workspace: Workspace, source: str) -> pl.DataFrame:
+    """Captions whose latest verdict is a rejection: columns `image_id, recipe_id, attempt`, sorted."""
+    return read_reviews(workspace, source).filter(pl.col("verdict") == "reject").select(ATTEMPT_KEY)
+
+
+def _distinct(verdicts: Iterable[Verdict]) -> tuple[list[Verdict], list[RefusedVerdict]]:
+    """A caption that was judged twice counts once; where the two contradict each other, not at all."""
+    by_key: dict[Key, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_key.setdefault(verdict.key, []).append(verdict)
+    accepted, refused = [], []
+    for first, *others in by_key.values():
+        if any((other.verdict, other.emotion) != (first.verdict, first.emotion) for other in others):
+            reason = f"{1 + len(others)} rows contradict each other; keep one of them"
+            refused.append(RefusedVerdict(row=first.subject, reason=reason))
+            continue
+        accepted.append(first)
+        refused += [RefusedVerdict(row=other.subject, reason="duplicate: the first row counts") for other in others]
+    return accepted, refused
+
+
+def _existing(
+    workspace: Workspace, source: str, verdicts: Sequence[Verdict], record: AuditRecord | None
+) -> tuple[list[Verdict], list[RefusedVerdict]]:
+    """Only verdicts on captions that exist and, where it is known what the page showed, that were on it."""
+    shown = {} if record is None else {(card.image_id, card.recipe_id, card.attempt): card for card in record.captions}
+    known = find_attempts(workspace, source, {verdict.key for verdict in verdicts}, {card.part for card in shown.values()})
+    usable, refused = [], []
+    for verdict in verdicts:
+        reason = None
+        if verdict.key not in known:
+            reason = f"no such attempt in {workspace.table('captions', source).uri}; import into the workspace that the page was made from"
+        elif not known[verdict.key]:
+            reason = "this attempt failed and has no caption to judge; remove the row"
+        elif record is not None and verdict.key not in shown:
+            reason = f"{record.audit_id} did not show this caption; remove the row"
+        elif record is not None and shown[verdict.key].emotion != verdict.emotion:
+            reason = f"{record.audit_id} showed it for {shown[verdict.key].emotion}, not {verdict.emotion}; export again"
+        if reason is None:
+            usable.append(verdict)
+        else:
+            refused.append(RefusedVerdict(row=verdict.subject, reason=reason))
+    return usable, refused
+
+
+def _rows(document: VerdictDocument, verdicts: Sequence[Verdict]) -> pl.DataFrame:
+    common = {"audit_id": document.audit_id, "reviewer": document.reviewer, "exported_at": document.exported_at}
+    rows = [verdict.model_dump() | common for verdict in verdicts]
+    empty = CaptionReviews.create_empty()
+    return pl.DataFrame(rows, schema=empty.schema).select(empty.columns).sort(ATTEMPT_KEY)

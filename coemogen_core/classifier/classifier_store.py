@@ -1,0 +1,79 @@
+"""The emotion classifiers of a workspace: `classifiers/<classifier_id>/`, weights beside a card that says where they come from."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from coemogen_core.classifier.emotion_probe import EmotionProbe, ProbeMetrics, ProbeRecipe
+from coemogen_core.storage.workspace import Workspace
+
+WEIGHTS = "probe.safetensors"
+CARD = "classifier.json"
+
+
+class _Card(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    classifier_id: str = Field(description="recipe id")
+    encoder_id: str = Field(description="encoder whose embeddings it reads")
+    emotions: tuple[str, ...] = Field(description="emotions in the order of its probabilities")
+    temperature: float = Field(gt=0, description="divides the logits; fitted on rows that did not fit the weights, or 1")
+
+
+class ClassifierCard(_Card):
+    """What is on record about an emotion classifier that was trained in this workspace."""
+
+    source: str = Field(description="labelled source that it was trained on")
+    parts: tuple[str, ...] = Field(description="image parts that it was trained on")
+    recipe: ProbeRecipe = Field(description="training settings")
+    strength: float = Field(description="inverse regularisation strength chosen on the validation split, or by folds of the training split")
+    train_rows: int = Field(ge=1, description="rows that the weights were fitted on")
+    val: ProbeMetrics = Field(description="metrics on the validation split, which chose strength and temperature unless folds did")
+    test: ProbeMetrics = Field(description="metrics on the test split, which chose nothing")
+
+
+class PublishedHeadCard(_Card):
+    """What is on record about a classifier that somebody else trained and published."""
+
+    origin: Literal["emogen"] = Field(description="whose it is")
+    sha256: str = Field(description="of the published file")
+
+
+AnyCard = Annotated[
+    Annotated[ClassifierCard, Tag("trained")] | Annotated[PublishedHeadCard, Tag("published")],
+    Discriminator(lambda card: "published" if ("origin" in card if isinstance(card, dict) else hasattr(card, "origin")) else "trained"),
+]
+_READ: TypeAdapter[ClassifierCard | PublishedHeadCard] = TypeAdapter(AnyCard)
+
+
+def has_classifier(workspace: Workspace, name: str) -> bool:
+    """Whether a classifier stands in this workspace, whole."""
+    return workspace.exists("classifiers", name, CARD)
+
+
+def read_classifier_card(workspace: Workspace, name: str) -> ClassifierCard | PublishedHeadCard:
+    """What is on record about a classifier. Raises FileNotFoundError when this workspace has no such classifier."""
+    if not has_classifier(workspace, name):
+        raise FileNotFoundError(f"no classifier {name} in {workspace.path('classifiers')}: train it first")
+    return _READ.validate_python(workspace.read_json("classifiers", name, CARD))
+
+
+def load_probe(workspace: Workspace, name: str) -> EmotionProbe:
+    """The weights of a classifier. Raises FileNotFoundError when this workspace has no such classifier."""
+    card = read_classifier_card(workspace, name)
+    tensors = load_tensors(workspace.read_file("classifiers", name, WEIGHTS))
+    layers = range(len(tensors) // 2)
+    weights, biases = (tuple(tensors[f"layer{layer}.{kind}"] for layer in layers) for kind in ("weight", "bias"))
+    return EmotionProbe(weights, biases, card.temperature)
+
+
+def save_classifier(workspace: Workspace, probe: EmotionProbe, card: ClassifierCard | PublishedHeadCard) -> None:
+    """Keep a classifier; it exists when its card does, which is written last."""
+    tensors: dict[str, np.ndarray] = {}
+    for layer, (weight, bias) in enumerate(zip(probe.weights, probe.biases, strict=True)):
+        tensors |= {f"layer{layer}.weight": np.ascontiguousarray(weight), f"layer{layer}.bias": np.ascontiguousarray(bias)}
+    workspace.write_file(save_tensors(tensors), "classifiers", card.classifier_id, WEIGHTS)
+    workspace.write_json(card.model_dump(mode="json"), "classifiers", card.classifier_id, CARD)

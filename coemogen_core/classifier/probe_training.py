@@ -1,0 +1,163 @@
+"""Training the emotion classifier of a workspace on a labelled source."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.classifier.classifier_store import ClassifierCard, has_classifier, read_classifier_card, save_classifier
+from coemogen_core.classifier.emotion_probe import LabelledVectors, ProbeRecipe, measure_probe
+from coemogen_core.classifier.probe_fitting import fit_probe
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.workspace import Workspace
+
+
+def assign_splits(rows: pl.DataFrame, recipe: ProbeRecipe) -> pl.DataFrame:
+    """Give every labelled row one of train, val, test.
+
+    A row without a split counts as train. A val or test split with fewer than `min_held_out_rows` rows counts as absent: its
+    rows go to train, and a seeded share of each class is carved out of train instead, at least one row of every class that
+    can spare it, never a class's last row. So the published splits of a real corpus are used as they are, and a folder of a
+    few hundred photos without any still gets an honest validation and test.
+
+    Args:
+        rows: columns `image_id` (unique), `label` (no nulls), `split` (nullable).
+
+    Returns:
+        The rows sorted by image id, `split` filled.
+    """
+    rows = rows.sort("image_id").with_columns(pl.col("split").fill_null("train"))
+    absent = [split for split in ("test", "val") if rows.filter(pl.col("split") == split).height < recipe.min_held_out_rows]
+    rows = rows.with_columns(pl.col("split").replace(dict.fromkeys(absent, "train")))
+    generator = np.random.default_rng(recipe.seed)
+    for split in absent:
+        rows = _carve(rows, split, recipe.held_out_fraction, generator)
+    return rows
+
+
+def check_classes(rows: pl.DataFrame, recipe: ProbeRecipe) -> None:
+    """Refuse splits that no classifier can be trained on.
+
+    Raises:
+        ValueError: an emotion has no training row (named; unless the recipe allows it), fewer than two emotions have, or there
+            is no row to validate or test on, or one whose emotion was never trained.
+    """
+    training = check_emotions(rows.filter(pl.col("split") == "train")["label"], recipe)
+    for split in ("val", "test"):
+        labels = set(rows.filter(pl.col("split") == split)["label"])
+        if not labels:
+            raise ValueError(f"no labelled image is left for the {split} split: every emotion needs at least three labelled images")
+        if labels - training:
+            names = ", ".join(sorted(labels - training))
+            raise ValueError(f"the {split} split has emotions that the training split lacks: {names}. Mend the source's split files")
+
+
+def check_emotions(labels: pl.Series, recipe: ProbeRecipe) -> set[str]:
+    """The emotions among the labels to train on.
+
+    Raises:
+        ValueError: an emotion is absent (named; unless the recipe allows it), or fewer than two are there.
+    """
+    training = set(labels)
+    absent = [emotion for emotion in EMOTIONS if emotion not in training]
+    if absent and recipe.require_all_emotions:
+        raise ValueError(
+            f"the classifier's training split has no image of: {', '.join(absent)}. Add labelled images of them, or set "
+            "require_all_emotions=False to train without them (they then never get predicted)"
+        )
+    if len(training) < 2:
+        raise ValueError("the classifier's training split has images of fewer than two emotions: give it a labelled source")
+    return training
+
+
+def _carve(rows: pl.DataFrame, split: str, fraction: float, generator: np.random.Generator) -> pl.DataFrame:
+    carved = np.zeros(rows.height, dtype=bool)
+    for emotion in EMOTIONS:
+        mask = rows.select((pl.col("split") == "train") & (pl.col("label") == emotion)).to_series().to_numpy()
+        candidates = np.flatnonzero(mask)
+        count = min(len(candidates) - 1, max(1, int(fraction * len(candidates))))
+        carved[generator.permutation(candidates)[: max(count, 0)]] = True
+    return rows.with_columns(pl.when(pl.Series(carved)).then(pl.lit(split)).otherwise(pl.col("split")).alias("split"))
+
+
+class TrainedClassifier(BaseModel):
+    """Outcome of the training stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    card: ClassifierCard = Field(description="the classifier on record")
+    reused: bool = Field(description="it was there already and nothing was computed")
+    seconds: float = Field(ge=0, description="wall-clock time")
+
+
+def classifier_id(source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe) -> str:
+    """Recipe id of the classifier trained on these image parts of a source, embedded by this encoder."""
+    fields = {"source": source, "parts": sorted(parts), "encoder": encoder_id, "recipe": recipe}
+    return recipe_id("probe", fields)
+
+
+def train_classifier(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe) -> TrainedClassifier:
+    """Train, calibrate and measure the emotion classifier on the labelled images of a source, unless it exists already.
+
+    Holds the embeddings of all labelled images at once (118,000 x 768 numbers: 0.7 GiB in double precision), no pictures.
+
+    Raises:
+        FileNotFoundError: a part has not been ingested or embedded.
+        ValueError: too few labels; see `check_classes`.
+    """
+    started = time.perf_counter()
+    name = classifier_id(source, parts, encoder_id, recipe)
+    reused = has_classifier(workspace, name)
+    if reused:
+        card = read_classifier_card(workspace, name)
+        assert isinstance(card, ClassifierCard)
+    else:
+        rows = assign_splits(labelled_rows(workspace, source, sorted(parts), encoder_id), recipe)
+        check_classes(rows, recipe)
+        train, val, test = (labelled_vectors(rows.filter(pl.col("split") == split)) for split in ("train", "val", "test"))
+        probe, strength = fit_probe(train, val, recipe)
+        card = ClassifierCard(
+            classifier_id=name,
+            encoder_id=encoder_id,
+            source=source,
+            parts=tuple(sorted(parts)),
+            recipe=recipe,
+            emotions=EMOTIONS,
+            strength=strength,
+            temperature=probe.temperature,
+            train_rows=len(train.labels),
+            val=measure_probe(probe, val),
+            test=measure_probe(probe, test),
+        )
+        save_classifier(workspace, probe, card)
+    return TrainedClassifier(card=card, reused=reused, seconds=time.perf_counter() - started)
+
+
+def labelled_rows(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str) -> pl.DataFrame:
+    """`image_id`, `label`, `split` and `embedding` of the labelled pictures in these parts, each picture once.
+
+    Raises:
+        FileNotFoundError: a part has not been ingested or embedded.
+        ValueError: no picture is labelled.
+    """
+    images, embeddings = workspace.table("images", source), workspace.table("embeddings", source, encoder_id)
+    frames = []
+    for part in parts:
+        if not images.has_part(part) or not embeddings.has_part(part):
+            raise FileNotFoundError(
+                f"part {part} of source {source!r} lacks images or embeddings ({embeddings.uri}): ingest and embed it first"
+            )
+        labelled = images.read_part(part, ["image_id", "label", "split"]).filter(pl.col("label").is_not_null())
+        frames.append(labelled.join(embeddings.read_part(part), on="image_id", how="inner"))
+    if not sum(frame.height for frame in frames):
+        raise ValueError(f"source {source!r} has no labelled image in the given parts: train the classifier on a labelled source")
+    return pl.concat(frames).unique("image_id", keep="first", maintain_order=True)
+
+
+def labelled_vectors(rows: pl.DataFrame) -> LabelledVectors:
+    """Vectors and class indices of rows with `label` and `embedding`."""
+    index = {emotion: position for position, emotion in enumerate(EMOTIONS)}
+    return LabelledVectors(rows["embedding"].to_numpy().astype(np.float32), np.array([index[name] for name in rows["label"]], dtype=int))

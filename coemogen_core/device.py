@@ -1,0 +1,39 @@
+"""The machine: memory given back to it, library versions, the largest memory of a run."""
+
+import ctypes
+import platform
+import resource
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+
+def give_back_heap() -> None:
+    """Return free pages of the C library's heap to the system; about 10 ms, to be called once a part.
+
+    Pictures and their pixels are made by some threads and dropped by others. glibc then keeps ever more half-empty pages: 4 MiB more with
+    every thousand pictures embedded, without anything being leaked. Does nothing where the C library has no `malloc_trim`.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+LIBRARIES = ("coemogen", "torch", "diffusers", "transformers", "prefect", "polars", "pyarrow", "numpy", "scipy")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a number; those that are not installed are left out."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory so far, MiB: of this process, or of its largest finished child where that was more."""
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux KiB
+    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return max(own, children) * unit / 2**20

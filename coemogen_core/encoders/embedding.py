@@ -1,0 +1,88 @@
+"""Embedding one part of a source: pictures in, half-precision vectors out, of whatever image encoder."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import polars as pl
+
+from coemogen_core.data.decode import UnreadableImage, decode_image
+from coemogen_core.device import give_back_heap
+from coemogen_core.encoders.image_encoder import ImageEncoder, ImageEncoderRecipe, load_image_encoder
+from coemogen_core.storage.workspace import Table, Workspace
+from schemas.outcomes import PartOutcome
+from schemas.tables import embeddings_schema
+
+DECODING_THREADS = 2
+BATCHES_AHEAD = 2  # decoded while the model computes; bounds the pixels in memory
+
+
+def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncoderRecipe) -> PartOutcome:
+    """Embed the pictures of `images/<source>/<part>` into `embeddings/<source>/<encoder_id>/<part>`.
+
+    A picture that no longer decodes gets no row and is counted as dropped; the curation then names it "not embedded".
+
+    Raises:
+        FileNotFoundError: the part of the images table does not exist.
+        FloatingPointError: the model gave NaN, infinity or what half precision cannot hold.
+    """
+    started = time.perf_counter()
+    images = workspace.table("images", source)
+    embeddings = workspace.table("embeddings", source, recipe.encoder_id)
+    reused = embeddings.has_part(part)
+    if not reused:
+        if not images.has_part(part):
+            raise FileNotFoundError(f"no part {part} in {images.uri}: ingest source {source!r} first")
+        encoder = load_image_encoder(recipe)
+        embeddings.write_part(part, _embed(images, part, encoder), embeddings_schema(encoder.dim))
+        give_back_heap()
+    rows = embeddings.count([part])
+    return PartOutcome(part=part, rows=rows, dropped=images.count([part]) - rows, reused=reused, seconds=time.perf_counter() - started)
+
+
+def _embed(images: Table, part: str, encoder: ImageEncoder) -> pl.DataFrame:
+    ids: list[str] = []
+    vectors = [np.empty((0, encoder.dim), dtype=np.float16)]
+    for batch_ids, pixels in _decoded_batches(images, part, encoder):
+        readable = [(image_id, array) for image_id, array in zip(batch_ids, pixels, strict=True) if array is not None]
+        if readable:
+            ids.extend(image_id for image_id, _ in readable)
+            vectors.append(_halved(encoder.encode_pixels(np.stack([array for _, array in readable])), encoder))
+    return pl.DataFrame({"image_id": pl.Series(ids, dtype=pl.String), "embedding": pl.Series(np.concatenate(vectors))})
+
+
+def _halved(vectors: np.ndarray, encoder: ImageEncoder) -> np.ndarray:
+    with np.errstate(over="ignore"):  # said below, with the remedy
+        half = vectors.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise FloatingPointError(
+            f"{encoder.encoder_id} gave NaN, infinity or numbers above {np.finfo(np.float16).max:g}, more than half precision holds: "
+            "compute in float32 or bfloat16, or scale the vectors down in the encoder"
+        )
+    return half
+
+
+def _decoded_batches(images: Table, part: str, encoder: ImageEncoder) -> Iterator[tuple[list[str], list[np.ndarray | None]]]:
+    """Preprocessed pictures batch by batch (None = unreadable), decoded by threads while the caller computes."""
+    waiting: deque[tuple[list[str], list[Future[np.ndarray | None]]]] = deque()
+    with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as threads:
+        for batch in images.iter_part(part, ["image_id", "image"], encoder.batch_size):
+            pictures = batch["image"].struct.field("bytes")
+            waiting.append((batch["image_id"].to_list(), [threads.submit(_preprocess, encoder.preprocess, data) for data in pictures]))
+            if len(waiting) > BATCHES_AHEAD:
+                yield _finished(*waiting.popleft())
+        while waiting:
+            yield _finished(*waiting.popleft())
+
+
+def _finished(ids: list[str], futures: list[Future[np.ndarray | None]]) -> tuple[list[str], list[np.ndarray | None]]:
+    return ids, [future.result() for future in futures]
+
+
+def _preprocess(preprocess: Callable[..., np.ndarray], data: bytes) -> np.ndarray | None:
+    try:
+        return preprocess(decode_image(data))
+    except UnreadableImage:
+        return None

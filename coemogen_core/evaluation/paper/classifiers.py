@@ -1,0 +1,178 @@
+"""Sem-C's two classifiers: ResNet-50 on ImageNet and on Places365, from torchvision-style state dicts.
+
+The network is transformers' ResNet, which is torchvision's with other names.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import ResNetConfig, ResNetForImageClassification
+
+from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
+from coemogen_core.evaluation.resizing import resize, resize_and_crop
+from coemogen_core.storage.tensor_files import load_tensors, read_weights_file
+from schemas.metrics import EvaluationProtocol
+
+MAX_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Tensors by name, and the first 12 hex digits of their file's SHA-256."""
+
+    tensors: Mapping[str, torch.Tensor]
+    digest: str
+
+
+def read_published_weights(file: str, expected: str) -> PublishedWeights:
+    """Read a state dict, also one that lies under `state_dict`, or whose names start with `module.` (Places365's do both).
+
+    Args:
+        file: path or URI of a file by `torch.save`.
+        expected: what it should be, for messages.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it holds no tensors by name, or more than tensors.
+    """
+    data = read_weights_file(file, expected, MAX_BYTES)
+    found = load_tensors(data, file, expected)
+    state = found.get("state_dict", found) if isinstance(found, Mapping) else None
+    tensors = {} if not isinstance(state, Mapping) else {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise ValueError(f"{file} holds no state dict: give {expected}")
+    return PublishedWeights({key.removeprefix("module."): value for key, value in tensors.items()}, hashlib.sha256(data).hexdigest()[:12])
+
+
+def fill(network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], file: str, expected: str) -> torch.nn.Module:
+    """Put tensors into a network, all of its names and no others; in evaluation mode, without gradients.
+
+    Raises:
+        ValueError: a name is missing, too many, or has another shape; the message names the first ones.
+    """
+    own = {name: tuple(value.shape) for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    given = {name: tuple(value.shape) for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
+    if own != given:
+        odd = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
+        raise ValueError(f"{file} does not fit, {len(odd)} tensors differ ({', '.join(odd[:3])}, ...): give {expected}")
+    network.load_state_dict(dict(tensors), strict=False)
+    return network.eval().requires_grad_(False)
+
+
+EXPECTED = "torchvision's alexnet-owt-7be5be79.pth"
+EXPECTED_LINEAR = "the linear weights of the lpips package, lpips/weights/v0.1/alex.pth"
+CHANNELS = (64, 192, 384, 256, 256)
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # lpips' scaling layer, on pixels in [-1, 1]
+
+
+class AlexNetTrunk:
+    """Feature maps after each of AlexNet's five ReLUs, and their linear weights."""
+
+    def __init__(self, file: str, linear_file: str, side: int, protocol: EvaluationProtocol = "corrected", device: str = "cpu") -> None:
+        weights = read_published_weights(file, EXPECTED)
+        kept = {key.removeprefix("features."): value for key, value in weights.tensors.items() if key.startswith("features.")}
+        self._layers = fill(alexnet_features(), kept, file, EXPECTED).to(device)
+        self.layer_weights, linear_digest = _linear_weights(linear_file)
+        self._side, self._device, self._normalised = side, device, protocol == "corrected"
+        pixels = "" if self._normalised else ", pixels in [0, 1]"
+        self.identity = f"lpips-alexnet@{weights.digest}, linear@{linear_digest}, {side} pixels{pixels}"
+
+    @torch.inference_mode()
+    def feature_maps(self, batch: RgbBatch) -> list[FloatArray]:
+        """Activations of the five layers, [n, c, h, w] each."""
+        pixels = resize(batch, self._side).to(self._device)
+        x = 2 * pixels - 1 if self._normalised else pixels
+        x = (x - x.new_tensor(SHIFT)[:, None, None]) / x.new_tensor(SCALE)[:, None, None]
+        maps: list[FloatArray] = []
+        for layer in self._layers.children():
+            x = layer(x)
+            if isinstance(layer, nn.ReLU):
+                maps.append(x.float().cpu().numpy())
+        return maps
+
+
+def alexnet_features() -> nn.Sequential:
+    """Torchvision's `alexnet().features` up to the last ReLU."""
+    c1, c2, c3, c4, c5 = CHANNELS
+    return nn.Sequential(
+        *(nn.Conv2d(3, c1, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(c1, c2, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2)),
+        *(nn.Conv2d(c2, c3, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(c3, c4, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(c4, c5, 3, padding=1), nn.ReLU()),
+    )
+
+
+def _linear_weights(file: str) -> tuple[Sequence[FloatArray], str]:
+    weights = read_published_weights(file, EXPECTED_LINEAR)
+    names = [f"lin{layer}.model.1.weight" for layer in range(len(CHANNELS))]
+    shapes = [tuple(weights.tensors[name].shape) if name in weights.tensors else None for name in names]
+    if shapes != [(1, channels, 1, 1) for channels in CHANNELS]:
+        raise ValueError(f"{file} holds {sorted(weights.tensors)[:3]}...: give {EXPECTED_LINEAR}")
+    return [weights.tensors[name].float().numpy().ravel() for name in names], weights.digest
+
+
+EXPECTED_OBJECTS = "an ImageNet ResNet-50 of torchvision, e.g. resnet50-0676ba61.pth"
+EXPECTED_SCENES = "Places365's resnet50_places365.pth.tar"
+EDGE, SIDE = 256, 224
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+RENAMED = (
+    (r"^conv1\.", "resnet.embedder.embedder.convolution."),
+    (r"^bn1\.", "resnet.embedder.embedder.normalization."),
+    (r"^layer(\d)\.(\d+)\.conv(\d)\.", "resnet.encoder.stages.{0}.layers.{1}.layer.{2}.convolution."),
+    (r"^layer(\d)\.(\d+)\.bn(\d)\.", "resnet.encoder.stages.{0}.layers.{1}.layer.{2}.normalization."),
+    (r"^layer(\d)\.(\d+)\.downsample\.0\.", "resnet.encoder.stages.{0}.layers.{1}.shortcut.convolution."),
+    (r"^layer(\d)\.(\d+)\.downsample\.1\.", "resnet.encoder.stages.{0}.layers.{1}.shortcut.normalization."),
+    (r"^fc\.", "classifier.1."),
+)
+"""Torchvision's names and transformers'; both count, from 1 and from 0, stages and the convolutions of a block."""
+
+
+class ResNetContent:
+    """The largest probabilities of an object and of a scene ResNet-50."""
+
+    def __init__(self, objects_file: str, scenes_file: str, device: str = "cpu") -> None:
+        self._objects, objects_digest = load_resnet50(objects_file, EXPECTED_OBJECTS)
+        self._scenes, scenes_digest = load_resnet50(scenes_file, EXPECTED_SCENES)
+        self._objects, self._scenes, self._device = self._objects.to(device), self._scenes.to(device), device
+        self.identity = f"resnet50 imagenet@{objects_digest}, places365@{scenes_digest}, {EDGE} pixels, centre {SIDE}"
+
+    @torch.inference_mode()
+    def top1_probabilities(self, batch: RgbBatch) -> tuple[FloatArray, FloatArray]:
+        """The largest object probability [n] and the largest scene probability [n]."""
+        pixels = resize_and_crop(batch, EDGE, SIDE)
+        pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None]
+        objects, scenes = (network(pixels.to(self._device)).logits.float() for network in (self._objects, self._scenes))
+        return objects.softmax(-1).amax(-1).cpu().numpy(), scenes.softmax(-1).amax(-1).cpu().numpy()
+
+
+def load_resnet50(file: str, expected: str) -> tuple[torch.nn.Module, str]:
+    """A ResNet-50 with as many classes as the file has, and the file's digest.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no ResNet-50.
+    """
+    weights = read_published_weights(file, expected)
+    if "fc.bias" not in weights.tensors:
+        raise ValueError(f"{file} has no fc.bias, so it is no classifier of torchvision's layout: give {expected}")
+    config = ResNetConfig(num_labels=len(weights.tensors["fc.bias"]))  # its defaults are ResNet-50 with the stride in the 3 x 3 convolution
+    return fill(ResNetForImageClassification(config), _renamed(weights.tensors), file, expected), weights.digest
+
+
+def _renamed(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {_transformers_name(name): value for name, value in tensors.items()}
+
+
+def _transformers_name(name: str) -> str:
+    for pattern, target in RENAMED:
+        if found := re.match(pattern, name):
+            numbers = [int(number) for number in found.groups()]
+            indices = [number - (place != 1) for place, number in enumerate(numbers)]  # blocks count from 0 in both
+            return target.format(*indices) + name[found.end() :]
+    return name

@@ -1,0 +1,79 @@
+"""A method under comparison: what is trained for it, if anything, and what draws its pictures."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from coemogen_core.methods.generator import Generator
+from coemogen_core.model.base_models import BaseModels
+from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.launch import LaunchSettings
+from coemogen_core.training.run import TrainingOutcome
+from coemogen_core.training.trainer import Progress
+
+IN_THIS_PROCESS = LaunchSettings()
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What trained methods learn from: the cached features of a corpus, and the base models."""
+
+    workspace: Workspace
+    dataset: str
+    feature_id: str
+    models: BaseModels
+
+
+@dataclass(frozen=True)
+class Method(ABC):
+    """One way to make pictures of an emotion. All methods of a comparison get the same noise, sampler, guidance and steps."""
+
+    name: str  # what it is called in tables and folders; lower case, digits and dashes
+
+    def with_seed(self, seed: int) -> Method:  # noqa: ARG002 (nothing to train, nothing to seed)
+        """The same method, trained from another seed. A method without a training stays as it is."""
+        return self
+
+    def training_run_id(self, data: TrainingData) -> str | None:  # noqa: ARG002
+        """Recipe id of the training that it needs; None when it needs none.
+
+        Raises:
+            FileNotFoundError: no features are cached.
+        """
+        return None
+
+    def train(
+        self,
+        data: TrainingData,  # noqa: ARG002
+        on_progress: Callable[[Progress], None] | None = None,  # noqa: ARG002
+        launch: LaunchSettings = IN_THIS_PROCESS,  # noqa: ARG002
+    ) -> TrainingOutcome | None:
+        """Train into `runs/<training_run_id>/model/`; goes on where it was interrupted. None when there is nothing to train.
+
+        Args:
+            data: what it learns from.
+            on_progress: called after every log interval.
+            launch: in how many processes; a method that cannot train in several trains in this one.
+        """
+        return None
+
+    @abstractmethod
+    def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:
+        """JSON-serialisable fields that decide its pictures besides name, base models, denoising and trained model."""
+
+    @abstractmethod
+    def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:
+        """Its generator.
+
+        Args:
+            models: base models.
+            recipe: denoising settings.
+            model_folder: URI of the trained model; empty for a method without a training.
+
+        Raises:
+            FileNotFoundError: the model is not trained.
+        """

@@ -1,0 +1,90 @@
+"""Methods by name: what a matrix file may ask for."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.methods.coemogen import CoEmoGen
+from coemogen_core.methods.custom import CustomMethod
+from coemogen_core.methods.dreambooth_lora import DreamBoothLoRA, DreamBoothRecipe
+from coemogen_core.methods.emogen_like import EmoGenLike, EmoGenLikeRecipe
+from coemogen_core.methods.method import Method
+from coemogen_core.methods.prompted import PROMPT, LlmPrompts, PlainDiffusion
+from coemogen_core.methods.textual_inversion import TextualInversion, TextualInversionRecipe
+from coemogen_core.recipe import merge
+from coemogen_core.training.recipes import TrainingRecipe
+
+NAME = r"^[a-z][a-z0-9-]*$"
+OURS, BASELINE = "coemogen", "sd"
+OWN_LEARNING_RATES: dict[str, float] = {"textual-inversion": 5e-3}
+"""Words alone need longer steps than weights; every other trained method takes CoEmoGen's learning rate unless it is told another."""
+
+
+class MethodSpec(BaseModel):
+    """One method as a matrix file names it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str = Field(min_length=1, description="a name of the registry, or package.module:Class of a generator of your own")
+    name: str | None = Field(default=None, pattern=NAME, description="what it is called in tables and folders; none = the method's name")
+    settings: dict[str, Any] = Field(default_factory=dict, description="put over the method's own defaults")
+
+    @property
+    def label(self) -> str:
+        """The name in tables and folders."""
+        if self.name is not None or ":" not in self.method:
+            return self.name or self.method
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", self.method.rpartition(":")[2]).replace("_", "-").lower()
+
+
+class _NoSettings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Prompt(_NoSettings):
+    prompt: str = PROMPT
+
+
+class _Prompts(_NoSettings):
+    prompts: str = "lab.v1"
+
+
+def new_method(spec: MethodSpec, training: TrainingRecipe) -> Method:
+    """The method that a spec describes.
+
+    Args:
+        spec: its name and settings.
+        training: CoEmoGen's recipe. What it says of steps, batches, noise and optimizer holds for every trained method, so that all see
+            the same number of samples; a spec's settings are put over it.
+
+    Raises:
+        ValueError: unknown method, unknown or bad setting (pydantic's own errors name the field), or a class that cannot be imported.
+        FileNotFoundError: a file that a setting names does not exist.
+    """
+    if ":" in spec.method:
+        return CustomMethod(spec.label, spec.method, json.dumps(spec.settings, sort_keys=True))
+    if spec.method not in METHODS:
+        known = ", ".join(METHODS)
+        raise ValueError(f"unknown method {spec.method!r}; expected one of: {known}; or package.module:Class of a generator of your own")
+    return METHODS[spec.method](spec, training)
+
+
+def _shared(spec: MethodSpec, training: TrainingRecipe) -> dict[str, Any]:
+    own = {"learning_rate": OWN_LEARNING_RATES[spec.method]} if spec.method in OWN_LEARNING_RATES else {}
+    return merge({**training.optimisation, **own}, spec.settings)
+
+
+METHODS: dict[str, Callable[[MethodSpec, TrainingRecipe], Method]] = {
+    OURS: lambda spec, training: CoEmoGen(spec.label, TrainingRecipe.model_validate(merge(training.model_dump(), spec.settings))),
+    BASELINE: lambda spec, _: PlainDiffusion(spec.label, _Prompt.model_validate(spec.settings).prompt),
+    "sd-llm": lambda spec, _: LlmPrompts(spec.label, _Prompts.model_validate(spec.settings).prompts),
+    "textual-inversion": lambda spec, training: TextualInversion(
+        spec.label, TextualInversionRecipe.model_validate(_shared(spec, training))
+    ),
+    "dreambooth-lora": lambda spec, training: DreamBoothLoRA(spec.label, DreamBoothRecipe.model_validate(_shared(spec, training))),
+    "emogen-like": lambda spec, training: EmoGenLike(spec.label, EmoGenLikeRecipe.model_validate(_shared(spec, training))),
+}
+"""By name, what makes the method out of its spec and CoEmoGen's training recipe."""

@@ -1,0 +1,182 @@
+"""Publication: the kept pictures of a curated dataset as a folder that others can open, check and rebuild.
+
+`curated/<dataset>/<version>/` holds Parquet parts, a dataset card (README.md) and, written last, manifest.json. The same
+decisions give the same bytes in every file.
+"""
+
+import hashlib
+import io
+import time
+
+import fsspec
+import polars as pl
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.captioning.current_captions import admitted_chunks
+from coemogen_core.curation.decisions import DecisionsRecord, read_record
+from coemogen_core.curation.funnel import FUNNEL_COLUMNS, funnel
+from coemogen_core.data.decode import FORMATS
+from coemogen_core.publication.dataset_card import CardFacts, count_licences, render_card
+from coemogen_core.storage.workspace import Table, Workspace
+from schemas.outcomes import PartOutcome
+from schemas.tables import Curated
+
+ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
+ROWS_AT_ONCE = 64
+MANIFEST = "manifest.json"
+CARD = "README.md"
+PICTURES_AT_ONCE = 64
+_DECIDED = ["image_id", "label", "confidence", "caption", "similarity", "caption_recipe_id"]
+_DESCRIBED = ["image_id", "image", "width", "height", "split", "artist", "style", "genre", "licence"]
+
+
+class PublishedFile(BaseModel):
+    """One file of a published dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(description="name within the folder")
+    rows: int | None = Field(default=None, ge=0, description="rows of a Parquet part")
+    bytes: int = Field(ge=0, description="size")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="checksum")
+
+
+class Manifest(BaseModel):
+    """`manifest.json`: its existence means that the publication is complete."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field(description="name of the dataset")
+    version: str = Field(description="recipe id of its decisions")
+    rows: int = Field(ge=0, description="rows in all parts")
+    record: DecisionsRecord = Field(description="where the rows come from")
+    files: tuple[PublishedFile, ...] = Field(description="every other file of the folder")
+
+
+class Publication(BaseModel):
+    """Outcome of the publishing stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uri: str = Field(description="folder of the published dataset")
+    manifest: Manifest = Field(description="what it holds")
+    parts: tuple[PartOutcome, ...] = Field(description="per part: published rows")
+    seconds: float = Field(ge=0, description="wall-clock time")
+
+
+def publish(workspace: Workspace, dataset: str, version: str, source: str) -> Publication:
+    """Publish the kept rows of `decisions/<dataset>/<version>` with their pictures; a finished publication is left as it is.
+
+    Pictures are read a few at a time and written part by part, so memory is bounded by the kept pictures of one part.
+
+    Raises:
+        FileNotFoundError: no such decisions, or an image part is gone.
+        ValueError: the decisions were made on another source.
+    """
+    started = time.perf_counter()
+    record = read_record(workspace, dataset, version)
+    if record.source != source:
+        raise ValueError(f"decisions {dataset}/{version} were made on source {record.source!r}, not on {source!r}")
+    parts = tuple(publish_part(workspace, record, part) for part in record.parts)
+    names = ("curated", dataset, version)
+    if workspace.exists(*names, MANIFEST):
+        manifest = Manifest.model_validate(workspace.read_json(*names, MANIFEST))
+    else:
+        rows = sum(outcome.rows for outcome in parts)
+        workspace.write_file(render_card(record, _facts(workspace, record, rows)).encode(), *names, CARD)
+        manifest = _manifest(workspace, record, parts)
+        workspace.write_json(manifest.model_dump(mode="json"), *names, MANIFEST)
+    return Publication(uri=workspace.path(*names), manifest=manifest, parts=parts, seconds=time.perf_counter() - started)
+
+
+def publish_part(workspace: Workspace, record: DecisionsRecord, part: str) -> PartOutcome:
+    """Publish the kept rows of one part. Raises FileNotFoundError when its decisions or pictures are gone.
+
+    A part without a kept row gets no file (`datasets` cannot open an empty one) and counts as reused: there is nothing to do.
+    """
+    started = time.perf_counter()
+    curated = workspace.table("curated", record.recipe.dataset, record.version)
+    decisions = workspace.table("decisions", record.recipe.dataset, record.version).read_part(part, ["kept", *_DECIDED])
+    kept = decisions.filter("kept").select(_DECIDED)
+    reused = kept.is_empty() or curated.has_part(part)
+    if not reused:
+        curated.write_part(part, _with_pictures(workspace.table("images", record.source), part, kept), Curated)
+    return PartOutcome(part=part, rows=kept.height, reused=reused, seconds=time.perf_counter() - started)
+
+
+def _with_pictures(images: Table, part: str, kept: pl.DataFrame) -> pl.DataFrame:
+    batches = [batch.join(kept, on="image_id", how="inner") for batch in images.iter_part(part, _DESCRIBED, PICTURES_AT_ONCE)]
+    rows = pl.concat(batches).sort("image_id")
+    if rows.height != kept.height:
+        raise FileNotFoundError(f"part {part} of {images.uri} lacks {kept.height - rows.height} pictures that were kept: ingest it again")
+    return rows
+
+
+def _facts(workspace: Workspace, record: DecisionsRecord, rows: int) -> CardFacts:
+    decisions = workspace.table("decisions", record.recipe.dataset, record.version).read(FUNNEL_COLUMNS)
+    images = workspace.table("images", record.source).read_parts(record.parts, ["image_id", "style", "licence"])
+    unique = images.unique("image_id", keep="first", maintain_order=True)
+    published = unique.join(decisions.filter("kept").select("image_id"), on="image_id")
+    return CardFacts(
+        dataset=record.recipe.dataset,
+        rows=rows,
+        funnel=funnel(decisions, images),
+        licences=count_licences(published["licence"]),
+        models=_caption_models(workspace, record),
+    )
+
+
+def _caption_models(workspace: Workspace, record: DecisionsRecord) -> tuple[str, ...]:
+    """Models of the captions that this version chose from."""
+    chunks = [chunk for part in record.parts for chunk in admitted_chunks(workspace, record.source, part, record.recipe.captions)]
+    return tuple(sorted(workspace.table("captions", record.source).read(["model"], chunks)["model"].unique())) if chunks else ()
+
+
+def _manifest(workspace: Workspace, record: DecisionsRecord, parts: tuple[PartOutcome, ...]) -> Manifest:
+    folder = workspace.path("curated", record.recipe.dataset, record.version)
+    files = [_describe(folder, f"{outcome.part}.parquet", outcome.rows) for outcome in parts if outcome.rows]
+    return Manifest(
+        dataset=record.recipe.dataset,
+        version=record.version,
+        rows=sum(outcome.rows for outcome in parts),
+        record=record,
+        files=(*files, _describe(folder, CARD, None)),
+    )
+
+
+def _describe(folder: str, name: str, rows: int | None) -> PublishedFile:
+    filesystem, path = fsspec.core.url_to_fs(f"{folder}/{name}")
+    with filesystem.open(path, "rb") as file:
+        digest = hashlib.sha256()
+        size = 0
+        while block := file.read(1 << 20):
+            digest.update(block)
+            size += len(block)
+    return PublishedFile(file=name, rows=rows, bytes=size, sha256=digest.hexdigest())
+
+
+def read_manifest(workspace: Workspace, dataset: str, version: str) -> Manifest:
+    """What was published. Raises FileNotFoundError when this version was not, or not completely."""
+    names = ("curated", dataset, version)
+    if not workspace.exists(*names, MANIFEST):
+        raise FileNotFoundError(f"{workspace.path(*names)} has no {MANIFEST}: publish this version first")
+    return Manifest.model_validate(workspace.read_json(*names, MANIFEST))
+
+
+def published_parts(manifest: Manifest) -> list[str]:
+    """Names of the parts, in order."""
+    return [file.file.removesuffix(".parquet") for file in manifest.files if file.rows is not None]
+
+
+def ending(picture: bytes) -> str:
+    """Ending of a file that holds this picture, by its content: the name that it came with may lie.
+
+    Raises:
+        ValueError: not one of the formats that ingestion accepts; it would not stand in a published dataset.
+    """
+    try:
+        with Image.open(io.BytesIO(picture), formats=FORMATS) as opened:
+            return ENDINGS[str(opened.format)]
+    except OSError as error:
+        raise ValueError(f"a published picture cannot be opened ({error}): check the part against manifest.json") from error

@@ -1,0 +1,227 @@
+"""The report of a run, from the tables of a workspace."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
+from coemogen_core.captioning.alignment_filter import LOW_ALIGNMENT
+from coemogen_core.curation.decisions import read_decisions, read_record
+from coemogen_core.curation.funnel import funnel
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.evaluated import evaluated_samples
+from coemogen_core.evaluation.image_parts import load_reference, select_reference
+from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.experiments.ablation_study_file import read_ablations
+from coemogen_core.experiments.collect import read_experiments
+from coemogen_core.methods.sample_plan import SampleSet
+from coemogen_core.report.data import CorpusPart, Example, FunnelStep, GalleryRow, Picture, ReportData
+from coemogen_core.report.failures import failure_parts
+from coemogen_core.report.map import map_part
+from coemogen_core.report.nearest_pictures import TrainingSet, memorisation_part
+from coemogen_core.report.pictures import inline_picture
+from coemogen_core.report.render import render_report
+from coemogen_core.report.training import trained_features, training_part
+from coemogen_core.storage.workspace import Workspace
+from schemas.metrics import Metrics
+
+METHOD_LABELS = {
+    "coemogen": "CoEmoGen",
+    "sd": "Stable Diffusion",
+    "sd-llm": "SD with an LLM's prompts",
+    "textual-inversion": "Textual Inversion",
+    "dreambooth-lora": "DreamBooth-LoRA",
+    "emogen-like": "EmoGen-like",
+}
+SIZE_BUDGET = 160
+"""Gallery pictures beyond this many become smaller, so that the file stays below about 6 MB."""
+
+
+class ReportRecipe(BaseModel):
+    """What a report shows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(default="Images that evoke eight emotions", min_length=1, description="headline")
+    columns: int = Field(default=8, ge=1, le=32, description="gallery pictures per emotion and method")
+    examples: int = Field(default=8, ge=0, le=48, description="kept and dropped examples of each corpus, this many of both")
+    failures: int = Field(default=8, ge=0, le=48, description="failures of each method, besides the worst of every emotion")
+    seed: int = Field(default=0, ge=0, description="which examples, failures and points of the map are shown")
+    labels: dict[str, str] = Field(default_factory=dict, description="what methods are called, where not by their usual name")
+
+
+class CorpusVersion(BaseModel):
+    """A version of the decisions of a dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dataset: str = Field(min_length=1, description="name of the dataset, e.g. emoset or emoart")
+    version: str = Field(min_length=1, description="version of its decisions")
+
+
+def write_report(
+    workspace: Workspace,
+    metrics: Metrics,
+    sample_runs: Mapping[str, str],
+    recipe: ReportRecipe,
+    photos: CorpusVersion | None = None,
+    art: CorpusVersion | None = None,
+    evaluation: EvaluationRecipe | None = None,
+) -> str:
+    """Write `runs/<run_id>/report.html`; returns its URI. See `build_report_data` for the arguments."""
+    page = render_report(build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation))
+    return workspace.write_file(page.encode(), "runs", metrics.run_id, "report.html")
+
+
+def build_report_data(
+    workspace: Workspace,
+    metrics: Metrics,
+    sample_runs: Mapping[str, str],
+    recipe: ReportRecipe,
+    photos: CorpusVersion | None = None,
+    art: CorpusVersion | None = None,
+    evaluation: EvaluationRecipe | None = None,
+) -> ReportData:
+    """Collect everything that the report of a run shows.
+
+    Args:
+        workspace: holds samples, images and decisions.
+        metrics: the numbers.
+        sample_runs: by method, the run whose samples are shown.
+        recipe: what is shown.
+        photos: the labelled corpus that the model was trained on.
+        art: the curated art corpus.
+        evaluation: how the numbers were made; without it neither failures, nor the map, nor the nearest training pictures are shown.
+
+    Raises:
+        FileNotFoundError: decisions of a named corpus do not exist, or an extractor is missing.
+        ValueError: the workspace's ablations.json, or the run's experiments.json, is not one.
+    """
+    ordered = {method: sample_runs[method] for method in metrics.in_order() if method in sample_runs}
+    labels = {method: recipe.labels.get(method, METHOD_LABELS.get(method, method)) for method in metrics.methods}
+    return ReportData(
+        title=recipe.title,
+        metrics=metrics,
+        labels=labels,
+        gallery=_gallery(workspace, ordered, labels, recipe.columns),
+        **({} if evaluation is None or not ordered else _single_samples(workspace, metrics, ordered, labels, recipe, evaluation, photos)),
+        training=training_part(workspace, ordered),
+        photos=None if photos is None else _corpus(workspace, photos, recipe),
+        art=None if art is None else _corpus(workspace, art, recipe),
+        experiments=read_experiments(workspace, metrics.run_id),
+        ablations=read_ablations(workspace),
+    )
+
+
+def _gallery(workspace: Workspace, sample_runs: Mapping[str, str], labels: Mapping[str, str], columns: int) -> list[GalleryRow]:
+    side = 256 if len(sample_runs) * columns * len(EMOTIONS) <= SIZE_BUDGET else 144
+    rows = []
+    for emotion in EMOTIONS:
+        pictures = {
+            method: _first_samples(workspace, run_id, method, emotion, labels[method], columns, side)
+            for method, run_id in sample_runs.items()
+        }
+        if any(pictures.values()):
+            rows.append(GalleryRow(emotion=emotion, pictures=pictures))
+    return rows
+
+
+def _first_samples(workspace: Workspace, run_id: str, method: str, emotion: str, label: str, columns: int, side: int) -> list[Picture]:
+    first = SampleSet(workspace, run_id, method).head(emotion, columns, ["index", "seed", "image"])
+    return [
+        inline_picture(row["image"]["bytes"], f"{emotion}, by {label}, seed {row['seed']}", side) for row in first.iter_rows(named=True)
+    ]
+
+
+def _single_samples(
+    workspace: Workspace,
+    metrics: Metrics,
+    sample_runs: Mapping[str, str],
+    labels: Mapping[str, str],
+    recipe: ReportRecipe,
+    evaluation: EvaluationRecipe,
+    photos: CorpusVersion | None,
+) -> dict[str, Any]:
+    """What the evaluation's features say of single samples: failures, the map, the nearest training pictures."""
+    extractors = load_extractors(evaluation)
+    sets = {method: evaluated_samples(workspace, run_id, method, evaluation, extractors) for method, run_id in sample_runs.items()}
+    found: dict[str, Any] = {"failures": failure_parts(sets, labels, recipe.failures, recipe.seed)}
+    if metrics.reference is not None:
+        selection = select_reference(workspace, metrics.reference.source, evaluation.minimum_reference, evaluation.protocol)
+        real = load_reference(workspace, selection, evaluation, extractors)
+        features = {method: samples.features for method, samples in sets.items()}
+        found["map"] = map_part(real, features, extractors.clip.identity, recipe.seed)
+    trained = trained_features(workspace, sample_runs)
+    if trained is not None and photos is not None:
+        source = read_record(workspace, photos.dataset, photos.version).source
+        training = TrainingSet(workspace, *trained, source)
+        found["memorisation"] = memorisation_part(training, sets, labels, extractors.clip, recipe.columns, recipe.seed)
+    return found
+
+
+def _corpus(workspace: Workspace, corpus: CorpusVersion, recipe: ReportRecipe) -> CorpusPart:
+    decisions = read_decisions(workspace, corpus.dataset, corpus.version)
+    source = read_record(workspace, corpus.dataset, corpus.version).source
+    counts = funnel(decisions)
+    chosen = _choose_examples(decisions, recipe.examples, recipe.seed)
+    return CorpusPart(
+        name=corpus.dataset,
+        candidates=counts["candidates"],
+        kept=counts["kept"],
+        steps=[FunnelStep(**step) for step in counts["steps"] if step["dropped"]],
+        per_emotion={emotion: numbers["kept"] for emotion, numbers in counts["per_emotion"].items() if numbers["candidates"]},
+        examples=list(_examples(workspace, source, chosen)),
+    )
+
+
+def _choose_examples(decisions: pl.DataFrame, count: int, seed: int) -> pl.DataFrame:
+    """Up to `count` kept and `count` dropped rows: a seeded draw that goes round the emotions and reasons.
+
+    Among the dropped ones those with a caption come first: there the picture shows whether the filter was right.
+    """
+    order = np.random.default_rng(seed).permutation(decisions.height)
+    shuffled = decisions[order].with_columns(position=pl.int_range(pl.len()))
+    turn = pl.int_range(pl.len()).over("kept", "label", "reason").alias("turn")
+    aligned = (pl.col("reason") == LOW_ALIGNMENT).cast(pl.Int8)
+    ranked = shuffled.with_columns(turn, aligned.alias("aligned")).sort(
+        ["turn", "aligned", "position"], descending=[False, True, False], maintain_order=True
+    )
+    kept, dropped = (ranked.filter(pl.col("kept") == wanted).head(count) for wanted in (True, False))
+    return pl.concat([kept, dropped]).drop("position", "turn", "aligned")
+
+
+def _examples(workspace: Workspace, source: str, chosen: pl.DataFrame) -> Iterator[Example]:
+    pictures = _find_pictures(workspace, source, chosen["image_id"].to_list())
+    for row in chosen.iter_rows(named=True):
+        found = pictures.get(row["image_id"])
+        if found is None:
+            continue
+        names = [str(found[key]).replace("_", " ").replace("-", " ") for key in ("artist", "style") if found[key]]
+        alt = row["caption"] or f"picture without a caption, {row['reason']}"
+        yield Example(
+            picture=inline_picture(found["image"]["bytes"], alt),
+            emotion=row["label"],
+            caption=row["caption"],
+            similarity=row["similarity"],
+            confidence=row["confidence"],
+            kept=row["kept"],
+            reason=row["reason"],
+            origin=", ".join(names) or None,
+        )
+
+
+def _find_pictures(workspace: Workspace, source: str, image_ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Rows of `images/<source>` by image id; parts are searched by their ids alone and their pictures read in small batches."""
+    table = workspace.table("images", source)
+    found: dict[str, dict[str, Any]] = {}
+    for part in table.parts():
+        missing = set(image_ids) - found.keys()
+        if not missing:
+            break
+        if missing.isdisjoint(table.read_part(part, ["image_id"])["image_id"]):
+            continue
+        for rows in table.iter_part(part, ["image_id", "image", "artist", "style"]):
+            found.update({row["image_id"]: row for row in rows.filter(pl.col("image_id").is_in(list(missing))).iter_rows(named=True)})
+    return found

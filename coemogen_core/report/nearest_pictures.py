@@ -1,0 +1,155 @@
+"""The nearest training pictures of the samples that the gallery shows."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.evaluated import EvaluatedSet
+from coemogen_core.evaluation.extractors import ImageEmbedder, decode_rgb
+from coemogen_core.evaluation.memorisation import (
+    PERCENTILE,
+    Neighbour,
+    TypicalDistances,
+    VectorPart,
+    batched_ids,
+    draw_training_pictures,
+    nearest_neighbours,
+    pixel_distance,
+)
+from coemogen_core.report.data import MemorisationPart, MemorisationRow, NearestPairs, TrainingPair
+from coemogen_core.report.pictures import inline_picture, inline_samples
+from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.feature_set import list_parts, local_path
+
+DRAWN = 500
+PIXELS_DRAWN = 64
+CHECKED = 8
+SAME_CLIP = 0.9
+"""Cosine of two embeddings of one picture by one CLIP: 1 but for half precision and the crop. Of two CLIPs: about 0."""
+SIDE = 96
+NEAREST_SHOWN = 8
+"""Of each method, the samples nearest to a training picture."""
+PAIRS_SHOWN = 128
+"""Of all methods together: more would make the page heavy. What is counted is not limited."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The pictures that a model was trained on: cached embeddings, and where the pictures are."""
+
+    workspace: Workspace
+    dataset: str
+    feature_id: str
+    source: str
+
+    def parts(self) -> Iterator[VectorPart]:
+        """The CLIP embeddings as they were trained on (not mirrored), part by part; of each file only these are read."""
+        for name in list_parts(self.workspace, self.dataset, self.feature_id):
+            uri = self.workspace.path("features", self.dataset, self.feature_id, f"{name}.safetensors")
+            with safe_open(local_path(uri), framework="np") as file:
+                ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
+                yield VectorPart(name, ids, file.get_tensor("visual")[:, 0])
+
+    def pictures(self, neighbours: Iterable[Neighbour]) -> dict[str, bytes]:
+        """The encoded pictures by image id."""
+        images = self.workspace.table("images", self.source)
+        return {image_id: data for part, wanted in batched_ids(neighbours) for image_id, data in images.iter_pictures(part, wanted)}
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A sample and its nearest training picture, before they become pictures of the page."""
+
+    row: int
+    neighbour: Neighbour
+    distance: float
+    near_copy: bool
+
+
+def memorisation_part(
+    training: TrainingSet, sets: Mapping[str, EvaluatedSet], labels: Mapping[str, str], clip: ImageEmbedder, columns: int, seed: int
+) -> MemorisationPart | None:
+    """The nearest training pictures of the first `columns` samples of every method and emotion.
+
+    Returns:
+        None where fewer than two training pictures are known, or where their embeddings are not by this CLIP.
+    """
+    images = sum(len(part.image_ids) for part in training.parts())
+    if images < 2 or not any(len(found.places) for found in sets.values()) or not _is_by(clip, training, seed):
+        return None
+    typical = _typical(training, seed)
+    nearest = {method: _search(found, found.rows_of_first(columns), training, typical) for method, found in sets.items()}
+    limit = max(PAIRS_SHOWN // (len(sets) * len(EMOTIONS)), 1)
+    methods: dict[str, NearestPairs] = {}
+    by_emotion: dict[str, dict[str, list[TrainingPair]]] = {emotion: {} for emotion in EMOTIONS}
+    for method, some in nearest.items():
+        ranked = sorted(some, key=lambda one: (not one.near_copy, -one.neighbour.similarity))[:NEAREST_SHOWN]
+        own = sets[method].places
+        first = [one for one in some if own[one.row][1] < limit]
+        pairs = _pairs(sets[method], [*ranked, *first], training, typical, f"by {labels[method]}")
+        copies = sum(one.near_copy for one in some)
+        methods[method] = NearestPairs(samples=len(some), copies=copies, nearest=pairs[: len(ranked)])
+        for one, pair in zip(first, pairs[len(ranked) :], strict=True):
+            by_emotion[EMOTIONS[own[one.row][0]]].setdefault(method, []).append(pair)
+    return MemorisationPart(
+        images=images,
+        compared=len(typical.similarities),
+        similarity_limit=typical.similarity_limit,
+        pixel_limit=typical.pixel_limit,
+        percentile=PERCENTILE,
+        methods=methods,
+        rows=[MemorisationRow(emotion=emotion, pairs=pairs) for emotion, pairs in by_emotion.items() if pairs],
+    )
+
+
+def _is_by(clip: ImageEmbedder, training: TrainingSet, seed: int) -> bool:
+    """Whether the kept embeddings are what this CLIP says of the same pictures."""
+    drawn, kept = draw_training_pictures(training.parts, CHECKED, seed)
+    pictures = training.pictures(drawn)
+    now = clip.embeddings([decode_rgb(pictures[neighbour.image_id]) for neighbour in drawn]).astype(np.float64)
+    if now.shape != kept.shape:
+        return False
+    lengths = np.linalg.norm(now, axis=1) * np.linalg.norm(kept.astype(np.float64), axis=1)
+    return bool(np.median((now * kept).sum(axis=1) / lengths.clip(1e-12)) > SAME_CLIP)
+
+
+def _typical(training: TrainingSet, seed: int) -> TypicalDistances:
+    drawn, vectors = draw_training_pictures(training.parts, DRAWN, seed)
+    nearest = nearest_neighbours(vectors, training.parts(), [neighbour.image_id for neighbour in drawn])
+    some = np.random.default_rng(seed).permutation(len(drawn))[:PIXELS_DRAWN]
+    pictures = training.pictures(neighbour for row in some for neighbour in (drawn[row], nearest[row]))
+    distances = [pixel_distance(pictures[drawn[row].image_id], pictures[nearest[row].image_id]) for row in some]
+    return TypicalDistances(np.array([neighbour.similarity for neighbour in nearest]), np.array(distances))
+
+
+def _search(found: EvaluatedSet, rows: NDArray[np.intp], training: TrainingSet, typical: TypicalDistances) -> list[_Found]:
+    if not len(rows):
+        return []
+    neighbours = nearest_neighbours(found.features.embeddings[rows], training.parts())
+    pictures, chosen = training.pictures(neighbours), rows.tolist()
+    nearest = []
+    for row, encoded, neighbour in zip(chosen, found.encoded(chosen), neighbours, strict=True):
+        distance = pixel_distance(encoded, pictures[neighbour.image_id])
+        nearest.append(_Found(row, neighbour, distance, typical.is_near_copy(neighbour.similarity, distance)))
+    return nearest
+
+
+def _pairs(found: EvaluatedSet, some: Sequence[_Found], training: TrainingSet, typical: TypicalDistances, alt: str) -> list[TrainingPair]:
+    """The pictures of the page."""
+    pictures = training.pictures(one.neighbour for one in some)
+    samples = inline_samples(found, [one.row for one in some], alt, SIDE)
+    return [
+        TrainingPair(
+            sample=sample,
+            nearest=inline_picture(pictures[one.neighbour.image_id], f"the training picture nearest to {sample.alt}", SIDE),
+            similarity=one.neighbour.similarity,
+            share=typical.share_less_similar(one.neighbour.similarity),
+            pixel_distance=min(one.distance, 1.0),
+            near_copy=one.near_copy,
+        )
+        for one, sample in zip(some, samples, strict=True)
+    ]

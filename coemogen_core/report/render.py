@@ -1,0 +1,77 @@
+"""Report data to one HTML file that needs nothing else: no scripts, no fonts, no pictures from elsewhere."""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.report import tables
+from coemogen_core.report.data import ReportData
+from coemogen_core.report.pictures import display_width, is_pixel_art
+from coemogen_core.report.sections import PALETTE, SECTIONS
+
+
+def summary(data: ReportData) -> str:
+    """The answer to "does it work?" in a sentence."""
+    shares = [
+        f"{tables.number(method.emo_a.value, 'emo_a')} of the images by {data.labels[name]}"
+        for name, method in data.metrics.in_order().items()
+        if method.emo_a.value is not None
+    ]
+    if not shares:
+        return "Too few images were made to measure anything."
+    if len(data.metrics.methods) == 1:
+        return f"An independent judge recognises the intended emotion in {shares[0].partition(' by ')[0]}."
+    listed = shares[0] if len(shares) == 1 else ", ".join(shares[:-1]) + " and " + shares[-1]
+    return f"An independent judge recognises the intended emotion in {listed}."
+
+
+def figures(data: ReportData) -> list[dict[str, str]]:
+    """The tiles below the headline: the first method's numbers, with the others' beside them."""
+    methods = data.metrics.in_order()
+    found = []
+    for name in ("emo_a", "fid", "sem_d"):
+        values = {method: found.estimate(name).value for method, found in methods.items()}
+        (first, value), *others = values.items() if values else [("", None)]
+        if value is None:
+            continue
+        notes = [f"{data.labels[other]} {tables.number(number, name)}" for other, number in others]
+        if name == "sem_d" and data.metrics.reference is not None:
+            notes.append(f"real images {tables.number(data.metrics.reference.sem_d.value, name)}")
+        title = f"{tables.METRIC_LABELS[name].split()[0]}, {data.labels[first]}"
+        found.append({"name": title, "value": tables.number(value, name), "note": "; ".join(notes)})
+    if data.metrics.emoart is not None:
+        art = data.metrics.emoart
+        note = f"of {art.candidates:,}" + (
+            "" if art.precision is None else f"; {tables.number(art.precision, 'emo_a')} carry their true emotion"
+        )
+        found.append({"name": "Paintings in EmoArt", "value": f"{art.kept:,}", "note": note})
+    return found
+
+
+FOLDER = Path(__file__).parent
+STYLES = ("page", "gallery", "tables", "charts", "cards", "phone", "print")
+"""In the order in which they are applied: what is particular to small screens and paper comes last."""
+
+
+def render_report(data: ReportData) -> str:
+    """The report as HTML. Everything that comes from data is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"number": tables.number, "display_width": display_width, "is_pixel_art": is_pixel_art}
+    methods = list(data.metrics.in_order())
+    found = [(section, section.content(data)) for section in SECTIONS]
+    page = environment.get_template("report.html.jinja").render(
+        data=data,
+        css=Markup("".join((FOLDER / "styles" / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)),  # noqa: S704 our own files
+        methods=methods,
+        labels=data.labels,
+        colours={method: index % PALETTE for index, method in enumerate(methods)},
+        emotions=EMOTIONS,
+        summary=summary(data),
+        figures=figures(data),
+        sections=[{"id": section.id, "title": section.title, "content": content} for section, content in found if content is not None],
+    )
+    return page.lstrip()

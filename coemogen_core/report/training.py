@@ -1,0 +1,63 @@
+"""The losses of the training behind a run, for its report."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.report.data import LossCurves, TrainingPart
+from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.loss_log import read_log, smooth
+
+POINTS = 150  # of a curve, at most: more make a chart no clearer and the page heavier
+
+
+def trained_features(workspace: Workspace, sample_runs: Mapping[str, str]) -> tuple[str, str] | None:
+    """Dataset and id of the cached features that the model behind the samples was trained on; None where none of them was trained here."""
+    for method, run_id in sample_runs.items():
+        trained_by = _trained_by(workspace, run_id, method)
+        place = ("runs", trained_by or "", "model", "config.json")
+        training = workspace.read_json(*place).get("training", {}) if trained_by and workspace.exists(*place) else {}
+        if {"dataset", "features"} <= training.keys():
+            return training["dataset"], training["features"]
+    return None
+
+
+def training_part(workspace: Workspace, sample_runs: Mapping[str, str]) -> TrainingPart | None:
+    """The losses of the model that made the samples; None where no training of this workspace did, or its log knows no emotions."""
+    for method, run_id in sample_runs.items():
+        trained_by = _trained_by(workspace, run_id, method)
+        lines = [line for line in read_log(workspace, trained_by) if "emotions" in line] if trained_by else []
+        if lines:
+            shown = sorted({int(index) for index in np.linspace(0, len(lines) - 1, min(len(lines), POINTS))})
+            diffusion, semantic = (_curves(lines, loss, shown) for loss in ("ldm", "sem"))
+            steps = [lines[index]["step"] for index in shown]
+            return TrainingPart(run_id=trained_by, steps=steps, diffusion=diffusion, semantic=semantic)
+    return None
+
+
+def _trained_by(workspace: Workspace, run_id: str, method: str) -> str | None:
+    """The training run of the model that made the samples."""
+    place = ("runs", run_id, "samples", method, "recipe.json")
+    found = workspace.read_json(*place).get("model") if workspace.exists(*place) else None
+    return found if isinstance(found, str) else None
+
+
+def _curves(lines: list[dict[str, Any]], loss: str, shown: list[int]) -> LossCurves:
+    overall = smooth([line[loss] for line in lines])
+    present = [emotion for emotion in EMOTIONS if any(emotion in line["emotions"] for line in lines)]
+    by_emotion = {emotion: _smooth_known([line["emotions"].get(emotion, {}).get(loss) for line in lines]) for emotion in present}
+    return LossCurves(
+        overall=[overall[index] for index in shown],
+        per_emotion={emotion: [values[index] for index in shown] for emotion, values in by_emotion.items()},
+    )
+
+
+def _smooth_known(values: list[float | None]) -> list[float | None]:
+    """Smoothed over the intervals that have a value; one without has that of the interval before."""
+    known = iter(smooth([value for value in values if value is not None]))
+    smoothed: list[float | None] = []
+    for value in values:
+        smoothed.append(next(known) if value is not None else (smoothed[-1] if smoothed else None))
+    return smoothed

@@ -1,0 +1,68 @@
+"""Files of tensors: safetensors with the same bytes every time, and what others published by `torch.save`, opened without running
+what may be in them.
+
+The safetensors library writes a metadata of several keys in random order; here they are sorted.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import fsspec
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+_LENGTH = 8  # bytes of the header's length, little-endian; the header is padded with blanks to a multiple of it
+
+
+def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """The file's bytes. Tensors must be contiguous."""
+    data = save(dict(tensors))
+    end = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    fields = {"__metadata__": dict(sorted(metadata.items())), **json.loads(data[_LENGTH:end])}
+    header = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+    header += b" " * (-len(header) % _LENGTH)
+    return len(header).to_bytes(_LENGTH, "little") + header + data[end:]
+
+
+def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256, in hex, of all that follows the header of such a file: what sd-scripts calls the model hash; metadata does not change it."""
+    data = save(dict(tensors))
+    return hashlib.sha256(data[_LENGTH + int.from_bytes(data[:_LENGTH], "little") :]).hexdigest()
+
+
+def read_weights_file(file: str, expected: str, max_bytes: int) -> bytes:
+    """Content of a file.
+
+    Args:
+        file: path or URI.
+        expected: what it should be, for the message.
+        max_bytes: a larger file is refused unread.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is larger.
+    """
+    with fsspec.open(file, "rb") as handle:
+        data: bytes = handle.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"{file} is larger than {max_bytes // 2**20} MiB: give {expected}")
+    return data
+
+
+def load_tensors(data: bytes, file: str, expected: str) -> Any:
+    """What `torch.save` wrote, as far as it is tensors and plain containers.
+
+    Raises:
+        ValueError: the content is damaged or holds more than that; the message names `file` and what is expected.
+    """
+    try:
+        return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+    except Exception as error:  # what a damaged or hostile file raises is anybody's guess: pickle, zip, end of file, ...
+        reason = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise ValueError(
+            f"{file} is refused, it is damaged or wants to run code when it is opened ({reason}): fetch {expected} again from its authors"
+        ) from error

@@ -1,0 +1,108 @@
+"""CoEmoGen trained by `accelerate launch`, started and ended from here: on a CPU, two gloo processes."""
+
+import sys
+import threading
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load
+
+from coemogen_core.methods.coemogen import CHILD, CoEmoGen
+from coemogen_core.methods.method import TrainingData
+from coemogen_core.training.launch import LaunchError, LaunchSettings, train_in_processes
+from coemogen_core.training.recipes import TrainingRecipe
+from coemogen_core.training.run import train, training_run_id
+from coemogen_core.training.stopping import TrainingStoppedError, stops_with_this_block
+
+RECIPE = TrainingRecipe(steps=6, batch_size=4, log_every=2, checkpoint_every=3, device="cpu")
+TWO = LaunchSettings(processes=2)
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+
+
+@pytest.fixture
+def data(corpus, cached, models):
+    return TrainingData(corpus, "emoset", cached, models)
+
+
+def children():
+    """Processes of a training, wherever they hang."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if "coemogen_core.methods.launched" in (process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_weights_of_one_and_report_as_they_go(data):
+    train(data.workspace, data.dataset, data.feature_id, data.models, RECIPE, run_id="launch-alone")
+    seen = []
+    CoEmoGen("coemogen", RECIPE).train(data, seen.append, TWO)
+    assert [(progress.step, progress.steps) for progress in seen] == [(2, 6), (4, 6), (6, 6)]
+    together = training_run_id(data.workspace, data.dataset, data.feature_id, data.models, RECIPE)
+    for name in ("hilora", "conditioner"):
+        expected, found = (
+            load(data.workspace.read_file("runs", run, "model", f"{name}.safetensors")) for run in ("launch-alone", together)
+        )
+        for key, tensor in expected.items():
+            torch.testing.assert_close(found[key], tensor, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_stop_reaches_both_which_save_their_step_and_leave_nothing_behind(data):
+    recipe = RECIPE.model_copy(update={"steps": 5000, "checkpoint_every": 5000, "seed": 5})
+    begun = threading.Event()
+
+    def interrupt(progress):
+        begun.set()
+
+    class AskedToStopError(Exception):
+        pass
+
+    failure = []
+
+    def run():
+        try:
+            CoEmoGen("coemogen", recipe).train(data, interrupt, TWO)
+        except TrainingStoppedError as error:
+            failure.append(error)
+
+    with pytest.raises(AskedToStopError), stops_with_this_block():  # noqa: PT012  the block is what is tested
+        thread = _in_this_context(run)
+        assert begun.wait(300)
+        raise AskedToStopError
+    thread.join(300)
+    assert len(failure) == 1
+    run_id = training_run_id(data.workspace, data.dataset, data.feature_id, data.models, recipe)
+    (checkpoint,) = [name for name in data.workspace.list_files("runs", run_id, "checkpoints") if name.endswith(".safetensors")]
+    assert checkpoint != "step-005000.safetensors"
+    assert children() == []
+
+
+@pytest.mark.slow
+def test_a_failure_says_what_the_processes_said(data):
+    broken = TrainingData(data.workspace, "nowhere", data.feature_id, data.models)
+    with pytest.raises(LaunchError, match=r"2 processes failed: FileNotFoundError: no .*features"):
+        train_in_processes(CHILD, CoEmoGen("coemogen", RECIPE).job(broken), TWO)
+
+
+def test_the_command_is_accelerates():
+    assert not LaunchSettings().is_wanted
+    assert TWO.command(CHILD, "{}")[:3] == [sys.executable, "-m", "accelerate.commands.launch"]
+    nodes = LaunchSettings(config_file="two-nodes.yaml")
+    assert nodes.is_wanted
+    assert "two-nodes.yaml" in nodes.command(CHILD, "{}")
+
+
+def _in_this_context(function):
+    import contextvars
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(function,))
+    thread.start()
+    return thread

@@ -1,0 +1,287 @@
+"""The report: built from a workspace, rendered, and read as a browser would."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import polars as pl
+import pytest
+
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.emoart import emoart_metrics
+from coemogen_core.evaluation.evaluate import evaluate_method
+from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.features import LabelledImage, compute_features
+from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.experiments.ablation_study_file import write_ablations
+from coemogen_core.report import tables
+from coemogen_core.report.build import CorpusVersion, ReportRecipe, build_report_data
+from coemogen_core.report.charts import Series, dot_chart
+from coemogen_core.report.data import ReportData
+from coemogen_core.report.pictures import display_width, inline_picture, is_pixel_art
+from coemogen_core.report.render import render_report
+from coemogen_core.report.training import POINTS
+from coemogen_core.storage.workspace import Workspace
+from schemas.ablations import AblationRun, Ablations
+from schemas.metrics import Estimate, Interval, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
+from schemas.tables import Decisions, Images, Samples
+from tests.coemogen_core.curation.small_tables import decisions_frame
+
+VOID = {"meta", "link", "img", "br", "path", "use", "rect"}
+NASTY = "<script>alert('caption')</script> & a \"dog\""
+Png = Callable[..., bytes]
+
+
+class Reader(HTMLParser):
+    """Collects tags, attributes, ids and text, and checks that elements close in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def read(page: str) -> Reader:
+    reader = Reader()
+    reader.feed(page)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def write_samples(workspace: Workspace, png: Png) -> None:
+    for method, first in (("coemogen", 0), ("sd", 50)):
+        for index, emotion in enumerate(EMOTIONS):
+            rows = [
+                {"emotion": emotion, "index": k, "seed": k, "image": {"bytes": png(index, first + k), "path": f"{k}.png"}} for k in range(9)
+            ]
+            workspace.table("runs", "run", "samples", method).write_part(emotion, pl.DataFrame(rows), Samples)
+
+
+def write_log(workspace: Workspace, intervals: int = 400) -> None:
+    """The log of a training that fear comes late to."""
+    lines = []
+    for index in range(intervals):
+        loss = {"ldm": 1 / (1 + index), "sem": 0.5 / (1 + index)}
+        emotions = {emotion: loss | {"samples": 4} for emotion in EMOTIONS if emotion != "fear" or index >= 200}
+        lines.append({"step": 25 * (index + 1), **loss, "learning_rate": 1e-3, "seconds_per_step": 0.1, "emotions": emotions})
+    workspace.write_file("".join(json.dumps(line) + "\n" for line in lines).encode(), "runs", "train-a", "log.jsonl")
+    workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen", "recipe.json")
+
+
+def write_corpus(workspace: Workspace, png: Png, dataset: str, size: tuple[int, int]) -> CorpusVersion:
+    pictures = [png(k % 8, 900 + k, size) for k in range(24)]
+    ids = [hashlib.sha256(data).hexdigest() for data in pictures]
+    images = [
+        {"image_id": name, "image": {"bytes": data, "path": "x.png"}, "width": size[0], "height": size[1], "label": EMOTIONS[k % 8]}
+        | {"split": None, "artist": "a_painter", "style": "Cubism", "genre": None, "licence": None, "attributes": None}
+        for k, (name, data) in enumerate(zip(ids, pictures, strict=True))
+    ]
+    decided = [
+        {"image_id": name, "kept": k % 3 > 0, "reason": "kept" if k % 3 else ("low alignment", "no caption")[k % 2]}
+        | {"label": EMOTIONS[k % 8], "confidence": 0.9, "caption": NASTY, "similarity": 0.3}
+        for k, name in enumerate(ids)
+    ]
+    workspace.table("images", dataset).write_part("part-00000", pl.DataFrame(images), Images)
+    workspace.table("decisions", dataset, "v1").write_part("part-00000", decisions_frame(decided), Decisions)
+    return CorpusVersion(dataset=dataset, version="v1")
+
+
+@pytest.fixture
+def metrics(extractors: ExtractorSet, labelled_images: Callable[..., list[LabelledImage]]) -> Metrics:
+    recipe = EvaluationRecipe(resamples=40)
+    real, good, bad = (
+        compute_features(labelled_images(6, first), extractors, seed=0, neighbours=2, batch_size=64) for first in (0, 30, 60)
+    )
+    found = {name: evaluate_method(features, real, extractors, recipe) for name, features in (("sd", bad), ("coemogen", good))}
+    reference = evaluate_method(real, None, extractors, recipe)
+    return Metrics(
+        run_id="run",
+        protocol="corrected",
+        seed=0,
+        confidence_level=0.95,
+        methods=found,
+        reference=ReferenceMetrics(**reference.model_dump(), source="photos", split=None),
+        stages={"build-emoset/caption": StageTiming(seconds=75.2, rows=1200), "train": StageTiming(seconds=3.0, reused=True)},
+        peak_memory_mib=2345.6,
+        versions={"torch": "2.13.0"},
+        configuration={"train": {"steps": 400}, "seed": 0},
+    )
+
+
+@pytest.fixture
+def data(tmp_path_factory: pytest.TempPathFactory, metrics: Metrics, png: Png, monkeypatch: pytest.MonkeyPatch) -> ReportData:
+    workspace = Workspace(str(tmp_path_factory.mktemp("workspace")))
+    write_samples(workspace, png)
+    write_log(workspace)
+    photos, art = write_corpus(workspace, png, "emoset", (64, 64)), write_corpus(workspace, png, "emoart", (300, 200))
+    monkeypatch.setattr("coemogen_core.report.build.read_record", lambda _, dataset, version: type("Record", (), {"source": dataset}))
+    decisions = workspace.table("decisions", "emoart", "v1").read()
+    metrics = metrics.model_copy(update={"emoart": emoart_metrics(decisions, dict(decisions.select("image_id", "label").iter_rows()))})
+    return build_report_data(workspace, metrics, {"sd": "run", "coemogen": "run"}, ReportRecipe(), photos, art)
+
+
+def test_the_data_hold_the_same_seeds_in_the_same_place(data: ReportData) -> None:
+    assert [row.emotion for row in data.gallery] == list(EMOTIONS)
+    assert list(data.gallery[0].pictures) == ["coemogen", "sd"]
+    for row in data.gallery:
+        ours, base = ([picture.alt.rsplit(" ", 1)[-1] for picture in row.pictures[name]] for name in ("coemogen", "sd"))
+        assert ours == base == [str(seed) for seed in range(8)]
+    assert data.photos is not None
+    assert (data.photos.candidates, data.photos.kept, len(data.photos.examples)) == (24, 16, 16)
+    assert [step.remaining for step in data.photos.steps] == [20, 16]
+    assert {example.emotion for example in data.photos.examples if example.kept} == set(EMOTIONS)
+
+
+def test_the_training_is_shown_overall_and_by_emotion(data: ReportData) -> None:
+    training = data.training
+    assert training is not None
+    assert training.run_id == "train-a"
+    assert (training.steps[0], training.steps[-1], len(training.steps)) == (25, 10_000, POINTS)
+    assert training.diffusion.overall[0] == 1.0
+    assert training.diffusion.overall == sorted(training.diffusion.overall, reverse=True)
+    assert training.semantic.overall[-1] == pytest.approx(training.diffusion.overall[-1] / 2)
+    assert training.semantic.per_emotion.keys() == set(EMOTIONS)
+    fear = training.semantic.per_emotion["fear"]
+    assert [value is None for value in fear] == [step <= 5000 for step in training.steps]
+    page = render_report(data)
+    assert "10,000 steps" in page
+    assert page.count("over the training") >= 2
+    for index in range(8):
+        assert f"stroke: var(--method-{index})" in page
+
+
+def test_the_report_is_complete_and_self_contained(data: ReportData) -> None:
+    page = render_report(data)
+    reader = read(page)
+    ids = [attributes["id"] for _, attributes in reader.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {"gallery", "metrics", "emotions", "confusion", "captions", "emoart", "training", "run"} <= set(ids)
+    for tag, attributes in reader.tags:
+        assert tag not in {"script", "iframe", "object", "embed"}
+        for name in ("src", "href", "xlink:href", "action", "srcset"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:")), (tag, attributes)
+            if (attributes.get(name) or "").startswith("#"):
+                assert attributes[name][1:] in ids
+        assert tag != "img" or attributes["alt"]
+    assert "http" not in page
+    assert "url(" not in page.replace("url(#", "")
+    assert "@import" not in page
+    assert len(page) < 6e6
+    assert sum(tag == "img" for tag, _ in reader.tags) == 8 * 8 * 2 + 2 * 16
+    text = " ".join(reader.text)
+    for expected in ("2,346 MiB", "1 min 15 s", "train.steps", "2.13.0", "CoEmoGen", "Stable Diffusion", "low alignment", "FID ↓", NASTY):
+        assert expected in text, expected
+    assert render_report(data) == page
+
+
+def test_a_run_without_corpora_reference_or_samples_still_has_a_report(metrics: Metrics, tmp_path: object) -> None:
+    bare = metrics.model_copy(update={"reference": None, "stages": {}, "configuration": {}, "versions": {}})
+    data = build_report_data(Workspace(str(tmp_path)), bare, {}, ReportRecipe(title="A & B"))
+    text = " ".join(read(render_report(data)).text)
+    assert "This run has no samples." in text
+    assert "A & B" in text
+    empty = bare.model_copy(update={"methods": {}})
+    assert "Too few images" in render_report(build_report_data(Workspace(str(tmp_path)), empty, {}, ReportRecipe()))
+
+
+def test_an_ablation_study_of_the_workspace_is_shown(metrics: Metrics, tmp_path: object) -> None:
+    workspace = Workspace(str(tmp_path))
+    assert 'id="ablations"' not in render_report(build_report_data(workspace, metrics, {}, ReportRecipe()))
+    runs = [
+        AblationRun(variant=variant, seed=seed, metrics={"emo_a": value + seed / 10, "fid": 21.5}, training_run="t", samples_run="s")
+        for variant, value in (("full", 0.5), ("without L_SEM", 0.25))
+        for seed in range(3)
+    ]
+    write_ablations(workspace, Ablations(dataset="emoset", steps=1200, images_per_emotion=16, runs=tuple(runs)))
+    page = render_report(build_report_data(workspace, metrics, {}, ReportRecipe()))
+    reader = read(page)
+    assert ("a", {"href": "#ablations"}) in reader.tags
+    text = " ".join(" ".join(reader.text).split())
+    for expected in ("1,200 steps, 16 pictures an emotion", "60.0 % ± 10.0 %", "35.0 % ± 10.0 %", "21.50 ± 0.00", "the same order"):
+        assert expected in text, expected
+
+
+def test_a_winner_needs_an_interval_of_its_own(metrics: Metrics) -> None:
+    def with_fid(low: float, high: float) -> MethodMetrics:
+        fid = Estimate(value=(low + high) / 2, low=low, high=high, images=9, extractor="x")
+        return metrics.methods["sd"].model_copy(update={"fid": fid})
+
+    assert tables.best_method({"a": with_fid(1, 2), "b": with_fid(3, 4)}, "fid") == "a"
+    assert tables.best_method({"a": with_fid(1, 3.5), "b": with_fid(3, 4)}, "fid") is None
+    assert tables.best_method({"a": with_fid(1, 2)}, "fid") is None
+
+
+def test_a_smaller_cmmd_and_a_larger_recall_win(metrics: Metrics) -> None:
+    def method(**values: float) -> MethodMetrics:
+        found = {name: Estimate(value=x, low=x - 0.1, high=x + 0.1, images=9, extractor="x") for name, x in values.items()}
+        return metrics.methods["sd"].model_copy(update=found)
+
+    methods = {"near": method(cmmd=-0.2, recall=0.3), "wide": method(cmmd=0.9, recall=0.8)}
+    assert tables.best_method(methods, "cmmd") == "near"
+    assert tables.best_method(methods, "recall") == "wide"
+
+
+def test_numbers_of_before_a_metric_still_open_and_say_so(metrics: Metrics) -> None:
+    old = metrics.methods["sd"].model_dump(mode="json", exclude={"cmmd", "precision", "recall"})
+    found = MethodMetrics.model_validate(old)
+    assert found.cmmd.value is None
+    assert "not measured" in str(found.recall.reason)
+    assert found.fid == metrics.methods["sd"].fid
+
+
+def test_more_diversity_than_real_images_have_is_not_called_best(metrics: Metrics) -> None:
+    def with_sem_d(low: float, high: float) -> MethodMetrics:
+        sem_d = Estimate(value=(low + high) / 2, low=low, high=high, images=9, extractor="x")
+        return metrics.methods["sd"].model_copy(update={"sem_d": sem_d})
+
+    methods = {"a": with_sem_d(3, 4), "b": with_sem_d(1, 2)}
+    assert tables.best_method(methods, "sem_d", with_sem_d(3.5, 5)) == "a"
+    assert tables.best_method(methods, "sem_d", with_sem_d(1, 2.5)) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "metric", "text"),
+    [(0.8015, "emo_a", "80.2 %"), (40.664, "fid", "40.66"), (0.00349, "sem_d", "0.00349"), (0.7321, "lpips", "0.732"), (None, "fid", "–")],
+)
+def test_numbers_read_well(value: float | None, metric: str, text: str) -> None:
+    assert tables.number(value, metric) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3.14, "3.1 s"), (119.7, "2 min 00 s"), (7260, "2 h 01 min")])
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert tables.duration(seconds) == text
+
+
+def test_small_pictures_stay_as_they_are_and_large_ones_shrink(png: Png) -> None:
+    small, large = inline_picture(png(0, 0), "small"), inline_picture(png(0, 0, (800, 400)), "large")
+    assert small.data_uri.startswith("data:image/png")
+    assert (is_pixel_art(small), display_width(small, 64), display_width(small, 190)) == (True, 64, 128)
+    assert (large.width, large.height, is_pixel_art(large), display_width(large, 128)) == (256, 128, False, 128)
+
+
+def test_charts_keep_text_as_text_and_their_ids_apart() -> None:
+    series = [Series({"awe": 0.8, "fear": None}, {"awe": Interval(low=0.7, high=0.9)})]
+    first, second = (dot_chart(["awe", "fear"], series, {"awe": 0.9}, name=name, percent=True) for name in ("one", "two"))
+    assert ">awe</text>" in first
+    assert "var(--method-0)" in first
+    assert "var(--real)" in first
+    ids = {attributes["id"] for svg in (first, second) for _, attributes in read(svg).tags if "id" in attributes}
+    assert all(name.startswith(("one-", "two-")) for name in ids)

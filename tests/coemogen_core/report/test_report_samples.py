@@ -1,0 +1,168 @@
+"""The sections of the report that show single samples: failures, the map, the nearest training pictures."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.evaluated import evaluated_samples
+from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.report.build import ReportRecipe, build_report_data
+from coemogen_core.report.data import ReportData
+from coemogen_core.report.render import render_report
+from coemogen_core.storage.workspace import Workspace
+from schemas.metrics import Metrics
+from tests.coemogen_core.report.report_workspace import COPIED, PHOTOS, RECIPE, RUNS, evaluated_run
+
+SHOWN = ReportRecipe(columns=3)
+
+
+@pytest.fixture
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(str(tmp_path_factory.mktemp("workspace")))
+
+
+@pytest.fixture
+def metrics(workspace: Workspace, extractors: ExtractorSet, png: Callable[..., bytes]) -> Metrics:
+    return evaluated_run(workspace, extractors, png)
+
+
+@pytest.fixture
+def build(workspace: Workspace, metrics: Metrics, extractors: ExtractorSet, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ReportData]:
+    """Report data of the run, with the networks that the test names."""
+    place = "coemogen_core.report.build"
+    monkeypatch.setattr(f"{place}.read_record", lambda *_: type("Record", (), {"source": "photos"}))
+    monkeypatch.setattr(f"{place}._corpus", lambda *_: None)
+
+    def built(networks: ExtractorSet = extractors) -> ReportData:
+        monkeypatch.setattr(f"{place}.load_extractors", lambda _: networks)
+        return build_report_data(workspace, metrics, RUNS, SHOWN, PHOTOS, evaluation=RECIPE)
+
+    return built
+
+
+def test_rows_of_features_know_their_pictures(workspace: Workspace, metrics: Metrics, extractors: ExtractorSet) -> None:
+    assert metrics.methods["sd"].images == 48
+    found = evaluated_samples(workspace, "run", "coemogen", RECIPE, extractors)
+    assert sorted(found.places) == [(emotion, k) for emotion in range(8) for k in range(6)]
+    from coemogen_core.evaluation.extractors import decode_rgb
+
+    again = extractors.clip.embeddings([decode_rgb(data) for data in found.encoded(range(48))])
+    assert np.allclose(again, found.features.embeddings, atol=1e-6)
+    first = found.rows_of_first(2)
+    assert [found.places[row] for row in first] == [(emotion, k) for emotion in range(8) for k in range(2)]
+
+
+def test_unreadable_samples_shift_no_row(workspace: Workspace, extractors: ExtractorSet, png: Callable[..., bytes]) -> None:
+    import polars as pl
+
+    from schemas.tables import Samples
+
+    data = [png(1, 0), b"broken", png(1, 2), png(1, 3)]
+    rows = [{"emotion": "awe", "index": k, "seed": k, "image": {"bytes": each, "path": "x"}} for k, each in enumerate(data)]
+    workspace.table("runs", "other", "samples", "sd").write_part("awe", pl.DataFrame(rows), Samples)
+    found = evaluated_samples(workspace, "other", "sd", RECIPE, extractors)
+    assert sorted(found.places) == [(1, 0), (1, 2), (1, 3)]
+    again = extractors.clip.embeddings([np.asarray(_decoded(each)) for each in found.encoded(range(3))])
+    assert np.allclose(again, found.features.embeddings, atol=1e-6)
+
+
+def _decoded(data: bytes) -> object:
+    from coemogen_core.data.decode import decode_image
+
+    return decode_image(data)
+
+
+def test_failures_are_those_of_the_confusion_matrix(build: Callable[..., ReportData], metrics: Metrics) -> None:
+    parts = build().failures
+    assert list(parts) == ["coemogen", "a-third-method", "sd"]
+    assert (parts["coemogen"].missed, parts["coemogen"].worst) == (0, [])
+    sd = parts["sd"]
+    confusion = np.array(next(iter(metrics.methods["sd"].probes.values())).confusion)
+    assert sd.missed == confusion.sum() - np.trace(confusion) == 48
+    assert [failure.wanted for failure in sd.worst] == list(EMOTIONS)
+    assert [failure.seen for failure in sd.worst] == [EMOTIONS[(k + 3) % 8] for k in range(8)]
+    assert len(sd.drawn) == 8
+    assert all(failure.picture.alt.startswith(failure.wanted) for failure in (*sd.worst, *sd.drawn))
+
+
+def test_a_copied_training_photo_is_found_and_flagged_and_chance_flags_few_others(build: Callable[..., ReportData]) -> None:
+    part = build().memorisation
+    assert part is not None
+    assert (part.images, part.compared, part.percentile) == (96, 96, 0.95)
+    assert [row.emotion for row in part.rows] == list(EMOTIONS)
+    pairs = [pair for row in part.rows for some in row.pairs.values() for pair in some]
+    assert len(pairs) == 8 * 3 * 3
+    assert {method: found.samples for method, found in part.methods.items()} == dict.fromkeys(RUNS, 24)
+    emotion, number = COPIED
+    copy = part.rows[emotion].pairs["coemogen"][number]
+    assert copy.near_copy
+    assert (copy.similarity, copy.share, copy.pixel_distance) == (pytest.approx(1, abs=1e-3), 1.0, 0.0)
+    assert copy.nearest.data_uri == copy.sample.data_uri
+    assert part.methods["coemogen"].nearest[0] == copy
+    assert part.methods["coemogen"].copies == sum(pair.near_copy for row in part.rows for pair in row.pairs["coemogen"])
+    others = [pair for pair in pairs if pair is not copy]
+    assert all(pair.pixel_distance > 0.1 and pair.nearest.data_uri != pair.sample.data_uri for pair in others)
+    assert sum(pair.near_copy for pair in others) <= (1 - part.percentile) * len(others), "they are drawn like the photos"
+
+
+def test_embeddings_of_another_clip_are_not_compared(build: Callable[..., ReportData], extractors: ExtractorSet) -> None:
+    class OtherClip:
+        identity = extractors.clip.identity
+
+        def embeddings(self, batch: list[np.ndarray]) -> np.ndarray:
+            return extractors.clip.embeddings(batch)[:, ::-1] - 0.25
+
+    class NarrowClip(OtherClip):
+        def embeddings(self, batch: list[np.ndarray]) -> np.ndarray:
+            return extractors.clip.embeddings(batch)[:, :5]
+
+    for clip in (OtherClip(), NarrowClip()):
+        assert build(replace(extractors, clip=clip)).memorisation is None
+
+
+def test_the_map_has_a_panel_for_every_set(build: Callable[..., ReportData]) -> None:
+    found = build().map
+    assert found is not None
+    assert [(panel.name, panel.images) for panel in found.panels] == [(None, 96), ("coemogen", 48), ("a-third-method", 48), ("sd", 48)]
+    for panel in found.panels:
+        assert len(panel.positions) == len(panel.emotions) == panel.images
+        assert set(panel.emotions) == set(EMOTIONS)
+    assert 0 < found.variance <= 1
+
+
+def test_the_page_shows_it_all_and_twice_the_same(build: Callable[..., ReportData], workspace: Workspace, metrics: Metrics) -> None:
+    data = build()
+    page = render_report(data)
+    assert page == render_report(build())
+    for expected in (
+        'id="failures"',
+        'id="map"',
+        'id="memorisation"',
+        "of the 24 samples in the gallery",
+        "near copy",
+        "var(--emotion-7)",
+        "Check for collapse: no collapse",
+        "48 of 48 pictures are taken for another emotion",
+        "var(--method-2)",
+    ):
+        assert expected in page, expected
+    plain = render_report(build_report_data(workspace, metrics, RUNS, SHOWN))
+    assert not any(f'id="{section}"' in plain for section in ("failures", "map", "memorisation"))
+
+
+def test_samples_of_no_trained_model_have_no_training_pictures(build: Callable[..., ReportData], workspace: Workspace) -> None:
+    workspace.write_json({"method": "coemogen"}, "runs", "run", "samples", "coemogen", "recipe.json")
+    data = build()
+    assert data.memorisation is None
+    assert data.map is not None
+
+
+def test_many_methods_show_fewer_pairs_and_count_all(build: Callable[..., ReportData], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("coemogen_core.report.nearest_pictures.PAIRS_SHOWN", 48)
+    part = build().memorisation
+    assert part is not None
+    assert {len(pairs) for row in part.rows for pairs in row.pairs.values()} == {2}
+    assert {found.samples for found in part.methods.values()} == {24}

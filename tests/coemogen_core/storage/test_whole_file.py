@@ -1,0 +1,35 @@
+import errno
+from pathlib import Path
+
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from coemogen_core.storage.whole_file import NoRoomError, write_atomically
+
+
+@pytest.mark.parametrize(("step", "number"), [("mv", errno.ENOSPC), ("open", errno.EDQUOT), ("makedirs", errno.ENOSPC)])
+def test_a_full_disk_is_named_with_its_remedy_and_what_stood_there_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    target = tmp_path / "part.parquet"
+    target.write_bytes(b"before")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr(LocalFileSystem, step, full)
+    with pytest.raises(NoRoomError, match=r"^no room for .*part\.parquet: free some space there") as raised:
+        write_atomically(str(target), b"after")
+    assert raised.value.errno == number
+    assert [path.name for path in tmp_path.iterdir()] == ["part.parquet"]
+    assert target.read_bytes() == b"before"
+
+
+def test_another_failure_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "forbidden")
+
+    monkeypatch.setattr(LocalFileSystem, "mv", forbidden)
+    with pytest.raises(PermissionError):
+        write_atomically(str(tmp_path / "file"), b"bytes")
+    assert list(tmp_path.iterdir()) == []
