@@ -156,11 +156,15 @@ def caption_everything(job: Row) -> int:
 def generate_load(job: Row) -> int:
     """The reference: the same requests, all built beforehand; nothing is read, judged or written while they run."""
     import aiohttp
+    from openai import AsyncOpenAI
+    from yarl import URL
 
     from coemogen_core.captioning.backend import CaptionRequest
     from coemogen_core.captioning.prompt import load_prompt
-    from coemogen_core.captioning.recipe import CaptionRecipe
+    from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+    from coemogen_core.captioning.server.api_key import read_key
     from coemogen_core.captioning.server.chat_request import request_body
+    from coemogen_core.captioning.server.endpoint import request_headers
     from coemogen_core.storage.workspace import Workspace
 
     recipe = CaptionRecipe(model=job["model"], max_new_tokens=48)
@@ -171,6 +175,9 @@ def generate_load(job: Row) -> int:
         for image_id, image, label in images.read_part(part, ["image_id", "image", "label"]).iter_rows():
             request = CaptionRequest(image_id, image["bytes"], "", prompt.render(label), 0)
             bodies.append(request_body(request, recipe, with_image_id=False))
+    url = URL(f"{job['endpoint']}/chat/completions")
+    key = read_key(ServerSettings().api_key_variable)
+    headers = request_headers(AsyncOpenAI(base_url=job["endpoint"], api_key=key), url)
 
     async def run() -> int:
         pending, answered = iter(bodies), 0
@@ -179,8 +186,7 @@ def generate_load(job: Row) -> int:
             async def worker() -> None:
                 nonlocal answered
                 for body in pending:
-                    url = f"{job['endpoint']}/chat/completions"
-                    async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as response:
+                    async with session.post(url, data=body, headers=headers) as response:
                         answered += "choices" in json.loads(await response.read())
 
             await asyncio.gather(*(worker() for _ in range(job["concurrency"])))

@@ -1,6 +1,5 @@
 """Have a language model write the prompts of the baseline "sd-llm": from any OpenAI-compatible chat server, once, into a file."""
 
-import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import openai
 from pydantic import BaseModel, ConfigDict, Field
 
+from coemogen_core.captioning.server.api_key import key_in_words, read_key
 from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.methods.prompted import PromptFile, read_prompt_file, write_prompt_file
 
@@ -44,7 +44,8 @@ def write_prompts(writer: PromptWriter, file: Path) -> PromptFile:
     """Ask for all emotions and write the file; where it is there already, nothing is asked.
 
     Raises:
-        ValueError: the file holds prompts by another model or for another request, or the model wrote too few different ones.
+        ValueError: the file holds prompts by another model or for another request, or the model wrote too few different ones,
+            or the key cannot be sent.
         ConnectionError: the server does not answer, or refuses.
     """
     if file.exists():
@@ -52,7 +53,7 @@ def write_prompts(writer: PromptWriter, file: Path) -> PromptFile:
         if (found.model, found.request) != (writer.model, writer.request):
             raise ValueError(f"{file} holds prompts by {found.model!r}, asked {found.request!r}: give another file, or remove it")
         return found
-    key = os.environ.get(writer.api_key_variable) or "none"
+    key = read_key(writer.api_key_variable)
     with openai.OpenAI(base_url=writer.endpoint, api_key=key, timeout=writer.timeout_s) as client:
         prompts = {emotion: _ask(client, writer, emotion) for emotion in EMOTIONS}
     written = PromptFile(model=writer.model, request=writer.request, written=datetime.now(UTC).date().isoformat(), prompts=prompts)
@@ -78,7 +79,10 @@ def _ask(client: openai.OpenAI, writer: PromptWriter, emotion: Emotion) -> tuple
                 max_tokens=writer.max_tokens,
             )
         except openai.OpenAIError as error:
-            raise ConnectionError(f"{writer.endpoint} wrote no prompts for {emotion}: {error}; check endpoint, model and key") from error
+            raise ConnectionError(
+                f"{writer.endpoint} wrote no prompts for {emotion}: {' '.join(str(error).split())}; "
+                f"check endpoint, model and {key_in_words(writer.api_key_variable)}"
+            ) from error
         found = list(dict.fromkeys([*found, *parse_lines(completion.choices[0].message.content or "")]))
         if len(found) >= writer.count:
             return tuple(found[: writer.count])

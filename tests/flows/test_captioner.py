@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from coemogen_core.captioning.own_server.process import process as own_server
+from coemogen_core.captioning.failure import EndpointError
+from coemogen_core.captioning.own_server import process as own_server
 from coemogen_core.captioning.own_server.settings import OwnServerSettings
-from coemogen_core.captioning.recipe import LocalSettings, ServerSettings
+from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
+from coemogen_core.captioning.server.client import shared_client
 from coemogen_core.storage.workspace import Workspace
 from flows.captioner import parts_at_once, running_captioner
 from flows.params import RecaptionParams
@@ -28,7 +30,8 @@ def test_what_is_there_already_is_used_as_it_is(settings, tmp_path):
         assert captioner == settings
 
 
-def test_a_server_of_our_own_lives_for_the_block_and_writes_its_log_into_the_workspace(own, tmp_path):
+def test_a_server_of_our_own_lives_for_the_block_and_writes_its_log_into_the_workspace(own, monkeypatch, tmp_path):
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
     settings = ServerSettings(own=own, concurrency=7)
     with running_captioner(settings, Workspace(str(tmp_path / "w")), needed=lambda: True) as captioner:
         assert captioner.own is None
@@ -38,6 +41,24 @@ def test_a_server_of_our_own_lives_for_the_block_and_writes_its_log_into_the_wor
             assert answer.status == 200
     assert (tmp_path / "w" / "logs" / "captioner.log").exists()
     assert not any(is_alive(pid) for pair in lives(own.environment) for pid in pair)
+
+
+@pytest.mark.parametrize("as_argument", [True, False])
+def test_a_key_of_our_own_server_is_asked_for_and_sent(own, as_argument, monkeypatch, tmp_path):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("VLLM_API_KEY", "a-key")
+    if as_argument:
+        own = own.model_copy(update={"extra_arguments": ("--api-key", "another-key")})
+    settings = ServerSettings(own=own, api_key_variable="OUR_KEY" if as_argument else "VLLM_API_KEY")
+    recipe = CaptionRecipe(model="org/captioner")
+    monkeypatch.setenv("OUR_KEY", "another-key")
+    with running_captioner(settings, Workspace(str(tmp_path / "w")), needed=lambda: True) as captioner:
+        with shared_client(recipe, captioner):
+            pass
+        without = captioner.model_copy(update={"api_key_variable": "OPENAI_API_KEY"})
+        message = r"HTTP 401 Unauthorized .* the key in \$OPENAI_API_KEY \(which is not set\)"
+        with pytest.raises(EndpointError, match=message), shared_client(recipe, without):
+            pass
 
 
 def test_no_server_is_started_for_nothing(own, tmp_path):

@@ -1,8 +1,10 @@
 """The real vLLM under our supervision: what it answers, and that it comes back when killed and is gone when stopped. See make test-vllm."""
 
 import base64
+import hashlib
 import io
 import json
+import secrets
 import signal
 import time
 from collections.abc import Iterator
@@ -14,15 +16,19 @@ import psutil
 import pytest
 from PIL import Image
 
+from coemogen_core.captioning.backend import CaptionRequest, Chunk
+from coemogen_core.captioning.failure import EndpointError
 from coemogen_core.captioning.own_server.process import OwnServer, serve
 from coemogen_core.captioning.own_server.settings import OwnServerSettings
 from coemogen_core.captioning.prompt import load_prompt
-from coemogen_core.captioning.recipe import CaptionRecipe
+from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+from coemogen_core.captioning.server.backend import ServerBackend
 from coemogen_core.lab.build.measure import HELD_OUT_SEED
 from coemogen_core.lab.build.pool import ScenePool, draw_pool
 from coemogen_core.lab.scenes.captions import named_content
 
-SETTINGS = OwnServerSettings(model="lab:captioner", startup_timeout_s=300)
+KEY = secrets.token_hex(16)
+SETTINGS = OwnServerSettings(model="lab:captioner", startup_timeout_s=300, extra_arguments=("--api-key", KEY))
 DEADLINE_S = 300
 SCHEMA = {
     "type": "object",
@@ -44,14 +50,15 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_cache_and_key(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", KEY)
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
 
 @pytest.fixture(scope="module")
-def server(own_cache: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
+def server(own_cache_and_key: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnServer]:
     """A server that no test may harm."""
     with serve(SETTINGS, tmp_path_factory.mktemp("server") / "vllm.log") as running:
         yield running
@@ -63,13 +70,17 @@ def pool() -> ScenePool:
     return draw_pool(16, HELD_OUT_SEED + 5, "emotional")
 
 
-def ask(server: OwnServer, pool: ScenePool, row: int, **options: Any) -> Any:
-    """The first choice of a chat completion for one scene, asked with the production prompt."""
+def png(pool: ScenePool, row: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pool.pixels[row]).save(buffer, format="PNG")
-    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"}}
+    return buffer.getvalue()
+
+
+def ask(server: OwnServer, pool: ScenePool, row: int, **options: Any) -> Any:
+    """The first choice of a chat completion for one scene, asked with the production prompt."""
+    picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(png(pool, row)).decode()}"}}
     text = {"type": "text", "text": load_prompt("prior-short.v1").render(pool.scenes[row].emotion)}
-    with openai.OpenAI(base_url=server.endpoint, api_key="none", max_retries=0, timeout=60) as client:
+    with openai.OpenAI(base_url=server.endpoint, max_retries=0, timeout=60) as client:
         messages: list[Any] = [{"role": "user", "content": [picture, text]}]
         return client.chat.completions.create(model=server.model, messages=messages, temperature=0, **options).choices[0]
 
@@ -80,6 +91,21 @@ def test_it_names_what_the_pictures_show(server: OwnServer, pool: ScenePool) -> 
     assert all(answer.finish_reason == "stop" for answer in answers)
     right = sum(named_content(answer.message.content) == scene.content for answer, scene in zip(answers, pool.scenes, strict=True))
     assert right >= 14
+
+
+def test_it_lets_our_client_in_with_the_key_and_nobody_without_it(
+    server: OwnServer, pool: ScenePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture, text = png(pool, 0), load_prompt("prior-short.v1").render(pool.scenes[0].emotion)
+    chunk = Chunk(0, [CaptionRequest(hashlib.sha256(picture).hexdigest(), picture, "", text, 0)])
+    backend = ServerBackend(CaptionRecipe(model="lab:captioner"), ServerSettings(endpoints=(server.endpoint,)))
+    answers = [answer for _, answers in backend.answer(iter([chunk]), lambda _: None) for answer in answers]
+    assert [(answer.error, bool(answer.text)) for answer in answers] == [(None, True)]
+    monkeypatch.setenv("OPENAI_API_KEY", "another")
+    with pytest.raises(openai.AuthenticationError):
+        ask(server, pool, 0, max_tokens=48)
+    with pytest.raises(EndpointError, match=r"answered HTTP 401 .*the key in \$OPENAI_API_KEY$"):
+        list(backend.answer(iter([chunk]), lambda _: None))
 
 
 def test_its_json_keeps_to_the_schema_and_holds_no_blanks_to_get_lost_in(server: OwnServer, pool: ScenePool) -> None:
@@ -128,7 +154,7 @@ def wait_for_another_life(server: OwnServer, first: int) -> None:
         assert time.monotonic() < deadline, server.log_file.read_text()[-3000:]
         time.sleep(1)
         try:
-            if server.pid != first and openai.OpenAI(base_url=server.endpoint, api_key="none", max_retries=0).models.list().data:
+            if server.pid != first and openai.OpenAI(base_url=server.endpoint, max_retries=0).models.list().data:
                 return
         except openai.APIConnectionError:
             continue

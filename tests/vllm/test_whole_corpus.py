@@ -1,9 +1,10 @@
-"""The whole demo corpus through the real vLLM: flows with a server of their own, structured output on, no picture lost.
+"""The whole demo corpus through the real vLLM: flows with a server of their own, which has a key, structured output on, no picture lost.
 
 The captioner is the lab's with other weights, which have learned the structured answer (CARD.md says why it is not the package's own).
 """
 
 import json
+import secrets
 import shutil
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from flows.demo import PAINTINGS, PHOTOS, SEED
 from flows.params import BuildEmoartParams, BuildEmosetParams
 from flows.profiles import load_params
 
+KEY = secrets.token_hex(16)
 SETTINGS = OwnServerSettings(model="lab:captioner", startup_timeout_s=300)
 
 pytestmark = [
@@ -40,7 +42,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     shutil.copy(Path(__file__).parent / "structured_captioner" / "model.safetensors", model)
     photos = {"name": "photos", "layout": "emoset", "root": str(write_photos(root / "photos", PHOTOS, SEED))}
     paintings = {"name": "paintings", "layout": "wikiart", "root": str(write_paintings(root / "paintings", PAINTINGS, SEED + 1))}
-    own = {"model": str(model), "max_model_len": 512, "max_num_seqs": 64}
+    own = {"model": str(model), "max_model_len": 512, "max_num_seqs": 64, "extra_arguments": ["--api-key", KEY]}
     changed = {
         "workspace": str(root / "workspace"),
         "caption": {"model": str(model), "answer": "structured.v1", "max_new_tokens": 320},
@@ -48,6 +50,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
+        patch.setenv("OPENAI_API_KEY", KEY)
         build_emoset(load_params("lab", "build-emoset", BuildEmosetParams, {**changed, "source": photos}))
         build_emoart(load_params("lab", "build-emoart", BuildEmoartParams, {**changed, "source": paintings, "labelled_source": "photos"}))
     return Workspace(str(root / "workspace"))

@@ -1,7 +1,6 @@
 """One endpoint: an OpenAI-compatible server, how much it can take, and whether anyone is there."""
 
 import asyncio
-import os
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -10,11 +9,13 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import openai
+from multidict import CIMultiDict
 from openai import AsyncOpenAI
 from yarl import URL
 
 from coemogen_core.captioning.failure import EndpointError
 from coemogen_core.captioning.recipe import ServerSettings
+from coemogen_core.captioning.server.api_key import key_in_words, read_key
 from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_error, outcome_of_status
 
 FIRST_LIMIT = 16
@@ -102,22 +103,21 @@ class Endpoint:
 
     @classmethod
     def open(cls, url: str, settings: ServerSettings) -> "Endpoint":
-        """An endpoint that nobody has asked yet. Must be called in the event loop."""
-        key = os.environ.get(settings.api_key_variable) or "none"
-        client = AsyncOpenAI(base_url=url, api_key=key, timeout=settings.timeout_s, max_retries=0)
+        """An endpoint that nobody has asked yet. Must be called in the event loop.
+
+        Raises:
+            ValueError: the key cannot be sent.
+        """
+        client = AsyncOpenAI(base_url=url, api_key=read_key(settings.api_key_variable), timeout=settings.timeout_s, max_retries=0)
+        chat_url = URL(url.rstrip("/") + CHAT_PATH)
         session = aiohttp.ClientSession(
-            headers={
-                name: value
-                for name, value in client.default_headers.items()
-                if isinstance(value, str) and not name.startswith(TELEMETRY_HEADERS)
-            },
+            headers=request_headers(client, chat_url),
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
             connector=aiohttp.TCPConnector(limit=0),  # the pool counts what is in flight
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=_proxy(url),
         )
         limit = AdaptiveLimit(settings.concurrency)
-        chat_url = URL(url.rstrip("/") + CHAT_PATH)
         return cls(url, chat_url, client, session, limit, settings.timeout_s, settings.api_key_variable)
 
     async def close(self) -> None:
@@ -154,7 +154,8 @@ class Endpoint:
             return False
         except openai.APIStatusError as error:
             if error.status_code in (401, 403):
-                raise self.misconfigured(model, f"HTTP {error.status_code} {error.message}") from error
+                refusal = outcome_of_status(error.status_code, error.response.headers, error.response.content)
+                raise self.misconfigured(model, refusal.detail) from error
             self.trouble = f"HTTP {error.status_code}"
             return error.status_code < 500  # not every server lists its models; one that is just starting answers 5xx
         except Exception:  # someone is there, whatever it answered
@@ -169,8 +170,8 @@ class Endpoint:
     def misconfigured(self, model: str, detail: str) -> EndpointError:
         """The error to raise when no request can succeed here."""
         return EndpointError(
-            f"{self.url} answered {detail} for model {model!r}: "
-            f"check `model`, `endpoints` (each ends in /v1) and the key in ${self.key_variable}"
+            f"{self.url} answered {' '.join(detail.split())} for model {model!r}: "
+            f"check `model`, `endpoints` (each ends in /v1) and {key_in_words(self.key_variable)}"
         )
 
     def note(self, outcome: RequestOutcome, asked_at: float) -> None:
@@ -186,6 +187,20 @@ class Endpoint:
     def state(self) -> dict[str, Any]:
         """What a log line says of it."""
         return {"endpoint": self.url, "up": self.up, "in_flight": self.in_flight, "limit": self.limit.value}
+
+
+def request_headers(client: AsyncOpenAI, url: URL) -> CIMultiDict[str]:
+    """What the openai client would send with a request to that address, its key included, but for what it tells about the machine.
+
+    The key is no part of its `default_headers`. `OPENAI_CUSTOM_HEADERS` are, and go before the key; a user in the address goes before both.
+    """
+    headers = CIMultiDict(client.auth_headers)
+    for name, value in client.default_headers.items():
+        if isinstance(value, str) and not name.startswith(TELEMETRY_HEADERS):
+            headers[name] = value
+    if url.user or url.password:
+        headers.popall("Authorization", None)
+    return headers
 
 
 def _proxy(url: str) -> str | None:

@@ -10,7 +10,7 @@ from werkzeug import Request, Response
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.methods.prompt_writing import PromptWriter, parse_lines, write_prompts
 from coemogen_core.methods.prompted import read_prompt_file
-from tests.coemogen_core.captioning.stub_server import completion, refusal
+from tests.coemogen_core.captioning.stub_server import StubServer, completion, refusal
 
 
 class Writer:
@@ -63,8 +63,43 @@ def test_too_few_prompts_are_asked_for_again_and_then_given_up(endpoint, writer,
 
 def test_a_server_that_refuses_is_named(endpoint, writer, tmp_path):
     writer.refuses = True
-    with pytest.raises(ConnectionError, match=r"wrote no prompts for amusement: .*no such model.*check endpoint, model and key"):
+    with pytest.raises(ConnectionError, match=r"wrote no prompts for amusement: .*no such model.*check endpoint, model and the key in "):
         write_prompts(PromptWriter(endpoint=endpoint, model="m"), tmp_path / "none.toml")
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubServer]:
+    """A server with a key; no variable holds one."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with StubServer() as server:
+        server.key = "The-Key"
+        yield server
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "WRITER_KEY"])
+def test_the_key_arrives_with_every_request_and_when_it_is_repeated(locked, monkeypatch, tmp_path, variable):
+    monkeypatch.setenv(variable, "The-Key\n")
+    locked.misbehave = lambda _, number: refusal(500, "later", {"retry-after-ms": "20"}) if number == 1 else None
+    settings = PromptWriter(endpoint=locked.endpoint, model="m", count=2, api_key_variable=variable)
+    assert write_prompts(settings, tmp_path / "prompts.toml").prompts["awe"] == ("a dog in a park", "a cat, number 0")
+    assert [request.headers.get("Authorization") for request in locked.arrived] == ["Bearer The-Key"] * 9
+
+
+@pytest.mark.parametrize(("key", "found"), [("another", "the key in $WRITER_KEY"), (None, "the key in $WRITER_KEY (which is not set)")])
+def test_a_wrong_key_or_none_is_told_in_one_line(locked, monkeypatch, tmp_path, key, found):
+    if key is not None:
+        monkeypatch.setenv("WRITER_KEY", key)
+    with pytest.raises(ConnectionError) as raised:
+        write_prompts(PromptWriter(endpoint=locked.endpoint, model="m", api_key_variable="WRITER_KEY"), tmp_path / "none.toml")
+    message = str(raised.value)
+    assert message.startswith(f"{locked.endpoint} wrote no prompts for amusement: Error code: 401")
+    assert message.endswith(f"; check endpoint, model and {found}")
+    assert "\n" not in message
+
+
+def test_a_server_without_a_key_needs_no_variable(locked, tmp_path):
+    locked.key = None
+    assert write_prompts(PromptWriter(endpoint=locked.endpoint, model="m", count=2), tmp_path / "prompts.toml").prompts["awe"]
 
 
 def test_lines_lose_what_is_no_prompt():

@@ -1,8 +1,8 @@
 """A stand-in for vLLM's environment: a folder whose `bin/python` starts a small real HTTP server, whatever it is told to run.
 
-The server answers /health and /v1/models, and starts a child that ignores SIGTERM, as an engine that hangs would. The words after vLLM's
-options make it misbehave: `die` ends it with a message, `sleep` makes it never answer, `stubborn` lets it ignore SIGTERM, and with `strays`
-its child is in a process group of its own.
+The server answers /health and /v1/models, the latter only to those who bring the key, if there is one (`--api-key`, `VLLM_API_KEY`). It
+starts a child that ignores SIGTERM, as an engine that hangs would. The words after vLLM's options make it misbehave: `die` ends it with a
+message, `sleep` makes it never answer, `stubborn` lets it ignore SIGTERM, and with `strays` its child is in a process group of its own.
 """
 
 import http.server
@@ -53,14 +53,16 @@ def main(notes: Path, arguments: list[str]) -> None:
     if "sleep" in arguments:
         time.sleep(600)
     options = dict(itertools.pairwise(arguments))
+    key = options.get("--api-key") or os.environ.get("VLLM_API_KEY")
     served = json.dumps({"data": [{"id": options["--served-model-name"], "arguments": arguments}]}).encode()
 
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             known = {"/health": b"", "/v1/models": served}
-            self.send_response(200 if self.path in known else 404)
+            refused = key and self.path.startswith("/v1") and self.headers["Authorization"] != f"Bearer {key}"
+            self.send_response(401 if refused else 200 if self.path in known else 404)
             self.end_headers()
-            self.wfile.write(known.get(self.path, b""))
+            self.wfile.write(b'{"error": "Unauthorized"}' if refused else known.get(self.path, b""))
 
     http.server.ThreadingHTTPServer((options["--host"], int(options["--port"])), Answer).serve_forever()
 

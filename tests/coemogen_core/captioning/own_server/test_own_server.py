@@ -31,8 +31,9 @@ def environment(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_grace_and_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_server, "GRACE_S", 0.5)
+    monkeypatch.delenv("VLLM_API_KEY", raising=False)
 
 
 def settings(environment: Path, *words: str, **fields: Any) -> OwnServerSettings:

@@ -69,6 +69,16 @@ def test_what_passes_costs_no_caption(workspace, fault):
     assert rows["error"].null_count() == rows.height == 150
 
 
+def test_a_key_arrives_at_both_endpoints_whatever_fails(workspace, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "ours")
+    wanted = write_images(workspace, [jpeg(index) for index in range(150)])
+    faults = {"shares": FAULTS["everything at once"], "delay_s": 0.01, "key": "ours"}  # one request without the key would end the run
+    with UnrulyProcess(**faults) as server, UnrulyProcess(**faults, seed=1) as other:
+        settle(workspace, wanted, settings(server, other, max_retries=20))
+    rows = assert_each_picture_is_settled(workspace, wanted)
+    assert rows["error"].null_count() == rows.height == 150
+
+
 def test_with_few_retries_what_failed_is_recorded_and_mended_by_later_runs(workspace):
     wanted = write_images(workspace, [jpeg(index) for index in range(150)])
     with UnrulyProcess(shares={"500": 0.3}, delay_s=0.01, log=str(Path(workspace.uri).parent / "log")) as server:

@@ -22,7 +22,7 @@ class Unruly:
     `delay_s`: before each answer. `shares`: how often it does something else, by name: `500`, `503`, `429` (with Retry-After), `hang`
     (never answers), `cut` (closes in mid-answer), `reset` (closes without a word), `not_json`, `no_choice`, `two_choices`, `other_length`
     (fewer bytes than announced), `cut_off` (finish reason length). `capacity`: above so many requests in flight, 429. `fast`: one fixed
-    answer, nothing parsed.
+    answer, nothing parsed. `key`: 401 without it.
     """
 
     def __init__(self, options: dict) -> None:
@@ -30,6 +30,7 @@ class Unruly:
         self.shares = options.get("shares", {})
         self.capacity = options.get("capacity")
         self.fast = options.get("fast", False)
+        self.key = f"authorization: bearer {options['key']}\r\n".lower().encode() if options.get("key") else b""
         self.in_flight = self.requests = self.most_in_flight = 0
         self.random = random.Random(options.get("seed", 0))
         self.log = os.open(options["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644) if options.get("log") else None
@@ -70,6 +71,9 @@ class Connection(asyncio.Protocol):
 
     def request(self, head: bytes, body: list[bytes]) -> None:
         server, loop = self.server, asyncio.get_running_loop()
+        if server.key and server.key not in head.lower() + b"\r\n":
+            self.transport.write(http(401, {"error": "Unauthorized"}))
+            return
         if head.startswith(b"GET "):
             path = head.split(b" ", 2)[1]
             known = {b"/v1/models": {"object": "list", "data": [{"id": MODEL, "object": "model"}]}}
