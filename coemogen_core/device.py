@@ -1,10 +1,30 @@
-"""The machine: memory given back to it, library versions, the largest memory of a run."""
+"""The machine: where to compute, memory given back to it, library versions, the largest memory of a run."""
+
+from __future__ import annotations
 
 import ctypes
 import platform
 import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+"""Where to compute: auto (the GPU where there is one, else the CPU), cpu, cuda, cuda:1, mps."""
+
+
+def resolve_device(device: Device) -> torch.device:
+    """The device that a setting stands for on this machine."""
+    import torch  # settings are read without it, in a tenth of the time
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
 
 
 def give_back_heap() -> None:

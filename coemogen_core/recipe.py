@@ -1,11 +1,38 @@
-"""Recipe ids: the hash of everything that could change an answer. They key every cache and name every derived table."""
+"""Recipes: everything that could change an answer, as data. Their ids key every cache and name every derived table."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+
+
+class NotIdentifying:
+    """Marks a field of a recipe that changes no answer, such as a batch size: `Annotated[int, NotIdentifying]`."""
+
+
+class IdentifiedOtherwise:
+    """Marks a field that only says where something is, such as a model's folder: what hashes the recipe adds a fingerprint of it."""
+
+
+def _say_what_does_not_identify(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """In the schema, and so in Prefect's form, the description of a field that changes no answer says so."""
+    for name, field in model.model_fields.items():
+        if NotIdentifying in field.metadata:
+            schema["properties"][name]["description"] = f"{field.description}; not part of the id"
+
+
+class Recipe(BaseModel):
+    """Base of all recipes: frozen, and no field that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_say_what_does_not_identify)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All fields that could change an answer, JSON-serialisable."""
+        fields = {name: field.metadata for name, field in type(self).model_fields.items()}
+        return {name: _identified(getattr(self, name)) for name, marks in fields.items() if not _is_left_out(marks)}
 
 
 def recipe_id(kind: str, fields: Mapping[str, Any]) -> str:
@@ -13,10 +40,10 @@ def recipe_id(kind: str, fields: Mapping[str, Any]) -> str:
 
     Args:
         kind: what the recipe makes ("ingest", "caption", ...); part of the hash.
-        fields: everything that could change the result; JSON-serialisable values or pydantic models.
+        fields: everything that could change the result; JSON-serialisable values or recipes.
 
     Raises:
-        TypeError: a value cannot be written as JSON.
+        TypeError: a value is neither.
     """
     text = json.dumps({"kind": kind, **fields}, sort_keys=True, separators=(",", ":"), default=_as_json)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -31,7 +58,18 @@ def merge(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
+def _is_left_out(marks: list[Any]) -> bool:
+    return NotIdentifying in marks or IdentifiedOtherwise in marks
+
+
+def _identified(value: Any) -> Any:
+    """What stands for a field's value in a hash."""
+    if isinstance(value, tuple):
+        return [_identified(each) for each in value]
+    return value.identity if isinstance(value, Recipe) else value
+
+
 def _as_json(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+    if isinstance(value, Recipe):
+        return value.identity
     raise TypeError(f"a recipe cannot hold a {type(value).__name__}: {value!r}")

@@ -13,6 +13,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
+from coemogen_core.evaluation.recipe import load_extractors
 from coemogen_core.experiments.run_cell import CellSettings
 from coemogen_core.methods.method import Method
 from coemogen_core.methods.registry import OURS
@@ -63,7 +64,8 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     _generate(stages, params, cells)
     shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}
     recipe = params.evaluation
-    identity = {"samples": shown, "recipe": recipe, "source": record.source, "corpus": corpus, "art": art}
+    evaluation = {**recipe.numbers_identity(load_extractors(recipe)), "minimum_reference": recipe.minimum_reference}
+    identity = {"samples": shown, "evaluation": evaluation, "source": record.source, "corpus": corpus, "art": art}
     run_id = recipe_id("eval", identity | _experiment_identity(params, cells))
     started = time.monotonic()
     done = workspace.exists("runs", run_id, "report.html")

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from prefect.concurrency.sync import concurrency
 
 from coemogen_core.captioning.recipe import BackendSettings, LocalSettings
-from coemogen_core.model.base_models import choose_device
+from coemogen_core.device import resolve_device
 
 GPU, CAPTIONER = "gpu", "captioner"
 LEASE_S = 60.0  # a place whose process has died is free again after so long; Prefect allows no shorter lease
@@ -19,7 +19,7 @@ LEASE_S = 60.0  # a place whose process has died is free again after so long; Pr
 @contextmanager
 def device_place(device: str = "auto") -> Iterator[None]:
     """Within the block the task has a GPU's place, where its device is one; a CPU needs none."""
-    if choose_device(device).type != "cuda":
+    if resolve_device(device).type != "cuda":
         yield
         return
     with _place(GPU):

@@ -20,6 +20,8 @@ from coemogen_core.captioning.failure import failure
 from coemogen_core.captioning.picture import bounded_picture
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
 from coemogen_core.data.decode import UnreadableImage
+from coemogen_core.device import resolve_device
+from coemogen_core.storage.model_source import locate
 
 Item = TypeVar("Item")
 
@@ -79,7 +81,7 @@ def load_captioner(model: str, revision: str | None, precision: str, device: str
         OSError: there is no such model.
         ValueError: its processor has no chat template.
     """
-    target = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    target = resolve_device(device)
     # The Pillow path everywhere: the same pixels with and without torchvision.
     processor = AutoProcessor.from_pretrained(model, revision=revision, backend="pil")
     if not getattr(processor, "chat_template", None):
@@ -105,7 +107,7 @@ class LocalBackend:
     def __init__(self, recipe: CaptionRecipe, settings: LocalSettings) -> None:
         self._recipe = recipe
         self._batch_size = settings.batch_size
-        self._captioner = load_captioner(recipe.model, recipe.revision, recipe.precision, settings.device)
+        self._captioner = load_captioner(locate(recipe.model), recipe.revision, recipe.precision, settings.device)
         self._generation = self._generation_config()
 
     def answer(self, chunks: Iterable[Chunk], sink: Sink) -> Iterator[tuple[Chunk, list[CaptionAnswer]]]:

@@ -8,21 +8,22 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from coemogen_core.captioning.answer_form import SENTENCE, answer_schema, form_instruction
 from coemogen_core.captioning.own_server.settings import OwnServerSettings
 from coemogen_core.captioning.prompt import load_prompt
-from coemogen_core.recipe import recipe_id
-from coemogen_core.storage.model_source import ModelName, fingerprint
+from coemogen_core.device import Device
+from coemogen_core.recipe import IdentifiedOtherwise, Recipe, recipe_id
+from coemogen_core.storage.model_source import ModelName, fingerprint, locate
 
 BackendName = Literal["local", "server"]
 
 
-class CaptionRecipe(BaseModel):
+class CaptionRecipe(Recipe):
     """Everything that could change a caption. Batch size, endpoint and concurrency are no part of it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: ModelName = Field(
+    model: Annotated[ModelName, IdentifiedOtherwise] = Field(
         min_length=1, description="local: folder of a saved model or a hub id; server: the name under which it serves the model"
     )
-    revision: str | None = Field(default=None, description="commit of the model; for a server, as told by whoever runs it")
+    revision: Annotated[str | None, IdentifiedOtherwise] = Field(
+        default=None, description="commit of the model; for a server, as told by whoever runs it"
+    )
     prompt_id: str = Field(default="prior-short.v1", description="name and version of a file in coemogen_core/captioning/prompts")
     answer: str = Field(
         default=SENTENCE, description="sentence, or a file in coemogen_core/captioning/answer_forms: structured.v1 asks for JSON"
@@ -62,7 +63,7 @@ class CaptionRecipe(BaseModel):
     def model_identity(self, backend: BackendName) -> str:
         """What the `model` column says: a fingerprint of the weights (local, or served from a folder of this machine), else
         `<served name>@<revision>`."""
-        if backend == "local" or Path(self.model).is_dir():
+        if backend == "local" or Path(locate(self.model)).is_dir():
             return fingerprint(self.model, self.revision)
         return f"{self.model}@{self.revision or 'as served'}"
 
@@ -72,11 +73,10 @@ class CaptionRecipe(BaseModel):
         Raises:
             FileNotFoundError: the local model's folder does not exist.
         """
-        fields = self.model_dump(mode="json", exclude={"model", "revision"})
         prompt = load_prompt(self.prompt_id).model_dump(mode="json")
         form = {"text": form_instruction(self.answer), "schema": None if self.answer == SENTENCE else answer_schema()}
         model = self.model_identity(backend)
-        return recipe_id("caption", {**fields, "prompt": prompt, "form": form, "model": model, "backend": backend})
+        return recipe_id("caption", {**self.identity, "prompt": prompt, "form": form, "model": model, "backend": backend})
 
 
 class _Settings(BaseModel):
@@ -90,7 +90,7 @@ class LocalSettings(_Settings):
 
     backend: Literal["local"] = "local"
     batch_size: int = Field(default=50, ge=1, description="pictures per forward pass; less when a large model runs out of memory")
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto takes the GPU when there is one")
+    device: Device = Field(default="auto", description="auto takes the GPU when there is one")
 
 
 class ServerSettings(_Settings):

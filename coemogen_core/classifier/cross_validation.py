@@ -17,7 +17,7 @@ from coemogen_core.classifier.probe_fitting import fit_probe, stratified_folds
 from coemogen_core.classifier.probe_training import check_emotions, labelled_rows, labelled_vectors
 from coemogen_core.classifier.scoring import score_rows
 from coemogen_core.emotions import EMOTIONS, POSITIVE
-from coemogen_core.recipe import recipe_id
+from coemogen_core.recipe import Recipe, recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import EmotionScores
 
@@ -26,10 +26,8 @@ REPORT = "report.json"
 PREDICTIONS = "out_of_fold"
 
 
-class FoldsRecipe(BaseModel):
+class FoldsRecipe(Recipe):
     """How the labelled pictures are split into folds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folds: int = Field(default=5, ge=2, le=20, description="number of folds, each with its share of every emotion")
     seed: int = Field(default=0, ge=0, description="of the shuffling")

@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.recipe import Recipe
 
 TEMPERATURE_RANGE = (0.02, 50.0)
 CALIBRATION_BINS = 15
@@ -53,10 +54,8 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     return float(gaps.sum() / len(labels))
 
 
-class ProbeRecipe(BaseModel):
+class ProbeRecipe(Recipe):
     """How the emotion classifier is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hidden_width: int = Field(default=0, ge=0, le=8192, description="units of the hidden layer; 0 is a linear probe")
     strengths: tuple[float, ...] | None = Field(

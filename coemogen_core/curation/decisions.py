@@ -10,10 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.captioning.alignment_filter import KEPT, LOW_ALIGNMENT, drop_lowest_aligned
 from coemogen_core.captioning.audit.reviews import rejected_attempts
@@ -21,7 +20,7 @@ from coemogen_core.captioning.current_captions import CaptionPolicy, current_cap
 from coemogen_core.curation.candidate_spool import CandidateSpool
 from coemogen_core.curation.near_duplicates import NEAR_DUPLICATE, NearDuplicateRecipe, drop_near_duplicates, read_groups
 from coemogen_core.curation.selection import LOW_CONFIDENCE, NO_LABEL, NOT_COLLECTED, NOT_SCORED, Selection
-from coemogen_core.recipe import recipe_id
+from coemogen_core.recipe import Recipe, recipe_id
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Decisions
@@ -49,10 +48,8 @@ REASONS = (
 """Every reason to drop a picture, in the order in which they are asked."""
 
 
-class CurationRecipe(BaseModel):
+class CurationRecipe(Recipe):
     """What makes a curated dataset out of stored labels, scores, captions and similarities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(pattern="^[a-z][a-z0-9_]*$", description="name of the dataset, e.g. emoset or emoart")
     selection: Selection = Field(description="which pictures are wanted, and for which emotion")
@@ -62,14 +59,6 @@ class CurationRecipe(BaseModel):
     near_duplicates: NearDuplicateRecipe | None = Field(
         default=None, description="keep only the largest of the pictures that look alike to the encoder; none = keep all of them"
     )
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_off(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A recipe without near-duplicates is written, and hashed, as it was before there were any."""
-        fields: dict[str, Any] = serialise(self)
-        if self.near_duplicates is None:
-            del fields["near_duplicates"]
-        return fields
 
 
 class DecisionsRecord(BaseModel):

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from usearch.index import Index, MetricKind, ScalarKind
 
-from coemogen_core.recipe import recipe_id
+from coemogen_core.recipe import Recipe, recipe_id
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import NearDuplicates
@@ -85,10 +85,8 @@ GROUPS = "groups"
 PARTS_AT_ONCE = 128
 
 
-class NearDuplicateRecipe(BaseModel):
+class NearDuplicateRecipe(Recipe):
     """When two pictures count as one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_distance: float = Field(default=0.04, gt=0.0, le=0.5, description="cosine distance (1 - similarity) of embeddings, at most")
 

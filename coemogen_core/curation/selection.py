@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.emotions import EMOART_EMOTIONS, EMOTIONS, Emotion
+from coemogen_core.recipe import Recipe
 from coemogen_core.storage.workspace import Workspace
 
 NO_LABEL = "no label"
@@ -67,10 +68,8 @@ def select_confident(
     return judge_scores(scores, emotions, min_confidence).filter(pl.col("reason").is_null()).select("image_id", emotion="label")
 
 
-class Selection(BaseModel):
+class Selection(Recipe):
     """Either the labels of the source, or a classifier's labels above a confidence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     emotions: tuple[Emotion, ...] = Field(default=EMOTIONS, min_length=1, description="emotions to collect")
     classifier_id: str | None = Field(default=None, description="classifier whose scores give the emotion; none = the labels of the source")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
@@ -16,8 +16,8 @@ from pydantic import Field
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from coemogen_core.encoders.compute_settings import ComputeSettings
-from coemogen_core.recipe import recipe_id
-from coemogen_core.storage.model_source import ModelName, fingerprint
+from coemogen_core.recipe import IdentifiedOtherwise, recipe_id
+from coemogen_core.storage.model_source import ModelName, fingerprint, locate
 
 Item = TypeVar("Item")
 _LOADING = threading.Lock()
@@ -26,8 +26,10 @@ _LOADING = threading.Lock()
 class EncoderRecipe(ComputeSettings):
     """Which CLIP, and how it runs."""
 
-    model: ModelName = Field(min_length=1, description="folder of a saved CLIPModel with tokenizer and image processor, or a hub id")
-    revision: str | None = Field(default=None, description="commit of a hub model; none = its main branch")
+    model: Annotated[ModelName, IdentifiedOtherwise] = Field(
+        min_length=1, description="folder of a saved CLIPModel with tokenizer and image processor, or a hub id"
+    )
+    revision: Annotated[str | None, IdentifiedOtherwise] = Field(default=None, description="commit of a hub model; none = its main branch")
     unit_length: bool = Field(
         default=True,
         description="off = image embeddings keep the length that the model gives them: EmoGen's published head wants that",
@@ -40,15 +42,14 @@ class EncoderRecipe(ComputeSettings):
         Raises:
             FileNotFoundError: `model` looks like a folder and is none.
         """
-        raw = {} if self.unit_length else {"unit_length": False}  # so that ids from before this setting stay what they are
-        return recipe_id("clip", {"model": fingerprint(self.model, self.revision), "precision": self.precision, **raw})
+        return recipe_id("clip", {**self.identity, "model": fingerprint(self.model, self.revision)})
 
 
 class ClipEncoder:
     """A loaded CLIP. Get one by `load_encoder`, which keeps it for the life of the process."""
 
     def __init__(self, recipe: EncoderRecipe) -> None:
-        source = {"pretrained_model_name_or_path": recipe.model, "revision": recipe.revision or "main"}
+        source = {"pretrained_model_name_or_path": locate(recipe.model), "revision": recipe.revision or "main"}
         self.recipe = recipe
         self._device = recipe.torch_device
         self._dtype = recipe.torch_dtype

@@ -1,21 +1,22 @@
 """How an image encoder runs: number format, batch size and device. Every encoder's recipe has these."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from coemogen_core.device import Device, resolve_device
+from coemogen_core.recipe import NotIdentifying, Recipe
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-class ComputeSettings(BaseModel):
+class ComputeSettings(Recipe):
     """Number format, batch size and device."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     precision: Literal["float32", "float16", "bfloat16"] = Field(default="float32", description="number format that the model computes in")
-    batch_size: int = Field(default=64, ge=1, le=4096, description="pictures or texts per forward pass; not part of the recipe id")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where it runs; not part of the recipe id")
+    batch_size: Annotated[int, NotIdentifying] = Field(default=64, ge=1, le=4096, description="pictures or texts per forward pass")
+    device: Annotated[Device, NotIdentifying] = Field(default="auto", description="where it runs")
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -25,6 +26,4 @@ class ComputeSettings(BaseModel):
     @property
     def torch_device(self) -> torch.device:
         """The device that `device` stands for on this machine."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return torch.device(self.device)
+        return resolve_device(self.device)

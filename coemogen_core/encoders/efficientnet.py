@@ -35,8 +35,7 @@ class EfficientNetRecipe(ComputeSettings):
         Raises:
             ModuleNotFoundError: the optional packages are not installed.
         """
-        fields = {"weights": _digest(_weights_file()), "preprocessing": PREPROCESSING, "precision": self.precision}
-        return recipe_id(self.backbone, fields)
+        return recipe_id(self.backbone, {**self.identity, "weights": _digest(_weights_file()), "preprocessing": PREPROCESSING})
 
 
 class EfficientNetEncoder:

@@ -9,22 +9,21 @@ import time
 from collections.abc import Sequence
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.emotions import Emotion, parse_emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, block_order, compute_features, concatenate, is_decodable
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.methods.sample_plan import SampleSet
+from coemogen_core.recipe import Recipe
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import EvaluationProtocol
 from schemas.outcomes import PartOutcome
 
 
-class ReferenceSelection(BaseModel):
+class ReferenceSelection(Recipe):
     """Which real images the generated ones are compared with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = Field(min_length=1, description="name of the image source")
     split: str | None = Field(description="the split that is taken; null for all labelled images")

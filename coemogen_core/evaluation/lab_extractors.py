@@ -16,11 +16,12 @@ from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.clip_embedder import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
 from coemogen_core.evaluation.resizing import resize_without_antialiasing
-from coemogen_core.lab import models_folder
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
 from schemas.metrics import EvaluationProtocol
 
 JUDGE_SIZE = 64
+
+LAB_CLIP = "lab:clip"
 
 
 class _Judge:
@@ -106,7 +107,7 @@ def lab_extractors(clip_model: str | None = None, device: str = "cpu", protocol:
         FileNotFoundError: the lab's models are not there; the message says how to train them.
     """
     emotion, content = load_emotion_judge().to(device), load_content_judge().to(device)
-    return extractors_of_judges(emotion, content, clip_embedder(clip_model or str(models_folder("clip")), protocol), protocol)
+    return extractors_of_judges(emotion, content, clip_embedder(clip_model or LAB_CLIP, protocol), protocol)
 
 
 def clip_embedder(model: str, protocol: EvaluationProtocol, revision: str | None = None) -> ImageEmbedder:

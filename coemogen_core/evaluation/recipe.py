@@ -3,17 +3,17 @@
 import threading
 from dataclasses import replace
 from functools import lru_cache
-from typing import Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from coemogen_core.device import Device, resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.extractors import EmotionProbe, ExtractorSet
-from coemogen_core.evaluation.lab_extractors import lab_extractors
+from coemogen_core.evaluation.lab_extractors import LAB_CLIP, lab_extractors
 from coemogen_core.evaluation.paper.extractors import PaperExtractors, paper_extractors
 from coemogen_core.evaluation.probes import ClassifierProbe, HeadProbe, is_classifier_folder
-from coemogen_core.lab import models_folder
-from coemogen_core.recipe import recipe_id
+from coemogen_core.recipe import IdentifiedOtherwise, NotIdentifying, Recipe, recipe_id
 from coemogen_core.storage.model_source import ModelName
 from schemas.metrics import EvaluationProtocol
 
@@ -25,29 +25,33 @@ NUMBERS_VERSION = 3
 _LOADING = threading.Lock()
 
 
-class EvaluationRecipe(BaseModel):
-    """How images are evaluated."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class EvaluationRecipe(Recipe):
+    """How images are evaluated. The networks say themselves what identifies them: `features_id`."""
 
     protocol: EvaluationProtocol = Field(
         default="corrected", description="how images are preprocessed and paired: emogen repeats the public code's faults (docs/metrics.md)"
     )
-    extractors: Literal["lab", "paper"] = Field(default="lab", description="which networks look at the images; paper needs `paper`")
-    paper: PaperExtractors | None = Field(default=None, description="where the weights of the paper's networks lie; none = lab")
-    clip_model: ModelName | None = Field(default=None, description="CLIP for Sem-D: folder or hub id; none = the lab's own")
-    probe: str | tuple[str, ...] | None = Field(
+    extractors: Annotated[Literal["lab", "paper"], IdentifiedOtherwise] = Field(
+        default="lab", description="which networks look at the images; paper needs `paper`"
+    )
+    paper: Annotated[PaperExtractors | None, IdentifiedOtherwise] = Field(
+        default=None, description="where the weights of the paper's networks lie; none = lab"
+    )
+    clip_model: Annotated[ModelName | None, IdentifiedOtherwise] = Field(
+        default=None, description="CLIP for Sem-D: folder or hub id; none = the lab's own"
+    )
+    probe: Annotated[str | tuple[str, ...] | None, IdentifiedOtherwise] = Field(
         default=None,
         description="probes of Emo-A before the extractors' own, the first of them gives it: EmoGen's published head on the CLIP "
         "(path or URI), or a classifier of a workspace (WORKSPACE/classifiers/ID)",
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of LPIPS pairs and bootstrap resamples")
     lpips_neighbours: int = Field(default=8, ge=1, le=1000, description="every image is compared with twice as many of its emotion")
-    resamples: int = Field(default=1000, ge=20, le=100_000, description="bootstrap resamples; not part of the features' id")
-    confidence_level: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals; not part of the features' id")
+    resamples: int = Field(default=1000, ge=20, le=100_000, description="bootstrap resamples")
+    confidence_level: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals")
     minimum_reference: int = Field(default=500, ge=2, description="a test split with fewer real images is not used alone")
-    batch_size: int = Field(default=64, ge=1, le=4096, description="pictures per forward pass; not part of the id")
-    device: str = Field(default="cpu", description="where the networks run; not part of the id")
+    batch_size: Annotated[int, NotIdentifying] = Field(default=64, ge=1, le=4096, description="pictures per forward pass")
+    device: Annotated[Device, NotIdentifying] = Field(default="cpu", description="where the networks run")
 
     @model_validator(mode="after")
     def _paper_has_paths(self) -> Self:
@@ -73,6 +77,11 @@ class EvaluationRecipe(BaseModel):
         fields = {"version": FEATURES_VERSION, "protocol": self.protocol, "pairs": pairs, "extractors": extractors.identities()}
         return recipe_id("features", fields)
 
+    def numbers_identity(self, extractors: ExtractorSet) -> dict[str, Any]:
+        """Everything that turns images into numbers: the networks and pairs, the metrics' version, and the statistics."""
+        statistics = {"seed": self.seed, "resamples": self.resamples, "level": self.confidence_level}
+        return {"features": self.features_id(extractors), "version": NUMBERS_VERSION, "statistics": statistics}
+
 
 def load_extractors(recipe: EvaluationRecipe) -> ExtractorSet:
     """The networks of a recipe, loaded once per process.
@@ -82,7 +91,7 @@ def load_extractors(recipe: EvaluationRecipe) -> ExtractorSet:
         ValueError: a file of weights holds something else, or the probe reads another CLIP.
     """
     with _LOADING:
-        return _load(recipe.paper, recipe.clip_model, recipe.probes, recipe.device, recipe.protocol)
+        return _load(recipe.paper, recipe.clip_model, recipe.probes, str(resolve_device(recipe.device)), recipe.protocol)
 
 
 @lru_cache(maxsize=1)
@@ -90,7 +99,7 @@ def _load(
     paper: PaperExtractors | None, clip_model: str | None, probes: tuple[str, ...], device: str, protocol: EvaluationProtocol
 ) -> ExtractorSet:
     extractors = lab_extractors(clip_model, device, protocol) if paper is None else paper_extractors(paper, device, protocol)
-    clip = EncoderRecipe(model=clip_model or str(models_folder("clip")), unit_length=False)
+    clip = EncoderRecipe(model=clip_model or LAB_CLIP, unit_length=False)
     if paper is not None:
         clip = EncoderRecipe(model=paper.clip, revision=paper.clip_revision, unit_length=False)
     found = {probe.identity: probe for probe in (*(_probe(name, clip) for name in probes), *extractors.emotion_probes)}

@@ -9,7 +9,7 @@ from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_referenc
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import concatenate
 from coemogen_core.evaluation.image_parts import ReferenceSelection, load_reference, sample_part, sampled_emotions
-from coemogen_core.evaluation.recipe import NUMBERS_VERSION, EvaluationRecipe
+from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.stored_pictures import StoredReference, StoredSamples
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
@@ -87,8 +87,7 @@ def _numbers_place(
     selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet, images: str
 ) -> tuple[str, str, str, str]:
     """Numbers are keyed by the images on both sides and by everything that turns features into numbers."""
-    statistics = {"seed": recipe.seed, "resamples": recipe.resamples, "level": recipe.confidence_level}
-    name = recipe_id("numbers", {"version": NUMBERS_VERSION, "reference": selection, "statistics": statistics, "images": images})
+    name = recipe_id("numbers", {**recipe.numbers_identity(extractors), "reference": selection, "images": images})
     return "evaluation", recipe.features_id(extractors), "numbers", f"{name}.json"
 
 

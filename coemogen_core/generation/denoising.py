@@ -8,8 +8,10 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline
 from diffusers.utils.logging import disable_progress_bar
 from torch import Tensor, nn
 
-from coemogen_core.model.base_models import BaseModels, choose_device
+from coemogen_core.device import resolve_device
+from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe, make_scheduler
+from coemogen_core.storage.model_source import locate
 
 
 def load_base_pipeline(
@@ -27,9 +29,9 @@ def open_base_pipeline(
 ) -> StableDiffusionPipeline:
     """The same, by folder or hub id."""
     disable_progress_bar()  # of loading; a library that draws pictures has no business on a terminal
-    place = choose_device(device)
+    place = resolve_device(device)
     pipeline = StableDiffusionPipeline.from_pretrained(
-        diffusion,
+        locate(diffusion),
         revision=revision or "main",
         safety_checker=None,
         requires_safety_checker=False,

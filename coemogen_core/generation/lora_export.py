@@ -21,6 +21,7 @@ from coemogen_core.model.gates import PAIRS, EmotionQuery, emotion_weights
 from coemogen_core.model.hilora import collapse, in_kohyas_names, in_pipelines_names
 from coemogen_core.model.saved_model import SavedModel
 from coemogen_core.model.text_encoder import FrozenTextEncoder
+from coemogen_core.storage.model_source import locate
 from coemogen_core.storage.tensor_files import safetensors_bytes, tensors_hash
 from coemogen_core.storage.workspace import Workspace
 
@@ -73,7 +74,8 @@ class LoraExporter:
         self._run_id = re.sub(r"/model/?$", "", folder).rstrip("/").rsplit("/", 1)[-1]
         self._digest = hashlib.sha256(Workspace(folder).read_file("hilora.safetensors")).hexdigest()
         self._text_encoder = load_text_encoder(models, with_projection=False)
-        self._base = models.diffusion if not Path(models.diffusion).expanduser().is_dir() else Path(models.diffusion).expanduser().name
+        base = Path(locate(models.diffusion)).expanduser()
+        self._base = base.name if base.is_dir() else models.diffusion
         self._resolution = native_resolution(models)
         self._prediction_type = str(load_noise_scheduler(models).config.prediction_type)
 

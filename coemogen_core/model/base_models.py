@@ -1,20 +1,20 @@
 """The pretrained models that CoEmoGen builds on: a Stable Diffusion 1.x pipeline and a CLIP, by folder or hub id."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from coemogen_core.model.text_encoder import FrozenTextEncoder
-from coemogen_core.storage.model_source import ModelName, fingerprint
+from coemogen_core.recipe import Recipe
+from coemogen_core.storage.model_source import ModelName, fingerprint, locate
 
 
-class BaseModels(BaseModel):
+class BaseModels(Recipe):
     """Which diffusion model and which CLIP; paths are free to differ between machines, `identity` is not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     diffusion: ModelName = Field(min_length=1, description="folder of a saved StableDiffusionPipeline (SD 1.x), or a hub id")
     diffusion_revision: str | None = Field(default=None, description="commit of a hub diffusion model; none = its main branch")
@@ -24,14 +24,14 @@ class BaseModels(BaseModel):
     clip_revision: str | None = Field(default=None, description="commit of a hub CLIP; none = its main branch")
 
     @property
-    def identity(self) -> dict[str, str]:
+    def identity(self) -> dict[str, Any]:
         """Fingerprints of both models: what recipe ids hash."""
         return {"diffusion": fingerprint(self.diffusion, self.diffusion_revision), "clip": fingerprint(self.clip, self.clip_revision)}
 
     @property
     def vae_identity(self) -> str:
         """Fingerprint of the autoencoder alone where it lies in a local folder: other U-Nets leave cached latents valid."""
-        folder = Path(self.diffusion).expanduser() / "vae"
+        folder = Path(locate(self.diffusion)).expanduser() / "vae"
         return fingerprint(str(folder)) if folder.is_dir() else fingerprint(self.diffusion, self.diffusion_revision)
 
 
@@ -73,7 +73,7 @@ def load_text_encoder(models: BaseModels, *, with_projection: bool = True) -> Fr
     tokenizer = CLIPTokenizer.from_pretrained(**_component(models, "tokenizer"))
     if not with_projection:
         return FrozenTextEncoder(text_model, tokenizer)
-    clip = _TextTower.from_pretrained(models.clip, revision=models.clip_revision or "main")
+    clip = _TextTower.from_pretrained(locate(models.clip), revision=models.clip_revision or "main")
     width, needed = text_model.config.hidden_size, clip.text_projection.in_features
     if width != needed:
         raise ValueError(
@@ -83,13 +83,6 @@ def load_text_encoder(models: BaseModels, *, with_projection: bool = True) -> Fr
     return FrozenTextEncoder(text_model, tokenizer, clip.text_projection)
 
 
-def choose_device(device: str) -> torch.device:
-    """`auto` is the GPU where there is one, else the CPU; anything else is taken by its name."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
-
-
 def _component(models: BaseModels, name: str) -> dict[str, str]:
     revision = models.diffusion_revision or "main"
-    return {"pretrained_model_name_or_path": models.diffusion, "subfolder": name, "revision": revision}
+    return {"pretrained_model_name_or_path": locate(models.diffusion), "subfolder": name, "revision": revision}

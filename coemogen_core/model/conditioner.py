@@ -1,15 +1,15 @@
 """The conditioner: emotion and visual embedding in, text conditioning of the U-Net out (paper, its figure of the framework)."""
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 from torch import Tensor, nn
 
 from coemogen_core.model.emotion_input import EmotionInput, new_emotion_input
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
+from coemogen_core.recipe import Recipe
 
 
 class VisualPerceptionEncoder(nn.Module):
@@ -60,10 +60,8 @@ class VisualPerceptionEncoder(nn.Module):
         return descriptor + attended if self.residual else attended
 
 
-class ConditionerConfig(BaseModel):
+class ConditionerConfig(Recipe):
     """Shape of the trainable part of the conditioner."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     emotion_input: EmotionInput = Field(
         default="one-hot",
@@ -78,14 +76,6 @@ class ConditionerConfig(BaseModel):
         default=4, ge=1, description="keys/values made of the visual embedding; 1 is the paper's literal reading"
     )
     residual: bool = Field(default=True, description="add the emotion descriptor to what it attends to")
-
-    @model_serializer(mode="wrap")
-    def _without_the_default_input(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A conditioner with the mapper is written, and hashed, as it was before there was a choice."""
-        fields: dict[str, Any] = serialise(self)
-        if self.emotion_input == "one-hot":
-            del fields["emotion_input"]
-        return fields
 
 
 class Conditioner(nn.Module):

@@ -1,6 +1,6 @@
 """Generation recipes: everything that decides what a picture becomes, besides the model, the emotion and the seed."""
 
-from typing import Any, Literal
+from typing import Annotated, Literal
 
 from diffusers import (
     DDIMScheduler,
@@ -9,19 +9,17 @@ from diffusers import (
     EulerDiscreteScheduler,
     SchedulerMixin,
 )
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
+
+from coemogen_core.device import Device
+from coemogen_core.recipe import NotIdentifying, Recipe
 
 SchedulerName = Literal["base", "ddim", "dpmsolver++", "euler", "euler a"]
 """`euler a` is ancestral: it draws fresh noise at every step, from each picture's own seed."""
-NOT_IDENTIFYING = frozenset({"batch_size", "device"})
-LATER_FIELDS: dict[str, Any] = {"content": None, "negative_prompt": "", "height": None, "width": None}
-"""Fields that came after the first recipes were hashed, with their defaults."""
 
 
-class TransferSettings(BaseModel):
+class TransferSettings(Recipe):
     """How content and emotion share a picture in emotion transfer."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout_share: float = Field(
         default=0.1, ge=0, le=1, description="share of the steps, from the first on, in which the base model draws the content alone"
@@ -36,10 +34,8 @@ class TransferSettings(BaseModel):
     )
 
 
-class GenerationRecipe(BaseModel):
+class GenerationRecipe(Recipe):
     """How pictures are denoised."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     num_inference_steps: int = Field(default=50, ge=1, le=1000, description="denoising steps")
     guidance_scale: float = Field(default=7.5, ge=0, description="classifier-free guidance; at most 1 switches it off")
@@ -62,21 +58,8 @@ class GenerationRecipe(BaseModel):
     )
     height: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
     width: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
-    batch_size: int = Field(default=8, ge=1, le=256, description="pictures per denoising batch; not part of the id")
-    device: str = Field(default="auto", description="auto, cpu or cuda; not part of the id")
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_asked_for(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A recipe that leaves later fields alone is written, and hashed, as it was before they existed."""
-        fields: dict[str, Any] = serialise(self)
-        if self.content is None and self.transfer == TransferSettings():
-            del fields["transfer"]
-        return {name: value for name, value in fields.items() if name not in LATER_FIELDS or value != LATER_FIELDS[name]}
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The fields that can change a picture."""
-        return {name: value for name, value in self.model_dump(mode="json").items() if name not in NOT_IDENTIFYING}
+    batch_size: Annotated[int, NotIdentifying] = Field(default=8, ge=1, le=256, description="pictures per denoising batch")
+    device: Annotated[Device, NotIdentifying] = Field(default="auto", description="auto, cpu or cuda")
 
 
 def make_scheduler(base: SchedulerMixin, recipe: GenerationRecipe) -> SchedulerMixin:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.alignment_filter import LOW_ALIGNMENT
 from coemogen_core.curation.decisions import read_decisions, read_record
@@ -17,6 +17,7 @@ from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.experiments.ablation_study_file import read_ablations
 from coemogen_core.experiments.collect import read_experiments
 from coemogen_core.methods.sample_plan import SampleSet
+from coemogen_core.recipe import Recipe
 from coemogen_core.report.data import CorpusPart, Example, FunnelStep, GalleryRow, Picture, ReportData
 from coemogen_core.report.failures import failure_parts
 from coemogen_core.report.map import map_part
@@ -39,10 +40,8 @@ SIZE_BUDGET = 160
 """Gallery pictures beyond this many become smaller, so that the file stays below about 6 MB."""
 
 
-class ReportRecipe(BaseModel):
+class ReportRecipe(Recipe):
     """What a report shows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str = Field(default="Images that evoke eight emotions", min_length=1, description="headline")
     columns: int = Field(default=8, ge=1, le=32, description="gallery pictures per emotion and method")
@@ -52,10 +51,8 @@ class ReportRecipe(BaseModel):
     labels: dict[str, str] = Field(default_factory=dict, description="what methods are called, where not by their usual name")
 
 
-class CorpusVersion(BaseModel):
+class CorpusVersion(Recipe):
     """A version of the decisions of a dataset."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(min_length=1, description="name of the dataset, e.g. emoset or emoart")
     version: str = Field(min_length=1, description="version of its decisions")

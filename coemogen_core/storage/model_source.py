@@ -13,7 +13,7 @@ LAB_PREFIX = "lab:"
 
 
 def locate(model: str) -> str:
-    """Turn `lab:clip` and the like into the folder of that model in this installation; anything else passes unchanged.
+    """Where a model is opened: `lab:clip` and the like become the folder of that model in this installation, all else stays.
 
     Raises:
         ValueError: the lab has no such model; the message lists those it has.
@@ -26,15 +26,11 @@ def locate(model: str) -> str:
     raise ValueError(f"{model!r} is not a model of the lab: {', '.join(LAB_PREFIX + name for name in get_args(LabModel))}")
 
 
-ModelName = Annotated[str, AfterValidator(locate)]
-"""A model in a recipe: a folder, a hub id, or `lab:<name>` for one that comes with the package."""
-
-
 def fingerprint(model: str, revision: str | None = None) -> str:
     """Identity of a model.
 
     Args:
-        model: folder of a saved model, or a hub id such as `openai/clip-vit-large-patch14`.
+        model: folder of a saved model, `lab:<name>`, or a hub id such as `openai/clip-vit-large-patch14`.
         revision: commit of a hub model; a branch name would not pin the answer, so pass the commit for results that must last.
 
     Returns:
@@ -43,7 +39,7 @@ def fingerprint(model: str, revision: str | None = None) -> str:
     Raises:
         FileNotFoundError: the text looks like a path (starts with `/`, `.` or `~`) but no such folder exists.
     """
-    folder = Path(model).expanduser()
+    folder = Path(locate(model)).expanduser()
     if folder.is_dir():
         return _folder_fingerprint(str(folder.resolve()))
     if model.startswith(("/", ".", "~")):
@@ -60,3 +56,13 @@ def _folder_fingerprint(folder: str) -> str:
         with file.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return f"sha256:{digest.hexdigest()[:16]}"
+
+
+def _known(model: str) -> str:
+    locate(model)
+    return model
+
+
+ModelName = Annotated[str, AfterValidator(_known)]
+"""A model in a recipe: a folder, a hub id, or `lab:<name>` for one that comes with the package. It stays as it was written, and is located
+when it is opened, so that the recipe of one checkout is that of another."""

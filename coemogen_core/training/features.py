@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Annotated
 
 import fsspec
 import numpy as np
@@ -23,46 +24,37 @@ import polars as pl
 import torch
 from diffusers import AutoencoderKL
 from PIL import Image, ImageOps
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.torch import save
 from torch import Tensor
 
 from coemogen_core.data.decode import decode_image
+from coemogen_core.device import Device, resolve_device
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
-from coemogen_core.model.base_models import BaseModels, choose_device, load_text_encoder, load_vae
+from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_vae
 from coemogen_core.model.text_encoder import FrozenTextEncoder
-from coemogen_core.recipe import recipe_id
+from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 
 FORMAT = 1  # raise when the meaning of a cached tensor changes
 
 
-class FeatureRecipe(BaseModel):
+class FeatureRecipe(Recipe):
     """How features are made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: BaseModels = Field(description="autoencoder and CLIP")
     resolution: int = Field(default=512, ge=8, le=4096, description="pictures are scaled and centre-cropped to this many pixels square")
     flip: bool = Field(default=True, description="cache the mirror image as a second variant")
     splits: tuple[str, ...] | None = Field(default=None, description="use only pictures of these splits, e.g. train; null = all")
-    batch_size: int = Field(default=16, ge=1, le=512, description="pictures per forward pass; not part of the id")
-    device: str = Field(default="auto", description="auto, cpu or cuda; not part of the id")
+    batch_size: Annotated[int, NotIdentifying] = Field(default=16, ge=1, le=512, description="pictures per forward pass")
+    device: Annotated[Device, NotIdentifying] = Field(default="auto", description="auto, cpu or cuda")
 
     def feature_id(self, version: str) -> str:
         """Recipe id for one version of a dataset."""
-        fields = {
-            "format": FORMAT,
-            "version": version,
-            "vae": self.models.vae_identity,
-            "clip": self.models.identity["clip"],
-            "resolution": self.resolution,
-            "flip": self.flip,
-            "splits": self.splits,
-        }
-        return recipe_id("features", fields)
+        models = {"vae": self.models.vae_identity, "clip": self.models.identity["clip"]}
+        return recipe_id("features", {**self.identity, "models": models, "format": FORMAT, "version": version})
 
 
 def cache_features_part(workspace: Workspace, dataset: str, version: str, source: str, part: str, recipe: FeatureRecipe) -> PartOutcome:
@@ -102,7 +94,7 @@ class _Encoders:
 
 @lru_cache(maxsize=1)
 def _load_encoders(models: BaseModels, device_name: str) -> _Encoders:
-    device = choose_device(device_name)
+    device = resolve_device(device_name)
     clip = load_encoder(EncoderRecipe(model=models.clip, revision=models.clip_revision, device=device.type))
     return _Encoders(load_vae(models).to(device), clip, load_text_encoder(models).to(device), device)
 

@@ -1,24 +1,17 @@
 """What every training shares, CoEmoGen's and the baselines': batches, optimizer, noise, precision, and what is kept on the way."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from coemogen_core.device import Device
+from coemogen_core.recipe import NotIdentifying, Recipe
 
 Precision = Literal["float32", "bfloat16", "float16"]
-NOT_IDENTIFYING = frozenset(
-    {
-        *("checkpoint_every", "keep_checkpoints", "keep_best", "log_every", "explosion_factor"),
-        *("sample_every", "samples_per_emotion", "sampling", "device", "gradient_checkpointing"),
-    }
-)
-ADDED_LATER = frozenset({"accumulate", "compile", "channels_last"})
-"""Identifying, because sums in another order differ in their last bits; left out at their default, so that older run ids stay valid."""
 
 
-class OptimisationRecipe(BaseModel):
+class OptimisationRecipe(Recipe):
     """How something is trained on cached features by predicting noise."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(ge=1, description="optimizer steps")
     batch_size: int = Field(ge=1, description="samples per step over all processes; emotions are mixed")
@@ -45,22 +38,15 @@ class OptimisationRecipe(BaseModel):
         default=False, description="keep the U-Net's pictures channels-last in memory: faster convolutions on a GPU"
     )
 
-    checkpoint_every: int = Field(default=500, ge=1, description="steps between checkpoints; not part of the run id")
-    keep_checkpoints: int = Field(default=2, ge=1, description="newest checkpoints to keep; not part of the run id")
-    keep_best: int = Field(default=1, ge=0, description="checkpoints of lowest smoothed loss to keep besides; not part of the run id")
-    log_every: int = Field(default=25, ge=1, description="steps per line of the log; not part of the run id")
-    explosion_factor: float | None = Field(
+    checkpoint_every: Annotated[int, NotIdentifying] = Field(default=500, ge=1, description="steps between checkpoints")
+    keep_checkpoints: Annotated[int, NotIdentifying] = Field(default=2, ge=1, description="newest checkpoints to keep")
+    keep_best: Annotated[int, NotIdentifying] = Field(default=1, ge=0, description="checkpoints of lowest smoothed loss to keep besides")
+    log_every: Annotated[int, NotIdentifying] = Field(default=25, ge=1, description="steps per line of the log")
+    explosion_factor: Annotated[float | None, NotIdentifying] = Field(
         default=20.0, gt=1, le=1e6, description="stop when an interval's loss is so many times the running median; null never stops"
     )
-    device: str = Field(default="auto", description="auto, cpu or cuda; not part of the run id")
-    gradient_checkpointing: bool = Field(default=False, description="recompute activations to save memory; not part of the run id")
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The fields that can change the trained weights."""
-        defaults = {name: type(self).model_fields[name].default for name in ADDED_LATER}
-        fields = {name: value for name, value in self.model_dump(mode="json").items() if name not in NOT_IDENTIFYING}
-        return {name: value for name, value in fields.items() if name not in defaults or value != defaults[name]}
+    device: Annotated[Device, NotIdentifying] = Field(default="auto", description="auto, cpu or cuda")
+    gradient_checkpointing: Annotated[bool, NotIdentifying] = Field(default=False, description="recompute activations to save memory")
 
     @property
     def optimisation(self) -> dict[str, Any]:

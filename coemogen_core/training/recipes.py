@@ -2,6 +2,7 @@
 
 import tomllib
 from importlib.resources import files
+from typing import Annotated
 
 from pydantic import Field
 
@@ -10,6 +11,7 @@ from coemogen_core.model.conditioner import ConditionerConfig
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.hilora import ATTENTION_TARGETS
 from coemogen_core.model.losses import SemanticLoss
+from coemogen_core.recipe import NotIdentifying
 from coemogen_core.training.optimisation import OptimisationRecipe
 
 RECIPE_FOLDER = files("coemogen_core.training") / "recipe_files"
@@ -28,9 +30,11 @@ class TrainingRecipe(OptimisationRecipe):
     semantic_loss: SemanticLoss = Field(default="cosine", description="form of L_SEM")
     covariance: Covariance = Field(default="diagonal", description="of the emotion clusters")
 
-    sample_every: int = Field(default=0, ge=0, description="steps between sheets of sample pictures, 0 = none; not part of the run id")
-    samples_per_emotion: int = Field(default=4, ge=1, le=32, description="pictures per emotion on a sheet; not part of the run id")
-    sampling: GenerationRecipe = Field(default=GenerationRecipe(), description="how sample pictures are denoised; not part of the run id")
+    sample_every: Annotated[int, NotIdentifying] = Field(default=0, ge=0, description="steps between sheets of sample pictures, 0 = none")
+    samples_per_emotion: Annotated[int, NotIdentifying] = Field(default=4, ge=1, le=32, description="pictures per emotion on a sheet")
+    sampling: Annotated[GenerationRecipe, NotIdentifying] = Field(
+        default=GenerationRecipe(), description="how sample pictures are denoised"
+    )
 
 
 def _load(name: str) -> TrainingRecipe:

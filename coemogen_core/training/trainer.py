@@ -13,7 +13,8 @@ from accelerate.utils import DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
 from torch import Tensor
 
-from coemogen_core.model.base_models import BaseModels, choose_device
+from coemogen_core.device import resolve_device
+from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.conditioner import Conditioner
 from coemogen_core.model.hilora import HiLoRA
 from coemogen_core.storage.workspace import Workspace
@@ -274,7 +275,7 @@ def _own_objective(models: BaseModels, features: FeatureSet, recipe: Optimisatio
 
 def _new_accelerator(recipe: OptimisationRecipe) -> Accelerator:
     AcceleratorState._reset_state()  # accelerate holds one precision per process; a flow may train several models after each other
-    device = choose_device(recipe.device)
+    device = resolve_device(recipe.device)
     if recipe.precision == "float16" and device.type == "cpu":
         raise ValueError("precision float16 needs a GPU: choose bfloat16 or float32 on a CPU")
     buffers = DistributedDataParallelKwargs(broadcast_buffers=False)  # they are constants, and each process's own gates

@@ -2,18 +2,29 @@ import json
 import re
 import subprocess
 import sys
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError
 
-from coemogen_core.recipe import recipe_id
+from coemogen_core.recipe import IdentifiedOtherwise, NotIdentifying, Recipe, recipe_id
 
 
-class Prompt(BaseModel):
+class Prompt(Recipe):
     text: str
     tokens: int = 77
+
+
+class Drawing(Recipe):
+    prompts: tuple[Prompt, ...] = Field(description="what to draw")
+    model: Annotated[str, IdentifiedOtherwise] = Field(default="/here/model", description="a folder")
+    batch_size: Annotated[int, NotIdentifying] = Field(default=8, description="pictures at once")
+
+
+class Plain(BaseModel):
+    text: str
 
 
 fields = st.dictionaries(
@@ -56,7 +67,27 @@ def test_another_process_gives_the_same_id():
     assert other == recipe_id("clip", {"a": ["x", None], "b": 1.5})
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes"])
+def test_what_changes_no_answer_is_no_part_of_the_identity_however_deep():
+    drawing = Drawing(prompts=(Prompt(text="a"), Prompt(text="b", tokens=3)), batch_size=2, model="/there/model")
+    assert drawing.identity == {"prompts": [{"text": "a", "tokens": 77}, {"text": "b", "tokens": 3}]}
+    assert recipe_id("draw", {"of": [drawing]}) == recipe_id("draw", {"of": [drawing.model_copy(update={"batch_size": 9})]})
+    assert recipe_id("draw", {"of": drawing}) != recipe_id("draw", {"of": drawing.model_copy(update={"prompts": ()})})
+    json.dumps(drawing.identity)
+
+
+def test_the_schema_says_what_changes_no_answer():
+    described = {name: field["description"] for name, field in Drawing.model_json_schema()["properties"].items()}
+    assert described == {"prompts": "what to draw", "model": "a folder", "batch_size": "pictures at once; not part of the id"}
+
+
+def test_a_recipe_is_frozen_and_knows_its_fields():
+    with pytest.raises(ValidationError, match="extra"):
+        Prompt(text="a", colour="red")
+    with pytest.raises(ValidationError, match="frozen"):
+        Prompt(text="a").text = "b"
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", Plain(text="a")])
 def test_what_cannot_be_written_is_refused(value):
     with pytest.raises(TypeError, match="a recipe cannot hold a"):
         recipe_id("clip", {"model": value})

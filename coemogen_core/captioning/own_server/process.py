@@ -23,6 +23,7 @@ from coemogen_core import process_keeper
 from coemogen_core.captioning.failure import EndpointError
 from coemogen_core.captioning.own_server.settings import ENVIRONMENT_VARIABLE, HOST, OwnServerSettings
 from coemogen_core.captioning.own_server.vllm_checkpoint import folder_for_vllm
+from coemogen_core.storage.model_source import locate
 
 TAIL_LINES = 20
 LONGEST_LINE = 400
@@ -105,7 +106,7 @@ class OwnServer:
         self.model = settings.model
         self.port = _free_port(settings.port)
         self.log_file = log_file
-        weights = folder_for_vllm(settings.model)
+        weights = folder_for_vllm(locate(settings.model))
         self._settings = settings
         self._command = settings.command(weights, self.port)
         self._variables = settings.variables(weights, os.environ)

@@ -1,6 +1,6 @@
 """The extractors of the paper's evaluation, put together from weight files."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.clip_embedder import ScaledClipEmbedder, TwiceRescaledClipEmbedder
@@ -8,14 +8,13 @@ from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.paper.classifiers import AlexNetTrunk, ResNetContent
 from coemogen_core.evaluation.paper.inception import InceptionFid
 from coemogen_core.evaluation.probes import HeadProbe
+from coemogen_core.recipe import Recipe
 from coemogen_core.storage.model_source import ModelName
 from schemas.metrics import EvaluationProtocol
 
 
-class PaperExtractors(BaseModel):
+class PaperExtractors(Recipe):
     """Where the weights of the paper's networks lie; each is a path or URI of a file by `torch.save`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     inception: str = Field(min_length=1, description="FID: Inception-V3 of torch-fidelity, pytorch-fid or torchvision")
     alexnet: str = Field(min_length=1, description="LPIPS: torchvision's AlexNet")
