@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from docs.packages import LAYERS, ROOT
 from tests.lab_ids import lab_ids
-from tests.test_layers import LAYERS, ROOT
 
 
 def test_two_checkouts_give_the_same_ids(tmp_path: Path) -> None:
