@@ -73,8 +73,8 @@ $(RETRIEVAL_STAMP): $(RETRIEVAL)/requirements.txt $(RETRIEVAL)/mend.py $(CAPTION
 	touch $@
 
 search: $(STAMP) $(RETRIEVAL_STAMP)
-	$(BIN)/coemogen export $(EXPORT) --workspace $(WORKSPACE) --dataset $(DATASET) --layout clip-retrieval
-	HF_HUB_OFFLINE=1 $(RETRIEVAL_VENV)/bin/python $(RETRIEVAL)/search.py $(EXPORT) --clip $(CLIP) --port $(PORT)
+	$(BIN)/coemogen export "$(EXPORT)" --workspace "$(WORKSPACE)" --dataset "$(DATASET)" --layout clip-retrieval
+	HF_HUB_OFFLINE=1 $(RETRIEVAL_VENV)/bin/python $(RETRIEVAL)/search.py "$(EXPORT)" --clip "$(CLIP)" --port $(PORT)
 
 test-search: $(STAMP) $(RETRIEVAL_STAMP)
 	$(BIN)/python -m pytest -m clip_retrieval -rs tests/clip_retrieval
