@@ -14,8 +14,10 @@ UV_VENV := uv venv --quiet --seed --allow-existing --python "$$(command -v "$(PY
 PIP_VENV := "$(PYTHON)" -m venv
 environment = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(if $(UV),$(UV_VENV),$(PIP_VENV)) $(1)
 
-# $(call packages,FOLDER) is the command that installs packages into it.
-UV_INSTALL = uv pip install --quiet --python $(1)/bin/python
+# $(call packages,FOLDER) is the command that installs packages into it. uv leaves compiling to the first import; where
+# Python may not write bytecode, that would be every import, and ten seconds of each start.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+UV_INSTALL = uv pip install --quiet $(COMPILE) --python $(1)/bin/python
 PIP_INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 packages = $(if $(UV),$(UV_INSTALL),$(PIP_INSTALL))
 
