@@ -3,6 +3,23 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEV_STAMP := $(VENV)/.installed-dev
+
+# uv where it is on the path, else pip; `make UV= ...` takes pip all the same.
+UV := $(shell command -v uv 2>/dev/null)
+
+# $(call environment,FOLDER) makes a virtual environment, or completes one whose making was cut short.
+# uv gives it a pip too (--seed): for what a person installs later, and for mend.py.
+UV_VENV := uv venv --quiet --seed --allow-existing --python "$$(command -v "$(PYTHON)")"
+PIP_VENV := "$(PYTHON)" -m venv
+environment = $(1)/bin/python -m pip --version >/dev/null 2>&1 || $(if $(UV),$(UV_VENV),$(PIP_VENV)) $(1)
+
+# $(call packages,FOLDER) is the command that installs packages into it. uv leaves compiling to the first import; where
+# Python may not write bytecode, that would be every import, and ten seconds of each start.
+COMPILE := $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode)
+UV_INSTALL = uv pip install --quiet $(COMPILE) --python $(1)/bin/python
+PIP_INSTALL = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
+packages = $(if $(UV),$(UV_INSTALL),$(PIP_INSTALL))
 
 # vLLM lives in an environment of its own: the CUDA build where there is a GPU, else the CPU build.
 CAPTIONER := envs/captioner
@@ -21,15 +38,25 @@ CLIP ?= coemogen_core/lab/models/clip
 EXPORT ?= $(WORKSPACE)/exports/$(DATASET)-search
 PORT ?= 1234
 
-.PHONY: install serve stop demo demo-short test test-vllm test-search check lint captioner clip-retrieval search clean-demo
+.PHONY: install install-dev serve stop demo demo-short test test-vllm test-search check lint captioner clip-retrieval search clean-demo
 
+# What runs: the demo, the services, every command of the README.
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt tests/oracles.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement tests/oracles.txt
+$(STAMP): pyproject.toml constraints.txt
+	@echo "installing what runs into $(VENV) with $(if $(UV),uv,pip): 2 GB, more with a CUDA build of torch"
+	$(call environment,$(VENV))
+	$(call packages,$(VENV)) --constraint constraints.txt torch
+	$(call packages,$(VENV)) --constraint constraints.txt --editable '.[efficientnet]'
+	touch $@
+
+# What tests and checks need besides.
+install-dev: $(DEV_STAMP)
+
+$(DEV_STAMP): $(STAMP) tests/oracles.txt
+	@echo "adding what tests and checks need to $(VENV) with $(if $(UV),uv,pip): 1 GB"
+	$(call packages,$(VENV)) --constraint constraints.txt --editable '.[dev]'
+	$(call packages,$(VENV)) --no-deps --requirement tests/oracles.txt
 	rm -rf $(VENV)/lib/python3*/site-packages/tests  # torch-fidelity's own tests, which would hide ours outside of pytest
 	touch $@
 
@@ -39,7 +66,7 @@ demo: $(STAMP)
 demo-short: $(STAMP)
 	$(BIN)/coemogen demo --folder demo --short
 
-test: $(STAMP)
+test: $(DEV_STAMP)
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 # Prefect's server, workers and deployments on this machine (docs/operations.md).
@@ -54,32 +81,32 @@ captioner: $(CAPTIONER_STAMP)
 $(CAPTIONER_STAMP): $(wildcard $(CAPTIONER)/requirements-*.txt $(CAPTIONER)/*.py)
 	@variant=cpu; if nvidia-smi >/dev/null 2>&1; then variant=gpu; fi; \
 	echo "building $(CAPTIONER_VENV) with vLLM for $$variant: minutes, and several GB"; \
-	{ test -x $(CAPTIONER_VENV)/bin/python || $(PYTHON) -m venv $(CAPTIONER_VENV); } && \
-	$(CAPTIONER_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(CAPTIONER)/requirements-$$variant.txt && \
+	{ $(call environment,$(CAPTIONER_VENV)); } && \
+	$(call packages,$(CAPTIONER_VENV)) --requirement $(CAPTIONER)/requirements-$$variant.txt && \
 	$(CAPTIONER_VENV)/bin/python $(CAPTIONER)/mend.py && touch $@ || \
 	{ echo "make captioner failed: the reason stands above. The same command goes on where it stopped; rm -rf $(CAPTIONER_VENV) starts anew." >&2; exit 1; }
 
 # One after the other: each server takes gigabytes and all cores.
-test-vllm: $(STAMP) $(CAPTIONER_STAMP)
+test-vllm: $(DEV_STAMP) $(CAPTIONER_STAMP)
 	$(BIN)/python -m pytest -m vllm -rs tests/vllm
 
 clip-retrieval: $(RETRIEVAL_STAMP)
 
 $(RETRIEVAL_STAMP): $(RETRIEVAL)/requirements.txt $(RETRIEVAL)/mend.py $(CAPTIONER)/mend.py $(CAPTIONER)/torchvision_operators.py
 	@echo "building $(RETRIEVAL_VENV): about a minute, and several GB"
-	test -x $(RETRIEVAL_VENV)/bin/python || $(PYTHON) -m venv $(RETRIEVAL_VENV)
-	$(RETRIEVAL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $(RETRIEVAL)/requirements.txt
+	$(call environment,$(RETRIEVAL_VENV))
+	$(call packages,$(RETRIEVAL_VENV)) --requirement $(RETRIEVAL)/requirements.txt
 	$(RETRIEVAL_VENV)/bin/python $(RETRIEVAL)/mend.py
 	touch $@
 
 search: $(STAMP) $(RETRIEVAL_STAMP)
-	$(BIN)/coemogen export $(EXPORT) --workspace $(WORKSPACE) --dataset $(DATASET) --layout clip-retrieval
-	HF_HUB_OFFLINE=1 $(RETRIEVAL_VENV)/bin/python $(RETRIEVAL)/search.py $(EXPORT) --clip $(CLIP) --port $(PORT)
+	$(BIN)/coemogen export "$(EXPORT)" --workspace "$(WORKSPACE)" --dataset "$(DATASET)" --layout clip-retrieval
+	HF_HUB_OFFLINE=1 $(RETRIEVAL_VENV)/bin/python $(RETRIEVAL)/search.py "$(EXPORT)" --clip "$(CLIP)" --port $(PORT)
 
-test-search: $(STAMP) $(RETRIEVAL_STAMP)
+test-search: $(DEV_STAMP) $(RETRIEVAL_STAMP)
 	$(BIN)/python -m pytest -m clip_retrieval -rs tests/clip_retrieval
 
-lint: $(STAMP)
+lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
