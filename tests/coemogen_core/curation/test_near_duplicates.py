@@ -94,8 +94,9 @@ def test_of_equally_large_ones_the_lower_id_stays():
     assert result["near_duplicate_of"].to_list() == ["a", None, "a"]
 
 
-def test_off_by_default_and_then_no_part_of_the_recipe():
-    assert "near_duplicates" not in RECIPE.model_dump(mode="json")
+def test_off_by_default_and_part_of_the_recipe():
+    assert RECIPE.near_duplicates is None
+    assert RECIPE.identity != WITH_GROUPS.identity
     assert CurationRecipe.model_validate(WITH_GROUPS.model_dump(mode="json")) == WITH_GROUPS
 
 

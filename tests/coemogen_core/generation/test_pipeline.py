@@ -8,7 +8,6 @@ from coemogen_core.generation.denoising import load_base_pipeline
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.model.gates import gate_for
 from coemogen_core.model.generation_recipe import GenerationRecipe, TransferSettings, make_scheduler
-from coemogen_core.recipe import recipe_id
 
 FAST = {"num_inference_steps": 3, "guidance_scale": 3.0}
 
@@ -161,12 +160,10 @@ def test_a_size_that_does_not_fit_is_refused(pipe, size, suggestion):
         pipe("awe", width=size, **FAST)
 
 
-def test_identities_from_before_there_was_a_choice_stay():
-    """Literal ids: samples that lie in workspaces are found by them."""
-    assert recipe_id("samples", {"recipe": GenerationRecipe().identity}) == "samples-7aeb143dde02"
-    assert recipe_id("samples", {"recipe": GenerationRecipe(num_inference_steps=16, guidance_scale=3.0).identity}) == "samples-47edbd386af4"
+def test_a_recipe_is_identified_by_what_changes_a_picture():
     transfer = GenerationRecipe(content="a bag").identity  # with all settings of transfer: another default is another id
     assert (transfer["content"], transfer["transfer"]) == ("a bag", TransferSettings().model_dump())
+    assert GenerationRecipe(intensity=2).identity != GenerationRecipe().identity
     assert GenerationRecipe.model_validate(transfer) == GenerationRecipe(content="a bag")
     assert "batch_size" not in GenerationRecipe(batch_size=3).identity
 

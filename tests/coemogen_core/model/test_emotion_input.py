@@ -4,8 +4,6 @@ import torch
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.base_models import BaseModels, load_text_encoder
 from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
-from coemogen_core.recipe import recipe_id
-from coemogen_core.training.recipes import RECIPES
 
 KINDS = ("one-hot", "class-vector", "emotion-word")
 
@@ -17,13 +15,6 @@ def text_encoder(tiny_clip, tiny_diffusion):
 
 def conditioner(text_encoder, kind: str, seed: int = 0, **settings) -> Conditioner:
     return Conditioner(ConditionerConfig(emotion_input=kind, **settings), text_encoder, visual_width=128, seed=seed)
-
-
-def test_the_default_is_written_and_hashed_as_before_there_was_a_choice():
-    assert recipe_id("conditioner", {"conditioner": ConditionerConfig()}) == "conditioner-463252bc6390"
-    assert "emotion_input" not in RECIPES["paper"].identity["conditioner"]
-    assert ConditionerConfig(emotion_input="class-vector").model_dump()["emotion_input"] == "class-vector"
-    assert ConditionerConfig.model_validate(ConditionerConfig(emotion_input="emotion-word").model_dump()).emotion_input == "emotion-word"
 
 
 def test_state_dict_names_of_the_default_stay(text_encoder):
