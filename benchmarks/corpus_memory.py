@@ -71,7 +71,8 @@ def measure(job: Row) -> Row:
     from coemogen_core.classifier.emotion_probe import ProbeRecipe
     from coemogen_core.classifier.probe_training import train_classifier
     from coemogen_core.classifier.scoring import score_part
-    from coemogen_core.curation.decisions import CurationRecipe, decide
+    from coemogen_core.curation.decide import decide
+    from coemogen_core.curation.decisions import CurationRecipe
     from coemogen_core.curation.selection import Selection
     from coemogen_core.data.ingest import ingest_part
     from coemogen_core.data.plan import plan_source

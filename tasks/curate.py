@@ -17,7 +17,8 @@ from coemogen_core.classifier.published_head import import_published_head
 from coemogen_core.classifier.rating_agreement import RatingAgreement, compare_with_ratings
 from coemogen_core.classifier.scoring import score_part
 from coemogen_core.classifier.style_audit import AuditOutcome, audit_styles
-from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
+from coemogen_core.curation.decide import CurationOutcome, decide
+from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from coemogen_core.storage.workspace import Workspace

@@ -53,11 +53,7 @@ def chunk_name(part: str, recipe_id: str, sequence: int) -> str:
 
 
 def part_recipe_sequence(chunk: str) -> tuple[str, str, int]:
-    """Image part, caption recipe and sequence number in the name of a chunk.
-
-    Raises:
-        ValueError: the name has another form.
-    """
+    """Image part, caption recipe and sequence number in the name of a chunk. Raises ValueError when the name has another form."""
     part, _, rest = chunk.rpartition("/")
     recipe_id, _, sequence = rest.rpartition(".")
     if not (part and recipe_id and sequence.isdigit()):

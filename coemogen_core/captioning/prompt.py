@@ -59,11 +59,7 @@ def prompt_ids() -> list[str]:
 
 @cache
 def load_prompt(prompt_id: str) -> Prompt:
-    """Read the prompt file of this id.
-
-    Raises:
-        ValueError: there is no such prompt; the message lists those that exist.
-    """
+    """Read the prompt file of this id. Raises ValueError when there is no such prompt; the message lists those that exist."""
     known = prompt_ids()
     if prompt_id not in known:
         raise ValueError(f"unknown prompt {prompt_id!r}; expected one of: {', '.join(known)} (files in coemogen_core/captioning/prompts)")

@@ -131,8 +131,7 @@ def group_near_duplicates(
 def read_groups(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str, recipe: NearDuplicateRecipe) -> pl.DataFrame:
     """The groups of a source (schema `NearDuplicates`). Raises FileNotFoundError when they were not made."""
     table = workspace.table("near_duplicates", source, near_duplicates_id(parts, encoder_id, recipe))
-    if not table.has_part(GROUPS):
-        raise FileNotFoundError(f"no groups in {table.uri}: group the near-duplicates of source {source!r} first")
+    table.require_parts([GROUPS], f"group the near-duplicates of source {source!r} first")
     return table.read_part(GROUPS)
 
 
@@ -161,9 +160,8 @@ def drop_near_duplicates(judged: pl.DataFrame, groups: pl.DataFrame) -> pl.DataF
 def _ranked(workspace: Workspace, source: str, embeddings: Table, parts: list[str]) -> pl.DataFrame:
     """`part, image_id, pixels, rank` of every embedded picture, once, best first."""
     images = workspace.table("images", source)
-    for part in parts:
-        if not images.has_part(part) or not embeddings.has_part(part):
-            raise FileNotFoundError(f"part {part} of source {source!r} lacks images or embeddings ({embeddings.uri}): embed it first")
+    images.require_parts(parts, f"ingest source {source!r} first")
+    embeddings.require_parts(parts, f"embed source {source!r} first")
     lots = [parts[start : start + PARTS_AT_ONCE] for start in range(0, len(parts), PARTS_AT_ONCE)]
     frames = []
     for lot in lots:

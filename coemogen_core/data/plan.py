@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from coemogen_core.data.decode import DECODER_VERSION
-from coemogen_core.data.examine import ExaminedPart, examine_part
+from coemogen_core.data.ingest import ExaminedPart, examine_part
 from coemogen_core.data.part_plan import PartPlan, listing_hash, part_name, planned_parts, read_plan, remove_plan, write_plan
 from coemogen_core.data.readers.registry import Layout, open_reader
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
@@ -74,17 +74,12 @@ def plan_source(
             names.append(plan.name)
             listed += plan.listed
     except BaseException:
-        _take_back(workspace, source, set(names) - set(earlier.values()))
+        for name in set(names) - set(earlier.values()):  # of a listing that did not come to its end
+            remove_plan(workspace, source, name)
         raise
     _retire_all_but(workspace, source, set(names))
     logger.info("%s: %d pictures listed in %d parts", source, listed, len(names))
     return names
-
-
-def _take_back(workspace: Workspace, source: str, names: set[str]) -> None:
-    """Remove the plans of a listing that did not come to its end."""
-    for name in names:
-        remove_plan(workspace, source, name)
 
 
 def _plan_part(index: int, entries: list[SourceItem | RejectedFile], listing: str, shared: dict[str, Any]) -> PartPlan:
@@ -119,7 +114,9 @@ def _told_apart(workspace: Workspace, source: str, plan: PartPlan, index: int, e
     content = earlier.content
     if _modified(plan) != _modified(earlier) and workspace.table("images", source).has_part(earlier.name):
         examined = examine_part(plan)
-        if examined.content() != _ingested(workspace, source, earlier.name).content():
+        images = workspace.table("images", source).read_part(earlier.name)
+        ingested = ExaminedPart(images, workspace.table("rejected", source).read_part(earlier.name))
+        if examined.content() != ingested.content():
             content = examined.content()
             logger.info("%s: content of %s has changed, its sizes have not", source, earlier.name)
     return plan.model_copy(update={"content": content, "name": part_name(index, plan.listing, content)})
@@ -130,11 +127,6 @@ def _modified(plan: PartPlan) -> list[tuple[float | None, float | None]]:
         return stamp.modified if stamp is not None else None
 
     return [(time(item.stamp), time(item.annotation_stamp)) for item in plan.items]
-
-
-def _ingested(workspace: Workspace, source: str, part: str) -> ExaminedPart:
-    images = workspace.table("images", source).read_part(part)
-    return ExaminedPart(images, workspace.table("rejected", source).read_part(part))
 
 
 def _retire_all_but(workspace: Workspace, source: str, current: set[str]) -> None:

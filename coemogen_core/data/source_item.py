@@ -1,6 +1,7 @@
 """What a reader says about one file of a source, before and without reading it: a listed picture or a rejected entry."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from coemogen_core.emotions import Emotion
 from coemogen_core.errors import CoEmoGenError
@@ -77,6 +78,13 @@ class SourceItem:
     annotation_stamp: FileStamp | None = None
     place: Place | None = None
 
+    @property
+    def inside(self) -> Place:
+        """Where it lies inside its container. Raises ValueError when it is a file of its own."""
+        if self.place is None:
+            raise ValueError(f"{self.path} lies in no container: plan the source again, with the reader that reads it")
+        return self.place
+
 
 @dataclass(frozen=True, slots=True)
 class RejectedFile:
@@ -100,6 +108,10 @@ class UnusableItem(CoEmoGenError, ValueError):  # noqa: N818 (what is wrong is t
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+    def refuse(self) -> NoReturn:
+        """Raise it: the `LoadItem` of a picture that is known to be unusable."""
+        raise self
 
 
 def printable(text: str) -> str:

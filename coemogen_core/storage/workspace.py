@@ -6,11 +6,11 @@ means done. The same rows give the same bytes (fixed compression, row-group size
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dataframely as dy
 import fsspec
@@ -57,6 +57,12 @@ class Workspace:
         filesystem, path = fsspec.core.url_to_fs(self.path(*names))
         return filesystem.exists(path)
 
+    def remove_file(self, *names: str) -> None:
+        """Remove a file, where there is one."""
+        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        with suppress(FileNotFoundError):
+            filesystem.rm_file(path)
+
     def list_files(self, *names: str) -> list[str]:
         """Names of the files in a folder, sorted, hidden ones left out. Empty when the folder does not exist."""
         filesystem, folder = fsspec.core.url_to_fs(self.path(*names))
@@ -96,6 +102,16 @@ class Table:
         """Whether this part is finished."""
         filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
         return filesystem.exists(path)
+
+    def require_parts(self, names: Iterable[str], remedy: str) -> None:
+        """Make sure that parts are finished.
+
+        Raises:
+            FileNotFoundError: one is not; the message names it and its table, and ends with the remedy.
+        """
+        missing = next((name for name in names if not self.has_part(name)), None)
+        if missing is not None:
+            raise FileNotFoundError(f"no part {missing} in {self.uri}: {remedy}")
 
     def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True, checked: bool = False) -> None:
         """Validate the rows and write them as one part, whole or not at all.
@@ -212,6 +228,18 @@ class Table:
         return f"{self.uri}/{name}.parquet"
 
 
+def local_copy(uri: str, remedy: str) -> str:
+    """A file on this machine's disk with the content of a URI: itself, or a copy in fsspec's cache, which ends with the process.
+
+    Raises:
+        FileNotFoundError: there is no such file; the message ends with the remedy.
+    """
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    if not filesystem.exists(path):
+        raise FileNotFoundError(f"{uri} does not exist: {remedy}")
+    return str(path if isinstance(filesystem, LocalFileSystem) else fsspec.open_local(f"simplecache::{uri}"))
+
+
 def local_folder(uri: str) -> Path | None:
     """The folder on this machine's disk that a URI names; None when it lies elsewhere."""
     filesystem, path = fsspec.core.url_to_fs(uri)
@@ -241,6 +269,4 @@ def _validated(rows: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
 
 
 def _to_polars(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    return cast(pl.DataFrame, pl.from_arrow(table))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from coemogen_core.captioning.own_server.process import process as own_server
+from coemogen_core.captioning.own_server import process as own_server
 from coemogen_core.captioning.own_server.settings import OwnServerSettings
 from coemogen_core.captioning.recipe import LocalSettings, ServerSettings
 from coemogen_core.storage.workspace import Workspace

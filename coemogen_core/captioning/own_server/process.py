@@ -135,11 +135,7 @@ class OwnServer:
         self._supervisor.start()
 
     def wait(self) -> None:
-        """Wait until the server is given up or stopped.
-
-        Raises:
-            OwnServerError: it died too often.
-        """
+        """Wait until the server is given up or stopped. Raises OwnServerError when it died too often."""
         while self._supervisor.is_alive():  # in slices: a signal interrupts no longer wait on every platform
             self._supervisor.join(1.0)
         if self.error is not None:
@@ -236,11 +232,7 @@ class OwnServer:
 
 
 def _free_port(port: int) -> int:
-    """The port itself, or a free one for 0.
-
-    Raises:
-        OSError: something listens there already.
-    """
+    """The port itself, or a free one for 0. Raises OSError when something listens there already."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a port that was just left is free
         try:

@@ -45,11 +45,7 @@ def request_body(request: CaptionRequest, recipe: CaptionRecipe, *, with_image_i
 
 
 def read_completion(image_id: str, content: bytes, seconds: float) -> CaptionAnswer:
-    """The answer in a completion.
-
-    Raises:
-        NoCompletionError: the content is no chat completion with exactly one choice.
-    """
+    """The answer in a completion. Raises NoCompletionError when the content is no chat completion with exactly one choice."""
     try:
         completion = orjson.loads(content)
     except ValueError as error:

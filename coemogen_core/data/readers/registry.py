@@ -1,6 +1,5 @@
 """The layouts that can be read, by name. A new reader is one file beside this one and one line here."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from coemogen_core.data.readers.emoset import EmoSetReader
@@ -12,7 +11,7 @@ from coemogen_core.data.readers.wikiart import WikiArtReader
 
 Layout = Literal["emoset", "wikiart", "image_folder", "hf_parquet", "webdataset"]
 
-READERS: dict[str, Callable[[str, str | None], SourceReader]] = {
+READERS: dict[str, type[SourceReader]] = {
     "emoset": EmoSetReader,
     "wikiart": WikiArtReader,
     "image_folder": ImageFolderReader,

@@ -2,12 +2,11 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from coemogen_core.data.readers.listing import list_pictures
-from coemogen_core.data.readers.reader import LoadItem, load_files
+from coemogen_core.data.readers.reader import SourceReader, list_pictures
 from coemogen_core.data.source_folder import SourceFolder, safe_relative_path
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 
@@ -33,11 +32,7 @@ class WikiArtLists:
 
 
 def read_lists(folder: SourceFolder) -> WikiArtLists:
-    """The list files of a source; nothing where there are none.
-
-    Raises:
-        OSError: a remote store failed; trying again may help.
-    """
+    """The list files of a source; nothing where there are none. Raises OSError when a remote store failed; trying again may help."""
     lists = WikiArtLists()
     for task in TASKS:
         names = _class_names(folder, task)
@@ -84,14 +79,8 @@ def _lines(folder: SourceFolder, name: str) -> Iterator[str]:
 EXPECTED = "WikiArt's layout: <Style>/<artist>_<title>.jpg"
 
 
-class WikiArtReader:
+class WikiArtReader(SourceReader):
     """Reader of WikiArt's style folders; style, artist and title come from the path, and from the list files where they lie there."""
-
-    version = 1
-
-    def __init__(self, root: str, licence: str | None = None) -> None:
-        self.folder = SourceFolder(root)
-        self.licence = licence
 
     def list_items(self) -> Iterator[SourceItem | RejectedFile]:
         """All paintings, sorted by path; then what the list files name and the folders do not hold, and broken lines."""
@@ -104,16 +93,11 @@ class WikiArtReader:
             yield RejectedFile(path, "missing file", f"{where}: {path} does not exist; restore it or take it off the list")
         yield from lists.rejected
 
-    def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
-        """A file each; there are no annotations."""
-        return load_files(self.folder, items)
-
     def _describe(self, path: str, stamp: FileStamp) -> SourceItem | RejectedFile:
         parts = PurePosixPath(path).parts
         if len(parts) != 2:
-            return RejectedFile(
-                path, "outside the layout", f"a painting lies in exactly one folder, named by its style ({EXPECTED}); move it"
-            )
+            detail = f"a painting lies in exactly one folder, named by its style ({EXPECTED}); move it"
+            return RejectedFile(path, "outside the layout", detail)
         artist, separator, title = PurePosixPath(path).stem.partition("_")
         return SourceItem(
             path=path,

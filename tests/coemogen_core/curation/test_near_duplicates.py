@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coemogen_core.curation.decisions import CurationRecipe, decide, read_decisions
+from coemogen_core.curation.decide import decide
+from coemogen_core.curation.decisions import CurationRecipe, read_decisions
 from coemogen_core.curation.funnel import funnel
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, drop_near_duplicates, group_near_duplicates, read_groups
 from coemogen_core.storage.workspace import Workspace

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from coemogen_core.captioning.own_server import process as own_server
 from coemogen_core.captioning.own_server.process import OwnServerError, serve
-from coemogen_core.captioning.own_server.process import process as own_server
 from coemogen_core.captioning.own_server.settings import OwnServerSettings, default_environment
 from tests.coemogen_core.captioning.own_server.stand_in_vllm import is_alive, lives, make_environment
 
@@ -163,7 +163,7 @@ def test_when_this_process_is_killed_the_server_ends(environment: Path, tmp_path
     program = f"""
 import time
 from pathlib import Path
-from coemogen_core.captioning.own_server.process import process as own_server
+from coemogen_core.captioning.own_server import process as own_server
 from coemogen_core.captioning.own_server.settings import OwnServerSettings
 own_server.GRACE_S = 0.5
 settings = OwnServerSettings(model="org/captioner", environment=Path({str(environment)!r}))
