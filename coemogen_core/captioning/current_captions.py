@@ -4,22 +4,21 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from coemogen_core.captioning.attempts import chunk_names, part_recipe_sequence
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 Choice = Literal["pinned", "latest", "best_alignment"]
 
 
-class CaptionPolicy(BaseModel):
+class CaptionPolicy(FrozenModel):
     """How the current caption is chosen among the captions that a picture got over time.
 
     Captions that a person rejected are out of the question, whatever the policy. A caption that was asked for with the picture's present
     emotion as its prior comes before one that was asked for with another.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     choose: Choice = Field(
         description="pinned: the latest caption of the given recipe; latest: the one asked for last; best_alignment: the one that CLIP "

@@ -8,17 +8,16 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from coemogen_core.emotions import Emotion
+from schemas.frozen_model import FrozenModel
 
 PROMPT_FOLDER = files("coemogen_core.captioning") / "prompts"
 
 
-class Prompt(BaseModel):
+class Prompt(FrozenModel):
     """One version of one prompt: fixed text first and the emotion last, so that a server can reuse the common beginning."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt_id: str = Field(pattern=r"^[a-z0-9-]+\.v[0-9]+$", description="name and version, e.g. prior-short.v1")
     instruction: str = Field(min_length=1, description="the fixed text, the same for every picture")

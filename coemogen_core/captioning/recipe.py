@@ -10,6 +10,7 @@ from coemogen_core.captioning.own_server.settings import OwnServerSettings
 from coemogen_core.captioning.prompt import load_prompt
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint
+from schemas.frozen_model import FrozenModel
 
 BackendName = Literal["local", "server"]
 
@@ -79,9 +80,7 @@ class CaptionRecipe(BaseModel):
         return recipe_id("caption", {**fields, "prompt": prompt, "form": form, "model": model, "backend": backend})
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Settings(FrozenModel):
     max_attempts: int = Field(default=5, ge=1, description="a picture that failed so often is left alone; one attempt a run")
 
 

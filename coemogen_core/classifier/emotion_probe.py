@@ -11,6 +11,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from coemogen_core.emotions import EMOTIONS
+from schemas.frozen_model import FrozenModel
 
 TEMPERATURE_RANGE = (0.02, 50.0)
 CALIBRATION_BINS = 15
@@ -119,10 +120,8 @@ class EmotionProbe:
         return calibrated_probabilities(self.logits(embeddings), self.temperature).astype(np.float32)
 
 
-class ProbeMetrics(BaseModel):
+class ProbeMetrics(FrozenModel):
     """What a probe achieves on one set of rows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int = Field(ge=1, description="number of rows measured")
     accuracy: float = Field(ge=0, le=1, description="share of rows whose likeliest emotion is their label")

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Sequence
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.emotions import EMOART_EMOTIONS, EMOTIONS, Emotion
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 NO_LABEL = "no label"
 NOT_COLLECTED = "emotion not collected"
@@ -53,10 +54,8 @@ def judge_scores(scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIO
     return scores.select("image_id", "label", "confidence", reason.alias("reason"))
 
 
-class Selection(BaseModel):
+class Selection(FrozenModel):
     """Either the labels of the source, or a classifier's labels above a confidence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     emotions: tuple[Emotion, ...] = Field(default=EMOTIONS, min_length=1, description="emotions to collect")
     classifier_id: str | None = Field(default=None, description="classifier whose scores give the emotion; none = the labels of the source")

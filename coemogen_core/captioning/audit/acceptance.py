@@ -3,19 +3,18 @@
 from collections.abc import Iterator
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.stats import binomtest
 
 from coemogen_core.emotions import EMOTIONS
+from schemas.frozen_model import FrozenModel
 
 CONFIDENCE_LEVEL = 0.95
 COLUMNS = ("captions", "accepted", "judged", "rate", "95 % interval")
 
 
-class Acceptance(BaseModel):
+class Acceptance(FrozenModel):
     """The acceptance of some captions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     accepted: int = Field(ge=0, description="captions accepted")
     judged: int = Field(ge=1, description="captions accepted or rejected")
@@ -33,10 +32,8 @@ class Acceptance(BaseModel):
         return cls(accepted=accepted, judged=judged, rate=accepted / judged, low=low, high=high)
 
 
-class AcceptanceRates(BaseModel):
+class AcceptanceRates(FrozenModel):
     """Acceptance overall and by what may explain it. Where nothing was judged there is no entry."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     overall: Acceptance | None = Field(
         description="all judged captions; as an audit draws equally many of each emotion, no estimate for a corpus with rare ones"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.attempts import chunk_names
 from coemogen_core.captioning.audit.acceptance import AcceptanceRates, acceptance_rates
@@ -13,12 +13,11 @@ from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.caption_reviews import CaptionReviews
 from schemas.emotion_names import EmotionName
+from schemas.frozen_model import FrozenModel
 
 
-class SampledCaption(BaseModel):
+class SampledCaption(FrozenModel):
     """One card of an audit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_id: str = Field(description="SHA-256 of the picture")
     recipe_id: str = Field(description="recipe of the caption")
@@ -27,10 +26,8 @@ class SampledCaption(BaseModel):
     emotion: EmotionName = Field(description="emotion that the caption answers to")
 
 
-class AuditRecord(BaseModel):
+class AuditRecord(FrozenModel):
     """What an audit shows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     audit_id: str = Field(description="hash of the sample, the seed and the format of the verdicts")
     source: str = Field(description="source of the pictures")
@@ -98,10 +95,8 @@ def _found_in(workspace: Workspace, source: str, chunk: str, recipe_id: str, key
     return {key: captioned for key, captioned in attempts if key in keys}
 
 
-class AuditOutcome(BaseModel):
+class AuditOutcome(FrozenModel):
     """What became of an imported file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     audit_id: str = Field(description="the audit that was judged")
     source: str = Field(description="source of the pictures")

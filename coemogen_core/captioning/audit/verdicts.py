@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import fsspec
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
+from pydantic import Field, StrictInt, ValidationError, field_validator
 
 from coemogen_core.errors import CoEmoGenError
 from schemas.caption_reviews import AUDIT_ID_PATTERN
 from schemas.emotion_names import EmotionName
+from schemas.frozen_model import FrozenModel
 from schemas.tables import SHA256_PATTERN
 
 FORMAT: Literal["coemogen-caption-verdicts/1"] = "coemogen-caption-verdicts/1"
@@ -27,19 +28,15 @@ class UnusableVerdicts(CoEmoGenError, ValueError):  # noqa: N818 (what is wrong 
     """A file that holds no verdicts on this source; the message names the file, the place and the remedy."""
 
 
-class RefusedVerdict(BaseModel):
+class RefusedVerdict(FrozenModel):
     """A row that was not recorded."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     row: str = Field(description="which one: its place in the file, or what it is about")
     reason: str = Field(description="why, and what to do")
 
 
-class Verdict(BaseModel):
+class Verdict(FrozenModel):
     """A person's verdict on one caption."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_id: str = Field(pattern=SHA256_PATTERN, description="SHA-256 of the picture")
     recipe_id: str = Field(pattern="^[A-Za-z0-9_-]{1,100}$", description="recipe of the caption")
@@ -59,10 +56,8 @@ class Verdict(BaseModel):
         return f"attempt {self.attempt} of {self.recipe_id} on picture {self.image_id[:12]}"
 
 
-class VerdictDocument(BaseModel):
+class VerdictDocument(FrozenModel):
     """An exported file. `exported_at` is any ISO 8601 time with an offset, kept as UTC with milliseconds, so that it sorts as text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["coemogen-caption-verdicts/1"] = Field(default=FORMAT, description="name and version of this format")
     audit_id: str = Field(pattern=AUDIT_ID_PATTERN, description="the audit whose page was used")

@@ -2,7 +2,7 @@
 
 import fsspec
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.audit.page import read_thumbnails, render_page
 from coemogen_core.captioning.audit.reviews import AuditRecord, write_record
@@ -13,12 +13,11 @@ from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace
 from schemas.emotion_names import EmotionName
+from schemas.frozen_model import FrozenModel
 
 
-class AuditPage(BaseModel):
+class AuditPage(FrozenModel):
     """A page that waits for a person."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     audit_id: str = Field(description="hash of the sample, the seed and the format of the verdicts")
     uri: str = Field(description="where the page lies in the workspace")

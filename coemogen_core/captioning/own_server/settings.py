@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.storage.model_source import ModelName
+from schemas.frozen_model import FrozenModel
 
 HOST = "127.0.0.1"  # vLLM has no users and no passwords: it is for this machine only
 ENVIRONMENT_VARIABLE = "COEMOGEN_CAPTIONER_ENV"
@@ -23,10 +24,8 @@ def default_environment() -> Path:
     return Path(named).expanduser() if named else _CHECKOUT / "envs" / "captioner" / ".venv"
 
 
-class OwnServerSettings(BaseModel):
+class OwnServerSettings(FrozenModel):
     """A vLLM server that we start, watch and stop."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelName = Field(min_length=1, description="folder of a saved model, a hub id, or lab:captioner; also the served name")
     revision: str | None = Field(default=None, description="commit of a hub model")

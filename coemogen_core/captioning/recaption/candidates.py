@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import dataframely as dy
 import fsspec
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.alignment_filter import drop_lowest_aligned
 from coemogen_core.captioning.attempts import HISTORY_COLUMNS, chunk_names, part_recipe_sequence, read_attempts
@@ -15,6 +15,7 @@ from coemogen_core.captioning.current_captions import CaptionedDataset, current_
 from coemogen_core.captioning.failure import is_final
 from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 from schemas.tables import Captions
 
 Reason = Literal["rejected by a person", "failed", "linted", "listed", "low alignment", "older recipe"]
@@ -22,10 +23,8 @@ REASONS: tuple[Reason, ...] = get_args(Reason)
 """In the order in which a budget is spent: what has no usable caption first, what is merely old last."""
 
 
-class RecaptionReasons(BaseModel):
+class RecaptionReasons(FrozenModel):
     """Which pictures to caption again. A picture that several reasons name counts under the first of them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rejected: bool = Field(default=True, description="captions that a person rejected in an audit")
     failed: bool = Field(default=True, description="pictures without a caption: never asked for, or no answer came")

@@ -4,13 +4,14 @@ from typing import Any
 
 import dataframely as dy
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.attempts import read_attempts
 from coemogen_core.captioning.audit.reviews import rejected_attempts
 from coemogen_core.captioning.current_captions import CaptionedDataset, CaptionPolicy, current_captions
 from coemogen_core.captioning.recaption.candidates import REASONS, Candidates, Found
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 ROOT = "recaption"
 
@@ -70,10 +71,8 @@ class Recaptioned(dy.Schema):
     similarity_after = dy.Float32(nullable=True)
 
 
-class ReasonCount(BaseModel):
+class ReasonCount(FrozenModel):
     """The candidates of one reason."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str = Field(description="why they were chosen")
     chosen: int = Field(ge=0, description="pictures chosen")
