@@ -8,9 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from coemogen_core.captioning.audit.acceptance import COLUMNS, AcceptanceRates, acceptance_rows
-from coemogen_core.captioning.audit.candidates import draw_from_dataset
+from coemogen_core.captioning.audit.page import AuditPage, write_audit
 from coemogen_core.captioning.audit.reviews import AuditOutcome, import_file
-from coemogen_core.captioning.audit.write_audit import AuditPage, write_audit
+from coemogen_core.captioning.audit.sample import draw_from_dataset
 from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.storage.workspace import Workspace
 

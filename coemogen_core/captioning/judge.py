@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from coemogen_core.captioning.answer_form import SENTENCE, BrokenAnswerError, CaptionFields, read_structured
-from coemogen_core.captioning.backend import CaptionAnswer
-from coemogen_core.captioning.failure import failure
+from coemogen_core.captioning.backend import CaptionAnswer, failure
+from coemogen_core.captioning.prompt import SENTENCE, BrokenAnswerError, CaptionFields, read_structured
 
 SURELY_ANOTHER = 0.5  # least probability of the language that it is taken for instead
 SURELY_NOT = 0.01

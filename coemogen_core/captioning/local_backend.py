@@ -15,11 +15,10 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, Sink, content_parts
-from coemogen_core.captioning.failure import failure
-from coemogen_core.captioning.picture import bounded_picture
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, Sink, content_parts, failure
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
 from coemogen_core.data.decode import UnreadableImage
+from coemogen_core.data.thumbnail import bounded_picture
 
 Item = TypeVar("Item")
 

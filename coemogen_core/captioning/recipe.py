@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from coemogen_core.captioning.answer_form import SENTENCE, answer_schema, form_instruction
-from coemogen_core.captioning.own_server.settings import OwnServerSettings
-from coemogen_core.captioning.prompt import load_prompt
+from coemogen_core.captioning.prompt import SENTENCE, answer_schema, form_instruction, load_prompt
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint
 from schemas.frozen_model import FrozenModel

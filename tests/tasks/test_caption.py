@@ -3,8 +3,8 @@ import inspect
 import polars as pl
 from prefect.states import Completed, Failed
 
+from coemogen_core.captioning.backend import EndpointError, EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
-from coemogen_core.captioning.failure import EndpointError, EndpointUnreachableError
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.curation.selection import Selection
 from coemogen_core.storage.workspace import Workspace

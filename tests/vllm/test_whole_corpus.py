@@ -11,7 +11,7 @@ import polars as pl
 import psutil
 import pytest
 
-from coemogen_core.captioning.own_server.settings import OwnServerSettings
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.lab import models_folder
 from coemogen_core.lab.corpora import write_paintings, write_photos

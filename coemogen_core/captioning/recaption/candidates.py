@@ -11,8 +11,8 @@ from pydantic import Field
 from coemogen_core.captioning.alignment_filter import drop_lowest_aligned
 from coemogen_core.captioning.attempts import HISTORY_COLUMNS, chunk_names, part_recipe_sequence, read_attempts
 from coemogen_core.captioning.audit.reviews import rejected_attempts
+from coemogen_core.captioning.backend import is_final
 from coemogen_core.captioning.current_captions import CaptionedDataset, current_captions
-from coemogen_core.captioning.failure import is_final
 from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
@@ -84,14 +84,10 @@ def find_candidates(
     max_tries: int,
     max_images: int | None,
 ) -> Found:
-    """The pictures of a dataset to caption again with a recipe.
+    """The pictures of a version of a dataset to caption again with a recipe.
 
     Args:
-        workspace: holds the tables.
-        record: version of the dataset whose present captions are judged.
-        recipe: what shall be asked.
-        new_recipe_id: its id.
-        reasons: which pictures.
+        new_recipe_id: of the recipe.
         max_tries: a picture that this recipe was asked about so often is left alone; a greedy recipe that has answered, likewise.
         max_images: the budget.
 
@@ -102,7 +98,8 @@ def find_candidates(
     listed = reasons.listed()
     parts = [_pictures_of_part(workspace, record, part, recipe, new_recipe_id, rejected) for part in record.parts]
     pictures = pl.concat(parts).unique("image_id", keep="first", maintain_order=True)
-    lowest = _lowest_aligned(pictures, reasons.lowest_alignment)
+    scored = pictures.filter(pl.col("similarity").is_not_null()).select("image_id", "similarity", label="emotion")
+    lowest = drop_lowest_aligned(scored, reasons.lowest_alignment).filter(~pl.col("kept"))["image_id"]
     named = pictures.with_columns(reason=_reason(reasons, listed, lowest, new_recipe_id)).filter(pl.col("reason").is_not_null())
     open_ones = named.filter(~pl.col("exhausted") & (pl.col("tries") < max_tries))
     priority = pl.col("reason").replace_strict(list(REASONS), list(range(len(REASONS))), return_dtype=pl.Int8)
@@ -125,11 +122,6 @@ def _reason(reasons: RecaptionReasons, listed: frozenset[str], lowest: pl.Series
         "older recipe": captioned & (pl.col("recipe_id") != new_recipe_id) if reasons.older_recipe else pl.lit(False),
     }
     return pl.coalesce(pl.when(tests[reason]).then(pl.lit(reason)) for reason in REASONS)
-
-
-def _lowest_aligned(pictures: pl.DataFrame, fraction: float) -> pl.Series:
-    scored = pictures.filter(pl.col("similarity").is_not_null()).select("image_id", "similarity", label="emotion")
-    return drop_lowest_aligned(scored, fraction).filter(~pl.col("kept"))["image_id"]
 
 
 def _pictures_of_part(

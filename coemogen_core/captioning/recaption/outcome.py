@@ -146,20 +146,17 @@ def _new_attempts(workspace: Workspace, source: str, part: str, recipe_id: str, 
     latest = attempts.filter(pl.col("attempt") > pl.col("after_attempt")).sort("attempt").unique("image_id", keep="last")
     alignment = workspace.table("alignment", source, encoder_id)
     chunks = [name for name in alignment.parts(within=part) if name.rsplit("/", 1)[-1].startswith(f"{recipe_id}.")]
-    scores = alignment.read(["image_id", "attempt", "similarity"], chunks) if chunks else _no_scores()
+    no_scores = pl.DataFrame(schema={"image_id": pl.String, "attempt": pl.Int32, "similarity": pl.Float32})
+    scores = alignment.read(no_scores.columns, chunks) if chunks else no_scores
     return latest.join(scores, on=["image_id", "attempt"], how="left").select("image_id", "attempt", "caption", "error", "similarity")
-
-
-def _no_scores() -> pl.DataFrame:
-    return pl.DataFrame(schema={"image_id": pl.String, "attempt": pl.Int32, "similarity": pl.Float32})
 
 
 def _compared(chosen: pl.DataFrame, new: pl.DataFrame, current: pl.DataFrame, new_recipe_id: str) -> pl.DataFrame:
     before = chosen.select("image_id", "emotion", "reason", caption_before="caption", similarity_before="similarity")
     made = new.select("image_id", "error", made="attempt", new_caption="caption", new_similarity="similarity")
     after = current.select("image_id", "recipe_id", "attempt", caption_after="caption", similarity_after="similarity")
-    joined = before.join(made, on="image_id", how="left", maintain_order="left").join(
-        after, on="image_id", how="left", maintain_order="left"
-    )
+    joined = before
+    for more in (made, after):
+        joined = joined.join(more, on="image_id", how="left", maintain_order="left")
     is_new = (pl.col("recipe_id") == new_recipe_id) & (pl.col("attempt") == pl.col("made")) & pl.col("new_caption").is_not_null()
     return joined.with_columns(asked=pl.col("made").is_not_null(), became_current=is_new.fill_null(False))

@@ -13,9 +13,9 @@ import openai
 from openai import AsyncOpenAI
 from yarl import URL
 
-from coemogen_core.captioning.failure import EndpointError
+from coemogen_core.captioning.backend import EndpointError
 from coemogen_core.captioning.recipe import ServerSettings
-from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_error, outcome_of_status
+from coemogen_core.captioning.server.chat_request import RequestOutcome, outcome_of_error, outcome_of_status
 
 FIRST_LIMIT = 16
 DECREASE = 0.7
@@ -82,8 +82,8 @@ class Endpoint:
         up: whether someone is there, as far as we know.
         paused_until: monotonic time until which it asked to be left alone.
         is_vllm: whether it is a vLLM, which caches pictures by id.
-        trouble: why it is not up.
-        look: a probe that is under way.
+        down_reason: why it is not up.
+        running_probe: a probe that is under way.
     """
 
     url: str
@@ -97,8 +97,8 @@ class Endpoint:
     up: bool = True
     paused_until: float = 0.0
     is_vllm: bool = False
-    trouble: str = ""
-    look: asyncio.Task[bool] | None = field(default=None, repr=False)
+    down_reason: str = ""
+    running_probe: asyncio.Task[bool] | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, url: str, settings: ServerSettings) -> "Endpoint":
@@ -141,7 +141,7 @@ class Endpoint:
         return outcome_of_status(response.status, response.headers, content)
 
     async def probe(self, model: str) -> bool:
-        """One look at the list of models: is anyone there, and is our model served?
+        """Ask once for the list of models: is anyone there, and is our model served?
 
         Raises:
             EndpointError: someone is there who refuses the key, or does not serve the model.
@@ -150,12 +150,12 @@ class Endpoint:
             page = await self.client.with_options(timeout=min(PROBE_TIMEOUT_S, self.timeout_s), max_retries=0).models.list()
             served = {entry.id: getattr(entry, "owned_by", None) for entry in page.data}
         except openai.APIConnectionError as error:
-            self.trouble = str(error.__cause__ or error)
+            self.down_reason = str(error.__cause__ or error)
             return False
         except openai.APIStatusError as error:
             if error.status_code in (401, 403):
                 raise self.misconfigured(model, f"HTTP {error.status_code} {error.message}") from error
-            self.trouble = f"HTTP {error.status_code}"
+            self.down_reason = f"HTTP {error.status_code}"
             return error.status_code < 500  # not every server lists its models; one that is just starting answers 5xx
         except Exception:  # someone is there, whatever it answered
             return True

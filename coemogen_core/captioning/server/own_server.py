@@ -12,17 +12,17 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
-from coemogen_core import process_keeper
-from coemogen_core.captioning.failure import EndpointError
-from coemogen_core.captioning.own_server.settings import ENVIRONMENT_VARIABLE, HOST, OwnServerSettings
-from coemogen_core.captioning.own_server.vllm_checkpoint import folder_for_vllm
+from coemogen_core.captioning.backend import EndpointError
+from coemogen_core.captioning.server.own_server_settings import ENVIRONMENT_VARIABLE, HOST, OwnServerSettings
+from coemogen_core.captioning.server.vllm_checkpoint import folder_for_vllm
+from coemogen_core.process_keeper import kept_command
 
 TAIL_LINES = 20
 LONGEST_LINE = 400
@@ -51,7 +51,6 @@ def end_of_log(log_file: Path, start: int) -> str:
 
 logger = logging.getLogger(__name__)
 
-KEEPER = Path(process_keeper.__file__)
 GRACE_S = 20.0  # between SIGTERM and SIGKILL
 POLL_S = 0.2
 PROBE_TIMEOUT_S = 5.0
@@ -165,12 +164,10 @@ class OwnServer:
                 return
 
     def _start_keeper(self) -> subprocess.Popen[str]:
-        # -I: none of the modules beside the keeper shall be taken for one of the standard library.
-        arguments = [sys.executable, "-I", str(KEEPER), str(os.getpid()), str(GRACE_S), *self._command]
         with self.log_file.open("ab") as log:
             self._log_start = log.tell()
             keeper = self._keeper = subprocess.Popen(
-                arguments,
+                kept_command(self._command, GRACE_S),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -178,9 +175,8 @@ class OwnServer:
                 start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we end the server in order
                 text=True,
             )
-        assert keeper.stdout is not None
-        with keeper.stdout:
-            self._pid = int(keeper.stdout.readline() or 0)
+        with cast(IO[str], keeper.stdout) as stdout:
+            self._pid = int(stdout.readline() or 0)
         return keeper
 
     def _end_keeper(self) -> None:
