@@ -94,11 +94,9 @@ def failure(kind: FailureKind, detail: str) -> str:
 
 
 def is_final(error: str, *, deterministic: bool) -> bool:
-    """Whether another attempt with the same recipe is pointless.
+    """Whether another attempt with the same recipe is pointless, after this `error`.
 
-    Args:
-        error: text of the `error` column.
-        deterministic: the recipe answers the same request in the same way (temperature 0), so that a rejected answer would come back.
+    A deterministic recipe answers the same request in the same way (temperature 0), so that a rejected answer would come back.
     """
     kind = error.split(":", 1)[0]
     return kind in LASTING or (deterministic and kind == "rejected")

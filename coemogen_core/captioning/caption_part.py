@@ -55,13 +55,8 @@ def caption_part(
     """Caption the wanted pictures of one part, one round of attempts (`attempts.due_now`). One run at a time does a part.
 
     Args:
-        workspace: where `images/<source>/<part>` lies and `captions/<source>/<part>/<recipe id>.<sequence>` goes.
-        source: name of the source.
-        part: name of the image part.
         wanted: columns `image_id, emotion`, all of this part; the emotion is the prior, and may be null for a plain prompt. With a
             column `after_attempt`, only attempts with larger numbers count: so a recipe can caption a picture anew.
-        recipe: what decides the captions.
-        settings: which captioner, and how hard to drive it.
         stop_at: time (seconds since 1970) from which nothing more is asked; what was asked is waited for.
 
     Returns:

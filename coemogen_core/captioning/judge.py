@@ -120,13 +120,7 @@ class Verdict(NamedTuple):
 
 
 def judge_answer(answer: CaptionAnswer, form_id: str, max_sentences: int) -> Verdict:
-    """Read an answer.
-
-    Args:
-        answer: what the captioner gave.
-        form_id: the form it was asked for.
-        max_sentences: how many sentences the prompt allows the caption.
-    """
+    """Read an answer that was asked for in a form, with so many sentences allowed."""
     if answer.error is not None or answer.text is None:
         return Verdict(None, None, answer.error or failure("server", "neither an answer nor an error"))
     text, fields = answer.text, None

@@ -66,13 +66,7 @@ class _Batch:
 
 @cache
 def load_captioner(model: str, revision: str | None, precision: str, device: str) -> LoadedCaptioner:
-    """Load a captioner, once per process.
-
-    Args:
-        model: folder of a saved model or hub id.
-        revision: commit of a hub model.
-        precision: "float32", "bfloat16" or "float16".
-        device: "auto" (GPU when there is one), "cpu", "mps", "cuda" or "cuda:N".
+    """Load a captioner, a folder of a saved model or a hub id, once per process.
 
     Raises:
         OSError: there is no such model.

@@ -117,11 +117,8 @@ def out_of_fold_predictions(workspace: Workspace, validation_id: str) -> pl.Data
 def predict_out_of_fold(rows: LabelledVectors, recipe: ProbeRecipe, folds: FoldsRecipe) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
     """Calibrated probabilities, float32 [n, 8], of every row by a classifier that saw only the other folds.
 
-    Returns:
-        The probabilities, the fold of every row [n], and the strength that each fold chose.
-
-    Raises:
-        ValueError: an emotion has fewer rows than there are folds.
+    Also the fold of every row [n], and the strength that each fold chose. Raises ValueError when an emotion has fewer rows than there are
+    folds.
     """
     probabilities = np.zeros((len(rows.labels), len(EMOTIONS)), dtype=np.float32)
     fold_of = np.zeros(len(rows.labels), dtype=int)

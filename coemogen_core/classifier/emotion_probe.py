@@ -24,12 +24,7 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Temperature that minimises the negative log-likelihood, within 0.02 to 50.
-
-    Args:
-        logits: [n, k], n >= 1.
-        labels: class indices [n]; each must have a finite logit.
-    """
+    """Temperature, 0.02 to 50, of least negative log-likelihood of labels [n] under logits [n, k]; each label needs a finite logit."""
     low, high = np.log(TEMPERATURE_RANGE)
     found = minimize_scalar(
         lambda log_t: negative_log_likelihood(logits, labels, float(np.exp(log_t))),

@@ -136,11 +136,10 @@ def read_groups(workspace: Workspace, source: str, parts: Sequence[str], encoder
 
 
 def drop_near_duplicates(judged: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
-    """Of the kept rows of each group keep the largest, of equally large ones that with the lower id.
+    """Of the kept rows of each group (`read_groups`) keep the largest, of equally large ones that with the lower id.
 
     Args:
         judged: `image_id` (unique), `kept`, `reason`, `near_duplicate_of` (all null); others pass through.
-        groups: as `read_groups` returns them.
 
     Returns:
         The rows in their order; the others of a group have the reason "near-duplicate" and name the picture that was kept.

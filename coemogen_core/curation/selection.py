@@ -17,11 +17,7 @@ MIN_CONFIDENCE = 0.75
 
 
 def judge_labels(images: pl.DataFrame, emotions: Collection[str] = EMOTIONS) -> pl.DataFrame:
-    """Say of every picture whether its label makes it a candidate for captioning.
-
-    Args:
-        images: columns `image_id`, `label` (nullable).
-        emotions: those to collect.
+    """Say of every picture (`image_id`, `label`, nullable) whether its label, one of the emotions to collect, makes it a candidate.
 
     Returns:
         Columns `image_id`, `label`, `confidence` (null: a person gave the label), `reason` (null = selected), in the same order.
@@ -33,15 +29,9 @@ def judge_labels(images: pl.DataFrame, emotions: Collection[str] = EMOTIONS) -> 
 
 
 def judge_scores(scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIONS, min_confidence: float = MIN_CONFIDENCE) -> pl.DataFrame:
-    """Say of every picture whether its scores make it a candidate for captioning.
+    """Like `judge_labels`, for scores: columns `image_id`, `label`, `confidence` (both null for a picture without scores).
 
-    Args:
-        scores: columns `image_id`, `label`, `confidence` (both null for a picture without scores).
-        emotions: those to collect.
-        min_confidence: the confidence must be greater, compared in single precision, as stored.
-
-    Returns:
-        Columns `image_id`, `label`, `confidence`, `reason` (null = selected), in the same order.
+    The confidence must be greater than `min_confidence`, compared in single precision, as stored.
     """
     reason = (
         pl.when(pl.col("label").is_null())

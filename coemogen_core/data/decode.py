@@ -52,7 +52,7 @@ class UnreadableImage(CoEmoGenError, ValueError):  # noqa: N818 (what is wrong i
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode a whole picture.
+    """Decode a whole picture into mode "RGB", fully loaded.
 
     EXIF orientation is applied, transparency is laid on white, CMYK, palette, grey and 16-bit pictures become 8-bit RGB; of an
     animation the first frame is taken. Colour profiles are ignored.
@@ -60,9 +60,6 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Args:
         data: the file's bytes: JPEG, PNG, WebP, GIF, BMP or TIFF, whatever its name says.
         max_pixels: pictures whose header claims more (width x height) are refused unread.
-
-    Returns:
-        A picture in mode "RGB", fully loaded.
 
     Raises:
         UnreadableImage: with a reason to count and a detail to read.

@@ -37,16 +37,11 @@ def plan_source(
     part_size: int = DEFAULT_PART_SIZE,
     image_column: str | None = None,
 ) -> list[str]:
-    """List a source, cut it into parts, write their plans and retire the parts of earlier plans.
+    """List a source, cut it into parts, write their plans and retire the parts of earlier plans; see `open_reader` for how it is read.
 
     Args:
-        workspace: where the tables lie.
         source: name of the source in the workspace: letters, digits, dot, underscore, hyphen.
-        layout: how the pictures lie below the root.
-        root: folder or URI of the source.
-        licence: licence of every picture of the source.
         part_size: listed entries in a part, at least 1.
-        image_column: column of the pictures in a source of tables; None = found by its name or type.
 
     Returns:
         Names of the parts, in the order of the listing.

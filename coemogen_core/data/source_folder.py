@@ -34,12 +34,7 @@ class SourceFolder:
         return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def require(self, expected: str) -> None:
-        """Make sure that the root is a folder.
-
-        Raises:
-            FileNotFoundError: it does not exist.
-            NotADirectoryError: it is a file.
-        """
+        """Make sure that the root is a folder. Raises FileNotFoundError when it does not exist, NotADirectoryError for a file."""
         if not self.filesystem.exists(self._path):
             raise FileNotFoundError(f"source folder {self.root} does not exist: give the folder that holds {expected}")
         if not self.filesystem.isdir(self._path):
@@ -67,11 +62,7 @@ class SourceFolder:
         return self._walk(self._path, MAX_DEPTH)
 
     def read(self, path: str, stamp: FileStamp | None = None) -> bytes:
-        """Bytes of one file.
-
-        Args:
-            path: relative to the root.
-            stamp: what the listing said; a file that has another size by now is refused.
+        """Bytes of one file; one that has another size by now than its stamp says is refused.
 
         Raises:
             UnusableItem: the file is missing, unreadable, too large or another one than was listed.
@@ -186,10 +177,7 @@ def is_picture(path: str) -> bool:
 
 
 def safe_relative_path(text: object) -> str:
-    """A path from a list file, made sure to stay below the root.
-
-    Returns:
-        The path with `/`, without `.` parts.
+    """A path from a list file, made sure to stay below the root: with `/`, without `.` parts.
 
     Raises:
         UnusableItem: it is no text, empty, absolute, climbs out by `..`, or is no plain path at all.

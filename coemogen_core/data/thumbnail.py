@@ -49,13 +49,11 @@ def thumbnail(data: bytes, side: int) -> Thumbnail:
 
 
 def draw_sheet(blocks: Mapping[str, Mapping[str, Sequence[Image.Image]]], emotions: Sequence[str], columns: int, side: int) -> bytes:
-    """PNG with a row per emotion and a block of columns per title.
+    """PNG with a row per emotion and a block of `columns` pictures per title, each `side` pixels square.
 
     Args:
         blocks: by title, the pictures of every emotion.
         emotions: rows from top to bottom.
-        columns: pictures per emotion and block.
-        side: size of one picture in pixels.
     """
     block = columns * side + GAP
     sheet = Image.new("RGB", (LABEL_WIDTH + block * len(blocks), HEADER_HEIGHT + len(emotions) * (side + 2)), PAPER)

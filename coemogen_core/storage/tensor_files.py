@@ -48,16 +48,11 @@ def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
 
 
 def read_weights_file(file: str, expected: str, max_bytes: int) -> bytes:
-    """Content of a file.
-
-    Args:
-        file: path or URI.
-        expected: what it should be, for the message.
-        max_bytes: a larger file is refused unread.
+    """Content of a file (path or URI), at most `max_bytes`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is larger.
+        ValueError: it is larger; it was not read as a whole. The message says what is `expected`.
     """
     with fsspec.open(file, "rb") as handle:
         data: bytes = handle.read(max_bytes + 1)

@@ -114,12 +114,9 @@ class Table:
             raise FileNotFoundError(f"no part {missing} in {self.uri}: {remedy}")
 
     def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True, checked: bool = False) -> None:
-        """Validate the rows and write them as one part, whole or not at all.
+        """Validate the rows and write them as one part, whole or not at all; columns that the schema does not know are left out.
 
         Args:
-            name: name of the part.
-            rows: its rows; columns that the schema does not know are left out.
-            schema: what the rows look like.
             replace: off = a part of this name that appeared meanwhile, by whomever, is left as it is.
             checked: the caller has cast and validated the rows, together with others.
 
@@ -190,14 +187,10 @@ class Table:
         return pl.concat([self.read_part(name, columns) for name in names])
 
     def read_parts(self, names: Sequence[str], columns: list[str]) -> pl.DataFrame:
-        """Rows of many parts at once, a fraction of the cost of opening them one by one.
-
-        Args:
-            names: parts, each once; the rows stand in their order.
-            columns: without pictures.
+        """Rows of many parts, each named once, at a fraction of the cost of opening them one by one; no pictures.
 
         Returns:
-            `part` (an enumeration of `names`) and the columns.
+            `part` (an enumeration of `names`) and the columns, in the order of the names.
 
         Raises:
             FileNotFoundError: there is no such part.

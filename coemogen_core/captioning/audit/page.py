@@ -69,14 +69,10 @@ def write_audit(
     seed: int = 0,
     destination: str | None = None,
 ) -> AuditPage:
-    """Write `audits/<source>/<audit id>/page.html`. The same captions and seed give the same page.
+    """Draw a sample and write `audits/<source>/<audit id>/page.html`. The same captions and seed give the same page.
 
     Args:
-        workspace: holds `images/<source>`.
-        source: source of the pictures.
-        captions_frame: current captions in the schema `AuditableCaptions`; `draw_sample` draws from them.
-        per_emotion: captions of each emotion, at least 1.
-        seed: another seed draws others.
+        captions_frame: current captions in the schema `AuditableCaptions`, for `draw_sample`.
         destination: where a copy goes: a file, or a folder that exists or whose name ends in "/".
 
     Raises:
@@ -122,7 +118,6 @@ def render_page(audit_id: str, source: str, shown: pl.DataFrame, pictures: Mappi
 
     Args:
         audit_id: names the audit, the browser's memory of it and the exported file.
-        source: source of the pictures.
         shown: rows in the schema `AuditableCaptions`; each emotion's rows are shown in their order.
         pictures: a thumbnail for every image id in `shown`.
     """

@@ -55,8 +55,6 @@ def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], li
     """Look attempts up in `captions/<source>`; only chunks of their recipes are opened, and none after the last was found.
 
     Args:
-        workspace: holds the captions, and the images whose parts they belong to.
-        source: source of the pictures.
         wanted: image id, recipe id and number of each attempt.
         likely_parts: image parts to look into first.
 
@@ -113,9 +111,6 @@ def import_verdicts(
     """Record verdicts. The same verdicts again change nothing; a later export supersedes earlier verdicts on the same captions.
 
     Args:
-        workspace: holds the captions that were judged.
-        source: source of the pictures.
-        document: the verdicts.
         name: what messages call the document.
         refused: rows that were refused when it was read; they open the outcome's list.
 
@@ -160,15 +155,9 @@ def import_file(workspace: Workspace, uri: str, source: str | None = None) -> Au
 
 
 def read_reviews(workspace: Workspace, source: str, audit_id: str | None = None) -> pl.DataFrame:
-    """The latest verdict on each caption, by the time of its export (schema `CaptionReviews`, sorted by caption).
+    """The latest verdict on each caption, by the time of its export (schema `CaptionReviews`, sorted by caption): of one audit, or of all.
 
-    Args:
-        workspace: holds the reviews.
-        source: source of the pictures.
-        audit_id: count the verdicts of this audit only; None takes all audits together.
-
-    Returns:
-        One row per (image_id, recipe_id, attempt); none when nothing was imported.
+    One row per (image_id, recipe_id, attempt); none when nothing was imported.
     """
     table = workspace.table("caption_reviews", source)
     names = [name for name in table.parts() if audit_id is None or name.startswith(f"{audit_id}.")]

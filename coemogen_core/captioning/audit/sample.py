@@ -34,7 +34,7 @@ class AuditableCaptions(dy.Schema):
 
 
 def draw_sample(captions: pl.DataFrame, per_emotion: int, seed: int) -> pl.DataFrame:
-    """Draw up to `per_emotion` captions of each emotion.
+    """Draw up to `per_emotion` (at least 1) captions of each emotion; another seed draws others.
 
     A sample of samples is a sample: `draw_sample(concat(draw_sample(a), b))` draws the same as `draw_sample(concat(a, b))` as long as
     no caption stands in both, so a large corpus can be drawn part by part.
@@ -42,8 +42,6 @@ def draw_sample(captions: pl.DataFrame, per_emotion: int, seed: int) -> pl.DataF
     Args:
         captions: rows in the schema `AuditableCaptions`, in any order; further columns are left out. A caption that stands there
             twice (its picture lies in two parts) counts for the first part.
-        per_emotion: captions per emotion, at least 1; all, where there are fewer.
-        seed: another seed draws others.
 
     Returns:
         The drawn rows in the schema `AuditableCaptions`: in the order of EMOTIONS, and within an emotion in the order of the seed.

@@ -77,16 +77,10 @@ class VerdictDocument(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class VerdictFile:
-    """A file as far as it could be read.
+    """A file as far as it could be read."""
 
-    Attributes:
-        name: where it came from, for messages.
-        document: what it says, readable rows only.
-        refused: the rows that could not be read.
-    """
-
-    name: str
-    document: VerdictDocument
+    name: str  # where it came from, for messages
+    document: VerdictDocument  # readable rows only
     refused: tuple[RefusedVerdict, ...]
 
 

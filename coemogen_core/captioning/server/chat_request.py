@@ -36,8 +36,6 @@ def request_body(request: CaptionRequest, recipe: CaptionRecipe, *, with_image_i
     """The request as it goes over the wire: built once, however often it is sent.
 
     Args:
-        request: picture and text.
-        recipe: model, answer form and sampling.
         with_image_id: give the picture a lasting id (`uuid`, an extension of vLLM), under which its server caches what it computed.
 
     Raises:
@@ -107,12 +105,7 @@ class RequestOutcome:
 
 
 def outcome_of_error(error: Exception, timeout_s: float) -> RequestOutcome:
-    """What it means that there was no whole answer.
-
-    Args:
-        error: an exception of aiohttp, or of the socket below it.
-        timeout_s: how long the request was given, for the message.
-    """
+    """What it means that aiohttp, or the socket below it, got no whole answer in the time that the request was given."""
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
         return RequestOutcome("unreachable", detail=f"no connection: {error}")
     if isinstance(error, TimeoutError):  # aiohttp's own are TimeoutErrors as well
@@ -121,13 +114,7 @@ def outcome_of_error(error: Exception, timeout_s: float) -> RequestOutcome:
 
 
 def outcome_of_status(status: int, headers: Mapping[str, str], content: bytes) -> RequestOutcome:
-    """What an answer means whose status is not 200.
-
-    Args:
-        status: of the answer.
-        headers: of the answer; names in any case.
-        content: its body, in which most servers say why.
-    """
+    """What an answer means whose status is not 200; in its body, most servers say why. Names of headers come in any case."""
     detail = f"HTTP {status} {_reason(status, content)}"
     if status in MISCONFIGURED:
         return RequestOutcome("misconfigured", detail=detail)

@@ -26,12 +26,9 @@ class AdaptiveLimit:
     """Grows by one with every success until the first overload (so it doubles every round trip), then by one every round trip.
 
     An overload cuts it to 0.7 of itself, once for all the requests that were in flight at that moment.
-
-    Attributes:
-        most: upper bound, at least 1.
     """
 
-    most: int
+    most: int  # upper bound, at least 1
     _limit: float = field(init=False)
     _slow_start: bool = field(init=False, default=True)
     _last_cut: float = field(init=False, default=float("-inf"))
@@ -49,12 +46,7 @@ class AdaptiveLimit:
         self._limit = min(float(self.most), self._limit + (1.0 if self._slow_start else 1.0 / self._limit))
 
     def overloaded(self, asked_at: float, now: float) -> None:
-        """A request was turned away or timed out.
-
-        Args:
-            asked_at: when that request was sent, in seconds of a monotonic clock.
-            now: the time now, of the same clock.
-        """
+        """A request that was sent at `asked_at` was turned away or timed out; both times are seconds of one monotonic clock."""
         self._slow_start = False
         if asked_at >= self._last_cut:  # else that request was in flight when the limit was last cut: it says nothing new
             self._limit = max(1.0, self._limit * DECREASE)
@@ -69,34 +61,21 @@ TELEMETRY_HEADERS = "X-Stainless-"  # the openai client tells servers about the 
 
 @dataclass(slots=True)
 class Endpoint:
-    """State of one endpoint. Touched by the client's event loop alone.
+    """State of one endpoint. Touched by the client's event loop alone."""
 
-    Attributes:
-        url: base URL of the API.
-        chat_url: where chat requests go.
-        client: the openai client: its settings, and the list of models.
-        session: the connections that carry the chat requests. Through the openai client, a request would cost three times as much computing
-            as here, and at hundreds of pictures a second the client's processor is what sets the pace.
-        limit: how many requests it can take at once.
-        in_flight: requests sent and not answered.
-        up: whether someone is there, as far as we know.
-        paused_until: monotonic time until which it asked to be left alone.
-        is_vllm: whether it is a vLLM, which caches pictures by id.
-        down_reason: why it is not up.
-        running_probe: a probe that is under way.
-    """
-
-    url: str
+    url: str  # base URL of the API
     chat_url: URL
-    client: AsyncOpenAI
+    client: AsyncOpenAI  # for its settings, and the list of models
+    # Carries the chat requests. Through the openai client, one would cost three times as much computing as here, and at hundreds of
+    # pictures a second the client's processor is what sets the pace.
     session: aiohttp.ClientSession
-    limit: AdaptiveLimit
+    limit: AdaptiveLimit  # how many requests it can take at once
     timeout_s: float
     key_variable: str
-    in_flight: int = 0
-    up: bool = True
-    paused_until: float = 0.0
-    is_vllm: bool = False
+    in_flight: int = 0  # requests sent and not answered
+    up: bool = True  # whether someone is there, as far as we know
+    paused_until: float = 0.0  # monotonic time until which it asked to be left alone
+    is_vllm: bool = False  # it then caches pictures by id
     down_reason: str = ""
     running_probe: asyncio.Task[bool] | None = field(default=None, repr=False)
 

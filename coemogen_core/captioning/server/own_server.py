@@ -32,13 +32,9 @@ _EXCEPTION = re.compile(r"^(?:\([^)]*\) ERROR [^\[]*\[[^\]]*\] )?((?:\w+\.)*\w*(
 
 
 def end_of_log(log_file: Path, start: int) -> str:
-    """The first exception and the last lines.
+    """The first exception and the last lines of a log, from the byte at which this server's own begins.
 
     The processes of a server report one after the other, the one where it began first, so that its exception is often far above the end.
-
-    Args:
-        log_file: the log.
-        start: byte at which this server's own log begins.
     """
     with log_file.open("rb") as log:
         log.seek(max(start, log_file.stat().st_size - READ_AT_MOST))
@@ -66,11 +62,8 @@ class OwnServerError(EndpointError):
 def serve(settings: OwnServerSettings, log_file: Path) -> Iterator["OwnServer"]:
     """A running server: yields when it is healthy, and ends it with everything it started on the way out, whatever the reason.
 
-    A server that dies is started again on the same port. When this process is killed, the server ends as well.
-
-    Args:
-        settings: the model, and how to serve it.
-        log_file: takes everything that the server writes, after what is there already.
+    A server that dies is started again on the same port. When this process is killed, the server ends as well. The log takes what it
+    writes.
 
     Raises:
         FileNotFoundError: the environment or the model's folder does not exist.

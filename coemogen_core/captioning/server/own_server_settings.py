@@ -69,12 +69,7 @@ class OwnServerSettings(FrozenModel):
         return any(self.environment.glob("lib/python3*/site-packages/vllm-*+cpu.dist-info"))
 
     def command(self, weights: str, port: int) -> list[str]:
-        """Command line of the server.
-
-        Args:
-            weights: folder or hub id that vLLM opens, which may be a mended copy of `model`.
-            port: the port, which is never 0.
-        """
+        """Command line of the server on a port (never 0), with weights (folder or hub id) that may be a mended copy of `model`."""
         options: dict[str, object] = {
             "--served-model-name": self.model,
             "--host": HOST,

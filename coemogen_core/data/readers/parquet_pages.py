@@ -15,15 +15,7 @@ _INTEGERS = (4, 5, 6)
 
 
 def unpacked_bytes(file: BinaryIO, start: int, end: int) -> int:
-    """Bytes that the pages between two positions take when they are unpacked.
-
-    Args:
-        file: a Parquet file.
-        start, end: of a column chunk in it.
-
-    Raises:
-        ValueError: what lies there are no pages.
-    """
+    """Bytes that the pages from `start` to before `end`, a column chunk, take when they are unpacked. Raises ValueError for no pages."""
     total, position = 0, start
     for _ in range(MAX_PAGES):
         if position >= end:

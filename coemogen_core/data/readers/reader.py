@@ -68,7 +68,6 @@ def list_pictures(folder: SourceFolder, expected: str, describe: Describe) -> It
     """Every file whose name ends like a picture's, sorted by path; never more than the entries of one folder are in memory.
 
     Args:
-        folder: the source's root.
         expected: the layout in words, for error messages.
         describe: makes an item (or a rejection) of a relative path and a stamp.
 
@@ -148,13 +147,9 @@ def split_of(path: str) -> str | None:
 
 
 def with_annotation(item: SourceItem, said: Mapping[str, object], label: Emotion | None, attributes: Mapping[str, object]) -> SourceItem:
-    """The item with what is said of its picture.
+    """The item with what is said of its picture by name: split, artist, style, genre and licence; and `attributes`, kept as JSON.
 
-    Args:
-        item: as it was listed; its split and licence stay where nothing is said of them.
-        said: anything by name; `split`, `artist`, `style`, `genre` and `licence` are taken.
-        label: its emotion.
-        attributes: what is kept as JSON.
+    Split and licence stay as they were listed where nothing is said of them.
     """
     return replace(
         item,

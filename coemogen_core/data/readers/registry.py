@@ -24,9 +24,8 @@ def open_reader(layout: Layout, root: str, licence: str | None = None, image_col
     """Reader of a source; nothing is read yet.
 
     Args:
-        layout: how the pictures lie.
         root: folder or URI of the source.
-        licence: licence of every picture, written into every row.
+        licence: of every picture that the source gives none for.
         image_column: column of the pictures in `hf_parquet`; None = found by its name or type.
 
     Raises:

@@ -18,17 +18,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class WikiArtLists:
-    """What the list files say.
+    """What the list files say."""
 
-    Attributes:
-        classes: of every listed painting, by path: task to class name, where the class is known.
-        rejected: lines that say nothing usable.
-        named_by: list file that names a painting first.
-    """
-
-    classes: dict[str, dict[str, str]] = field(default_factory=dict)
-    rejected: list[RejectedFile] = field(default_factory=list)
-    named_by: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, dict[str, str]] = field(default_factory=dict)  # of every listed painting, by path: known class by task
+    rejected: list[RejectedFile] = field(default_factory=list)  # lines that say nothing usable
+    named_by: dict[str, str] = field(default_factory=dict)  # list file that names a painting first
 
 
 def read_lists(folder: SourceFolder) -> WikiArtLists:
