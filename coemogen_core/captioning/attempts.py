@@ -63,8 +63,8 @@ def free_sequences(chunks: list[str]) -> Iterator[int]:
     return (number for number in count() if number not in taken)
 
 
-def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str, columns: list[str] | None = None) -> pl.DataFrame:
-    """All attempts of one image part and recipe (schema `Captions`, or the named columns), oldest first; empty before the first."""
+def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str | None, columns: list[str] | None = None) -> pl.DataFrame:
+    """Attempts of an image part, of one recipe or of all (schema `Captions`, or the named columns), oldest first; may be none."""
     names = chunk_names(workspace, source, part, recipe_id)
     if not names:
         return Captions.create_empty().select(columns or Captions.column_names())

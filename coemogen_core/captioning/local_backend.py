@@ -134,13 +134,10 @@ class LocalBackend:
     def _processed(self, requests: list[CaptionRequest], images: list[list[Image.Image]]) -> Any:
         """The processor's tensors for a batch. A template that writes the beginning-of-text token itself must not get a second one."""
         processor = self._captioner.processor
-        texts = [self._chat_text(request) for request in requests]
+        messages = [[{"role": "user", "content": content_parts(request, {"type": "image"})}] for request in requests]
+        texts = [processor.apply_chat_template(message, add_generation_prompt=True, tokenize=False) for message in messages]
         begun = bool(processor.tokenizer.bos_token) and texts[0].startswith(processor.tokenizer.bos_token)
         return processor(text=texts, images=images, padding=True, return_tensors="pt", add_special_tokens=not begun)
-
-    def _chat_text(self, request: CaptionRequest) -> str:
-        message = {"role": "user", "content": content_parts(request, {"type": "image"})}
-        return self._captioner.processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
 
     def _answer_batch(self, batch: _Batch) -> list[CaptionAnswer]:
         made = {answer.image_id: answer for answer in self._generate(batch)} if batch.readable else {}

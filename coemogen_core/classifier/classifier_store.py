@@ -4,15 +4,15 @@ And the scores that they give: calibrated probabilities for every embedded pictu
 """
 
 import time
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
-from pydantic import Discriminator, Field, Tag, TypeAdapter
+from pydantic import Field, TypeAdapter
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from coemogen_core.classifier.emotion_probe import EmotionProbe, ProbeMetrics, ProbeRecipe
+from coemogen_core.classifier.emotion_probe import ClassifierMetrics, EmotionProbe, ProbeRecipe
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
@@ -38,8 +38,8 @@ class ClassifierCard(_Card):
     recipe: ProbeRecipe = Field(description="training settings")
     strength: float = Field(description="inverse regularisation strength chosen on the validation split, or by folds of the training split")
     train_rows: int = Field(ge=1, description="rows that the weights were fitted on")
-    val: ProbeMetrics = Field(description="metrics on the validation split, which chose strength and temperature unless folds did")
-    test: ProbeMetrics = Field(description="metrics on the test split, which chose nothing")
+    val: ClassifierMetrics = Field(description="metrics on the validation split, which chose strength and temperature unless folds did")
+    test: ClassifierMetrics = Field(description="metrics on the test split, which chose nothing")
 
 
 class PublishedHeadCard(_Card):
@@ -49,11 +49,7 @@ class PublishedHeadCard(_Card):
     sha256: str = Field(description="of the published file")
 
 
-AnyCard = Annotated[
-    Annotated[ClassifierCard, Tag("trained")] | Annotated[PublishedHeadCard, Tag("published")],
-    Discriminator(lambda card: "published" if ("origin" in card if isinstance(card, dict) else hasattr(card, "origin")) else "trained"),
-]
-_READ: TypeAdapter[ClassifierCard | PublishedHeadCard] = TypeAdapter(AnyCard)
+_READ: TypeAdapter[ClassifierCard | PublishedHeadCard] = TypeAdapter(ClassifierCard | PublishedHeadCard)
 
 
 def has_classifier(workspace: Workspace, name: str) -> bool:

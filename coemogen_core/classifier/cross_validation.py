@@ -117,7 +117,7 @@ def out_of_fold_predictions(workspace: Workspace, validation_id: str) -> pl.Data
 def predict_out_of_fold(rows: LabelledVectors, recipe: ProbeRecipe, folds: FoldsRecipe) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
     """Calibrated probabilities, float32 [n, 8], of every row by a classifier that saw only the other folds.
 
-    Also the fold of every row [n], and the strength that each fold chose. Raises ValueError when an emotion has fewer rows than there are
+    Also the fold of every row [n], and the strength that each fold chose. Raises ValueError where an emotion has too few rows for the
     folds.
     """
     probabilities = np.zeros((len(rows.labels), len(EMOTIONS)), dtype=np.float32)

@@ -115,7 +115,7 @@ class EmotionProbe:
         return calibrated_probabilities(self.logits(embeddings), self.temperature).astype(np.float32)
 
 
-class ProbeMetrics(FrozenModel):
+class ClassifierMetrics(FrozenModel):
     """What a probe achieves on one set of rows."""
 
     rows: int = Field(ge=1, description="number of rows measured")
@@ -133,24 +133,22 @@ class ProbeMetrics(FrozenModel):
 class LabelledVectors:
     """Embeddings with class indices."""
 
-    vectors: np.ndarray
-    """[n, dim]"""
-    labels: np.ndarray
-    """int [n], indices into EMOTIONS"""
+    vectors: np.ndarray  # [n, dim]
+    labels: np.ndarray  # int [n], indices into EMOTIONS
 
     def take(self, rows: np.ndarray) -> "LabelledVectors":
         """Some of the rows, by index."""
         return LabelledVectors(self.vectors[rows], self.labels[rows])
 
 
-def measure_probe(probe: EmotionProbe, rows: LabelledVectors) -> ProbeMetrics:
+def measure_probe(probe: EmotionProbe, rows: LabelledVectors) -> ClassifierMetrics:
     """Accuracy, calibration and confusion of a probe on labelled rows (at least one)."""
     logits = probe.logits(rows.vectors)
     confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=int)
     np.add.at(confusion, (rows.labels, logits.argmax(axis=1)), 1)
     support = confusion.sum(axis=1)
     present = support > 0
-    return ProbeMetrics(
+    return ClassifierMetrics(
         rows=len(rows.labels),
         accuracy=float(np.trace(confusion) / support.sum()),
         macro_accuracy=float((np.diag(confusion)[present] / support[present]).mean()),

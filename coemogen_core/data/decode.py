@@ -151,15 +151,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             layer = strip.convert("RGBA")
             canvas.paste(layer, (0, top), mask=layer)
         else:
-            canvas.paste(_opaque_rgb(strip), (0, top))
+            try:
+                canvas.paste(strip.convert("RGB"), (0, top))
+            except ValueError as error:
+                raise UnreadableImage("unsupported colours", f"mode {image.mode}: {error}; convert the picture to RGB") from error
     return canvas
-
-
-def _opaque_rgb(image: Image.Image) -> Image.Image:
-    try:
-        return image.convert("RGB")
-    except ValueError as error:
-        raise UnreadableImage("unsupported colours", f"mode {image.mode}: {error}; convert the picture to RGB") from error
 
 
 def _eight_bit(image: Image.Image, unit_range: bool) -> Image.Image:

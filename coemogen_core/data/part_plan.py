@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from coemogen_core.data.readers.registry import Layout
-from coemogen_core.data.source_item import FileStamp, Place, RejectedFile, SourceItem
+from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
@@ -79,13 +79,11 @@ def _identity(entry: SourceItem | RejectedFile) -> list[Any]:
     if isinstance(entry, RejectedFile):
         return [entry.path, entry.reason]
     said = [entry.label, entry.split, entry.artist, entry.style, entry.genre, entry.licence, entry.attributes, entry.annotation]
-    return [entry.path, *_content(entry.stamp), *said, *_content(entry.annotation_stamp), *_inside(entry.place)]
-
-
-def _inside(place: Place | None) -> list[Any]:
-    if place is None:
-        return []
-    return [place.container, place.start, *_content(place.stamp), [[extent.name, extent.start, extent.size] for extent in place.beside]]
+    inside: list[Any] = []
+    if entry.place is not None:
+        beside = [[extent.name, extent.start, extent.size] for extent in entry.place.beside]
+        inside = [entry.place.container, entry.place.start, *_content(entry.place.stamp), beside]
+    return [entry.path, *_content(entry.stamp), *said, *_content(entry.annotation_stamp), *inside]
 
 
 def _content(stamp: FileStamp | None) -> list[Any]:

@@ -18,7 +18,7 @@ from coemogen_core.data.decode import DECODER_VERSION
 from coemogen_core.data.ingest import ExaminedPart, examine_part
 from coemogen_core.data.part_plan import PartPlan, listing_hash, part_name, planned_parts, read_plan, remove_plan, write_plan
 from coemogen_core.data.readers.registry import Layout, open_reader
-from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
+from coemogen_core.data.source_item import RejectedFile, SourceItem
 from coemogen_core.storage.workspace import Workspace
 
 DEFAULT_PART_SIZE = 1000
@@ -56,13 +56,16 @@ def plan_source(
         raise ValueError(f"part_size is {part_size}: a part holds at least one picture")
     reader = open_reader(layout, root, licence, image_column)
     recipe = {"layout": layout, "reader": reader.version, "decoder": DECODER_VERSION} | ({"column": image_column} if image_column else {})
-    shared = {"layout": layout, "root": reader.folder.lasting_root, "licence": licence, "image_column": image_column}
+    shared: dict[str, Any] = {"layout": layout, "root": reader.folder.lasting_root, "licence": licence, "image_column": image_column}
     earlier = {read_plan(workspace, source, name).listing: name for name in planned_parts(workspace, source)}
     names: list[str] = []
     listed = 0
     try:
         for index, entries in enumerate(_cut(reader.list_items(), part_size)):
-            plan = _plan_part(index, entries, listing_hash(entries, recipe), shared)
+            listing = listing_hash(entries, recipe)
+            items = tuple(entry for entry in entries if isinstance(entry, SourceItem))
+            rejected = tuple(entry for entry in entries if isinstance(entry, RejectedFile))
+            plan = PartPlan(name=part_name(index, listing), listing=listing, items=items, rejected=rejected, **shared)
             same = earlier.get(plan.listing)
             plan = _told_apart(workspace, source, plan, index, read_plan(workspace, source, same) if same is not None else None)
             write_plan(workspace, source, plan)
@@ -75,16 +78,6 @@ def plan_source(
     _retire_all_but(workspace, source, set(names))
     logger.info("%s: %d pictures listed in %d parts", source, listed, len(names))
     return names
-
-
-def _plan_part(index: int, entries: list[SourceItem | RejectedFile], listing: str, shared: dict[str, Any]) -> PartPlan:
-    return PartPlan(
-        name=part_name(index, listing),
-        listing=listing,
-        items=tuple(entry for entry in entries if isinstance(entry, SourceItem)),
-        rejected=tuple(entry for entry in entries if isinstance(entry, RejectedFile)),
-        **shared,
-    )
 
 
 def _cut(listed: Iterable[SourceItem | RejectedFile], part_size: int) -> Iterator[list[SourceItem | RejectedFile]]:
@@ -118,10 +111,7 @@ def _told_apart(workspace: Workspace, source: str, plan: PartPlan, index: int, e
 
 
 def _modified(plan: PartPlan) -> list[tuple[float | None, float | None]]:
-    def time(stamp: FileStamp | None) -> float | None:
-        return stamp.modified if stamp is not None else None
-
-    return [(time(item.stamp), time(item.annotation_stamp)) for item in plan.items]
+    return [(item.stamp.modified, item.annotation_stamp.modified if item.annotation_stamp else None) for item in plan.items]
 
 
 def _retire_all_but(workspace: Workspace, source: str, current: set[str]) -> None:

@@ -50,15 +50,12 @@ class SourceFolder:
         above = self._path.rpartition("/")[0]
         return SourceFolder(self.filesystem.unstrip_protocol(above)) if above else None
 
-    def files(self) -> dict[str, FileStamp | None]:
-        """All files at any depth, by path relative to the root; None marks what is no regular file (a pipe, a device, a dead link).
-
-        Hidden names (starting with a dot) are left out, links are followed, but never in a circle.
-        """
-        return dict(self.walk())
-
     def walk(self) -> Iterator[tuple[str, FileStamp | None]]:
-        """What `files` gives, one by one and sorted by path (as text that tables can hold), with one folder at a time in memory."""
+        """All files at any depth, sorted by path relative to the root (as text that tables can hold); one folder at a time is in memory.
+
+        None marks what is no regular file (a pipe, a device, a dead link). Hidden names (starting with a dot) are left out, links are
+        followed, but never in a circle.
+        """
         return self._walk(self._path, MAX_DEPTH)
 
     def read(self, path: str, stamp: FileStamp | None = None) -> bytes:

@@ -205,11 +205,10 @@ class Table:
 
     def count(self, parts: list[str] | None = None) -> int:
         """Number of rows, read from the Parquet footers alone."""
-        filesystem, folder = fsspec.core.url_to_fs(self.uri)
         total = 0
         for name in self.parts() if parts is None else parts:
-            with filesystem.open(f"{folder}/{name}.parquet", "rb") as file:
-                total += pq.ParquetFile(file).metadata.num_rows
+            with self._opened(name) as (file, _):
+                total += pq.read_metadata(file).num_rows
         return total
 
     def remove_part(self, name: str) -> None:

@@ -1,6 +1,6 @@
 """Verdicts in the workspace: `caption_reviews/<source>`, a part an imported file. Nothing is overwritten; readers take the latest."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import polars as pl
 from pydantic import Field
@@ -68,29 +68,18 @@ def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], li
         raise FileNotFoundError(
             f"no captions of source {source!r} in {workspace.uri}: give the workspace that the audit page was made from"
         )
-    found: dict[Key, bool] = {}
+    captions, found = workspace.table("captions", source), dict[Key, bool]()
+    parts = [*sorted(likely_parts), *(part for part in workspace.table("images", source).parts() if part not in likely_parts)]
     for asked in sorted({asked for _, asked, _ in wanted}):
         keys = {key for key in wanted if key[1] == asked}
-        for chunk in _chunks(workspace, source, asked, likely_parts):
-            found.update(_found_in(workspace, source, chunk, asked, keys))
+        images = list({image_id for image_id, _, _ in keys})
+        for chunk in (chunk for part in parts for chunk in chunk_names(workspace, source, part, asked)):
+            rows = captions.read_part(chunk, ["image_id", "attempt", "error"]).filter(pl.col("image_id").is_in(images))
+            attempts = (((image_id, asked, attempt), error is None) for image_id, attempt, error in rows.iter_rows())
+            found |= {key: captioned for key, captioned in attempts if key in keys}
             if keys <= found.keys():
                 break
     return found
-
-
-def _chunks(workspace: Workspace, source: str, recipe_id: str, likely_parts: Collection[str]) -> Iterator[str]:
-    for part in sorted(likely_parts):
-        yield from chunk_names(workspace, source, part, recipe_id)
-    for part in workspace.table("images", source).parts():
-        if part not in likely_parts:
-            yield from chunk_names(workspace, source, part, recipe_id)
-
-
-def _found_in(workspace: Workspace, source: str, chunk: str, recipe_id: str, keys: Collection[Key]) -> dict[Key, bool]:
-    images = list({image_id for image_id, _, _ in keys})
-    rows = workspace.table("captions", source).read_part(chunk, ["image_id", "attempt", "error"]).filter(pl.col("image_id").is_in(images))
-    attempts = (((image_id, recipe_id, attempt), error is None) for image_id, attempt, error in rows.iter_rows())
-    return {key: captioned for key, captioned in attempts if key in keys}
 
 
 class AuditOutcome(FrozenModel):
@@ -151,7 +140,7 @@ def import_file(workspace: Workspace, uri: str, source: str | None = None) -> Au
         UnusableVerdicts: the file holds no verdicts, or such of another source.
     """
     file = read_verdicts(uri)
-    return import_verdicts(workspace, source or file.document.source, file.document, name=file.name, refused=file.refused)
+    return import_verdicts(workspace, source or file.document.source, file.document, name=uri, refused=file.refused)
 
 
 def read_reviews(workspace: Workspace, source: str, audit_id: str | None = None) -> pl.DataFrame:

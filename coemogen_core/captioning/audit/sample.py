@@ -9,7 +9,7 @@ import hashlib
 import dataframely as dy
 import polars as pl
 
-from coemogen_core.captioning.attempts import chunk_names
+from coemogen_core.captioning.attempts import read_attempts
 from coemogen_core.captioning.current_captions import CaptionedDataset
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
@@ -99,15 +99,7 @@ def _decided(workspace: Workspace, decided: CaptionedDataset, part: str, kept_on
 
 def _captions(workspace: Workspace, source: str, part: str, decided: pl.DataFrame) -> pl.DataFrame:
     """The captions that were decided on, with what their attempts say besides."""
-    recipes = sorted(decided["recipe_id"].unique())
-    chunks = [_attempts(workspace, source, chunk) for recipe_id in recipes for chunk in chunk_names(workspace, source, part, recipe_id)]
-    if not chunks:
-        return AuditableCaptions.create_empty()
-    found = decided.join(pl.concat(chunks), on=["image_id", "recipe_id", "attempt"], how="inner", maintain_order="left")
-    return found.with_columns(part=pl.lit(part)).select(AuditableCaptions.column_names())
-
-
-def _attempts(workspace: Workspace, source: str, chunk: str) -> pl.DataFrame:
-    rows = workspace.table("captions", source).read_part(chunk, ["image_id", "recipe_id", "attempt", "caption", "fields"])
+    attempts = read_attempts(workspace, source, part, None, [*ATTEMPT_KEY, "caption", "fields"]).filter(pl.col("caption").is_not_null())
+    found = decided.join(attempts, on=ATTEMPT_KEY, how="inner", maintain_order="left")
     as_json = pl.when(pl.col("fields").is_not_null()).then(pl.col("fields").struct.json_encode())
-    return rows.filter(pl.col("caption").is_not_null()).with_columns(fields=as_json)
+    return found.with_columns(part=pl.lit(part), fields=as_json).select(AuditableCaptions.column_names())

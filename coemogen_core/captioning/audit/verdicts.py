@@ -79,7 +79,6 @@ class VerdictDocument(FrozenModel):
 class VerdictFile:
     """A file as far as it could be read."""
 
-    name: str  # where it came from, for messages
     document: VerdictDocument  # readable rows only
     refused: tuple[RefusedVerdict, ...]
 
@@ -119,7 +118,7 @@ def parse_verdicts(data: bytes, name: str) -> VerdictFile:
             verdicts.append(Verdict.model_validate(row))
         except ValidationError as error:
             refused.append(RefusedVerdict(row=f"verdicts[{place}]", reason=f"{_problems(error)}; {REMEDY}"))
-    return VerdictFile(name, head.model_copy(update={"verdicts": tuple(verdicts)}), tuple(refused))
+    return VerdictFile(head.model_copy(update={"verdicts": tuple(verdicts)}), tuple(refused))
 
 
 def _parse_object(data: bytes, name: str) -> Mapping[str, Any]:

@@ -9,14 +9,13 @@ import polars as pl
 from pydantic import Field
 
 from coemogen_core.captioning.alignment_filter import drop_lowest_aligned
-from coemogen_core.captioning.attempts import HISTORY_COLUMNS, chunk_names, part_recipe_sequence, read_attempts
+from coemogen_core.captioning.attempts import HISTORY_COLUMNS, read_attempts
 from coemogen_core.captioning.audit.reviews import rejected_attempts
 from coemogen_core.captioning.backend import is_final
 from coemogen_core.captioning.current_captions import CaptionedDataset, current_captions
 from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
-from schemas.tables import Captions
 
 Reason = Literal["rejected by a person", "failed", "linted", "listed", "low alignment", "older recipe"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
@@ -132,7 +131,7 @@ def _pictures_of_part(
     wanted = judged.filter(pl.col("reason").is_null()).select("image_id", "label")
     captions = current_captions(workspace, record.source, part, record.policy, record.encoder_id, judged, rejected)
     fitting = captions.join(wanted, on="image_id").filter(pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label")))
-    history = _history(workspace, record.source, part)
+    history = read_attempts(workspace, record.source, part, None, ["image_id", "asked_at", "error"])
     last = history.sort("asked_at").unique("image_id", keep="last", maintain_order=True)
     linted = last.select("image_id", was_linted=pl.col("error").str.starts_with("rejected:").fill_null(False))
     return (
@@ -149,14 +148,6 @@ def _pictures_of_part(
             exhausted=pl.col("exhausted").fill_null(False),
         )
     )
-
-
-def _history(workspace: Workspace, source: str, part: str) -> pl.DataFrame:
-    """Image, time and error of every attempt of a part, whatever the recipe."""
-    columns = ["image_id", "asked_at", "error"]
-    recipes = {part_recipe_sequence(chunk)[1] for chunk in chunk_names(workspace, source, part)}
-    frames = [read_attempts(workspace, source, part, recipe_id, columns) for recipe_id in sorted(recipes)]
-    return pl.concat([Captions.create_empty().select(columns), *frames])
 
 
 def _tries(workspace: Workspace, source: str, part: str, recipe: CaptionRecipe, new_recipe_id: str, wanted: pl.DataFrame) -> pl.DataFrame:

@@ -14,13 +14,16 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
 
 ROOT = "recaption"
+EXAMPLES = 5
 
 
-def write_candidates(workspace: Workspace, dataset: str, run_id: str, candidates: pl.DataFrame) -> None:
-    """Keep the choice, one part an image part, so that a run that is started again goes on with the same pictures."""
+def write_choice(workspace: Workspace, dataset: str, run_id: str, found: Found) -> None:
+    """Keep the choice, one part an image part, so that a run that is started again goes on with it; `chosen.json` is written last."""
     table = workspace.table(ROOT, dataset, run_id, "candidates")
-    for (part,), rows in candidates.group_by("part", maintain_order=True):
+    for (part,), rows in found.candidates.group_by("part", maintain_order=True):
         table.write_part(str(part), rows, Candidates)
+    counts = {"chosen": found.candidates.height, "exhausted": found.exhausted, "over_budget": found.over_budget}
+    workspace.write_json(counts, ROOT, dataset, run_id, "chosen.json")
 
 
 def candidate_parts(workspace: Workspace, dataset: str, run_id: str) -> list[str]:
@@ -35,12 +38,6 @@ def read_candidates(workspace: Workspace, dataset: str, run_id: str, part: str |
     return table.read(parts=names) if names else Candidates.create_empty()
 
 
-def mark_chosen(workspace: Workspace, dataset: str, run_id: str, found: Found) -> None:
-    """Write `chosen.json`, last: the choice is complete."""
-    counts = {"chosen": found.candidates.height, "exhausted": found.exhausted, "over_budget": found.over_budget}
-    workspace.write_json(counts, ROOT, dataset, run_id, "chosen.json")
-
-
 def was_chosen(workspace: Workspace, dataset: str, run_id: str) -> bool:
     """Whether the choice of this run is complete."""
     return workspace.exists(ROOT, dataset, run_id, "chosen.json")
@@ -49,9 +46,6 @@ def was_chosen(workspace: Workspace, dataset: str, run_id: str) -> bool:
 def chosen_counts(workspace: Workspace, dataset: str, run_id: str) -> dict[str, int]:
     """How many pictures were `chosen`, were left out because asking again is pointless (`exhausted`), or for the budget (`over_budget`)."""
     return dict(workspace.read_json(ROOT, dataset, run_id, "chosen.json"))
-
-
-EXAMPLES = 5
 
 
 class Recaptioned(dy.Schema):

@@ -5,7 +5,6 @@ import os
 import time
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -161,10 +160,6 @@ class Endpoint:
             self.limit.overloaded(asked_at, now)
         if outcome.retry_after_s is not None and outcome.meaning == "overloaded":
             self.paused_until = max(self.paused_until, now + outcome.retry_after_s)
-
-    def state(self) -> dict[str, Any]:
-        """What a log line says of it."""
-        return {"endpoint": self.url, "up": self.up, "in_flight": self.in_flight, "limit": self.limit.value}
 
 
 def _proxy(url: str) -> str | None:

@@ -62,8 +62,7 @@ class OwnServerError(EndpointError):
 def serve(settings: OwnServerSettings, log_file: Path) -> Iterator["OwnServer"]:
     """A running server: yields when it is healthy, and ends it with everything it started on the way out, whatever the reason.
 
-    A server that dies is started again on the same port. When this process is killed, the server ends as well. The log takes what it
-    writes.
+    A server that dies is started again on the same port. When this process is killed, the server ends as well. It writes into the log.
 
     Raises:
         FileNotFoundError: the environment or the model's folder does not exist.
@@ -85,6 +84,7 @@ class OwnServer:
         model: the name under which the model is served.
         port: where it listens, on 127.0.0.1.
         log_file: everything that the server has written.
+        pid: of the server; another one after a restart.
         error: why the server was given up; None until then.
     """
 
@@ -102,7 +102,7 @@ class OwnServer:
         self._command = settings.command(weights, self.port)
         self._variables = settings.variables(weights, os.environ)
         self._keeper: subprocess.Popen[str] | None = None
-        self._pid = 0
+        self.pid = 0
         self.error: OwnServerError | None = None
         self._turn = threading.Lock()  # between starting the next life and stopping for good
         self._stopping = threading.Event()
@@ -114,11 +114,6 @@ class OwnServer:
     def endpoint(self) -> str:
         """Base URL of the chat API."""
         return f"http://{HOST}:{self.port}/v1"
-
-    @property
-    def pid(self) -> int:
-        """Process id of the server; another one after a restart."""
-        return self._pid
 
     def start(self) -> None:
         """Start the server and wait until it is healthy. See `serve` for the errors."""
@@ -169,7 +164,7 @@ class OwnServer:
                 text=True,
             )
         with cast(IO[str], keeper.stdout) as stdout:
-            self._pid = int(stdout.readline() or 0)
+            self.pid = int(stdout.readline() or 0)
         return keeper
 
     def _end_keeper(self) -> None:
@@ -179,7 +174,7 @@ class OwnServer:
         self._keeper.terminate()
         if self._keeper.wait() < 0:  # the keeper itself was killed, and could not clear up
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _supervise(self) -> None:
         """Start the server again whenever it dies, with growing pauses, until it has died too often in a row."""

@@ -37,7 +37,7 @@ class EmoSetReader(SourceReader):
         splits = {split: entries for split in SPLITS if (entries := self._read_split(split)) is not None}
         if not splits:
             raise FileNotFoundError(f"{self.folder.root} has none of train.json, val.json, test.json: expected {EXPECTED}")
-        listing = _SplitListing(files=self.folder.files(), licence=self.licence)
+        listing = _SplitListing(files=dict(self.folder.walk()), licence=self.licence)
         listed = [listing.describe(entry, split, number) for split, entries in splits.items() for number, entry in enumerate(entries)]
         if not listed:
             raise ValueError(f"the split files in {self.folder.root} list no pictures ({', '.join(splits)}): expected {EXPECTED}")
