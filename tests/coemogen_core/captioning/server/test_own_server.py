@@ -187,7 +187,7 @@ def test_settings_are_bounded_and_the_default_environment_can_be_moved(monkeypat
     monkeypatch.setenv("COEMOGEN_CAPTIONER_ENV", "/somewhere/else")
     assert default_environment() == Path("/somewhere/else")
     monkeypatch.delenv("COEMOGEN_CAPTIONER_ENV")
-    assert default_environment() == Path(__file__).parents[3] / "envs" / "captioner" / ".venv"
+    assert default_environment() == Path(__file__).parents[4] / "envs" / "captioner" / ".venv"
 
 
 def test_command_and_variables_fit_the_build(environment: Path, tmp_path: Path) -> None:
