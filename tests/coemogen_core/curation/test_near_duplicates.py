@@ -101,7 +101,7 @@ def test_off_by_default_and_then_no_part_of_the_recipe():
 
 
 def test_groups_must_have_been_made(workspace, pictures):
-    with pytest.raises(FileNotFoundError, match="embed source .art. first"):
+    with pytest.raises(FileNotFoundError, match=r"embed source 'art' first"):
         group_near_duplicates(workspace, SOURCE, PARTS, ENCODER, ALIKE)
     with pytest.raises(FileNotFoundError, match="group the near-duplicates"):
         decide(workspace, SOURCE, PARTS, WITH_GROUPS)
