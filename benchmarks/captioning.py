@@ -95,8 +95,8 @@ def memory_rows(folder: Path, images: int) -> list[Row]:
 
 def vllm_rows(folder: Path, images: int, repeats: int) -> list[Row]:
     """Ratio to the generator at its best concurrency, on pictures that the server has never seen."""
-    from coemogen_core.captioning.own_server.process import serve
-    from coemogen_core.captioning.own_server.settings import OwnServerSettings
+    from coemogen_core.captioning.server.own_server import serve
+    from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 
     settings = OwnServerSettings(model="lab:captioner", max_num_seqs=64, max_model_len=512)
     fresh = scenes()

@@ -68,10 +68,11 @@ def measure(job: Row) -> Row:
     from coemogen_core.captioning.caption_part import caption_part
     from coemogen_core.captioning.current_captions import CaptionPolicy
     from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+    from coemogen_core.classifier.classifier_store import score_part
     from coemogen_core.classifier.emotion_probe import ProbeRecipe
     from coemogen_core.classifier.probe_training import train_classifier
-    from coemogen_core.classifier.scoring import score_part
-    from coemogen_core.curation.decisions import CurationRecipe, decide
+    from coemogen_core.curation.decide import decide
+    from coemogen_core.curation.decisions import CurationRecipe
     from coemogen_core.curation.selection import Selection
     from coemogen_core.data.ingest import ingest_part
     from coemogen_core.data.plan import plan_source

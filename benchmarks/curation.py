@@ -151,8 +151,8 @@ def filter_alignment(job: Row) -> Row:
 def refilter(job: Row) -> Row:
     """Decide with two thresholds; only the second one, a query for another version, is timed."""
     from coemogen_core.captioning.current_captions import CaptionPolicy
-    from coemogen_core.curation.decisions import CurationRecipe, decide
-    from coemogen_core.curation.refilter import Thresholds, refilter
+    from coemogen_core.curation.decide import Thresholds, decide, refilter
+    from coemogen_core.curation.decisions import CurationRecipe
     from coemogen_core.curation.selection import Selection
     from coemogen_core.storage.workspace import Workspace
 

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from coemogen_core.curation.decisions import current_version, read_decisions, read_record
+from coemogen_core.curation.decisions import read_decisions, read_record, resolve_version
 from coemogen_core.evaluation.emoart import ThresholdRow, emoart_metrics, threshold_table, truth_of_images
 from coemogen_core.lab.corpora import read_truth
 from coemogen_core.storage.workspace import Workspace
@@ -26,7 +26,7 @@ def measure(workspace: Workspace, dataset: str, truth: Path) -> tuple[list[Thres
     Raises:
         ValueError: no classifier decided that version.
     """
-    version = current_version(workspace, dataset)
+    version = resolve_version(workspace, dataset)
     record = read_record(workspace, dataset, version)
     classifier_id = record.recipe.selection.classifier_id
     if classifier_id is None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from results_table import Row, report, row
 
-from coemogen_core.curation.decisions import current_version, read_record
+from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.experiments.ablation_study import AblationPlan, collect_runs, prepare, read_run, run_variant
 from coemogen_core.experiments.ablation_study_file import write_ablations
 from coemogen_core.experiments.ablation_summary import markdown_table, remark_on_order, summarise
@@ -62,7 +62,7 @@ def lab_plan(workspace: Workspace, images_per_emotion: int, steps: int | None) -
     """The lab's profile over the features of a finished demo."""
     training: dict[str, Any] = {} if steps is None else {"steps": steps}
     params = load_params("lab", "train-and-eval", TrainAndEvalParams, {"workspace": workspace.uri, "training": training})
-    version = current_version(workspace, params.dataset)
+    version = resolve_version(workspace, params.dataset)
     features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
     return AblationPlan(
         dataset=params.dataset,

@@ -14,7 +14,7 @@ from typing import Any
 
 from results_table import Row, report, row
 
-from coemogen_core.curation.decisions import current_version, read_record
+from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.experiments.collect import new_experiments, write_experiments
 from coemogen_core.experiments.matrix import read_matrix
 from coemogen_core.experiments.run_cell import CellSettings, prepare_reference, run_cell
@@ -76,7 +76,7 @@ def _params(arguments: argparse.Namespace) -> TrainAndEvalParams:
 
 
 def _settings(workspace: Workspace, params: TrainAndEvalParams) -> CellSettings:
-    version = current_version(workspace, params.dataset)
+    version = resolve_version(workspace, params.dataset)
     features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
     return CellSettings(
         dataset=params.dataset,

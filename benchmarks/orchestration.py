@@ -25,10 +25,11 @@ from torch.distributed.elastic.utils.distributed import get_free_port
 
 from coemogen_core.captioning.alignment import align_captions
 from coemogen_core.captioning.caption_part import caption_part
+from coemogen_core.classifier.classifier_store import score_part
 from coemogen_core.classifier.probe_training import train_classifier
-from coemogen_core.classifier.scoring import score_part
 from coemogen_core.classifier.style_audit import audit_styles
-from coemogen_core.curation.decisions import decide, mark_current
+from coemogen_core.curation.decide import decide
+from coemogen_core.curation.decisions import mark_current
 from coemogen_core.curation.funnel import write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import ingest_part

@@ -24,6 +24,12 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 PR_SET_CHILD_SUBREAPER = 36
 
 
+def kept_command(command: list[str], grace_s: float) -> list[str]:
+    """The command line that runs a command under this program, for as long as the process lives that calls this."""
+    # -I: none of the modules beside this file shall be taken for one of the standard library
+    return [sys.executable, "-I", __file__, str(os.getpid()), str(grace_s), *command]
+
+
 def main(arguments: list[str]) -> int:
     """Run the command to its end; see the module's text."""
     parent, grace_s, command = int(arguments[0]), float(arguments[1]), arguments[2:]

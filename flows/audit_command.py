@@ -8,10 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from coemogen_core.captioning.audit.acceptance import COLUMNS, AcceptanceRates, acceptance_rows
-from coemogen_core.captioning.audit.candidates import draw_from_dataset
+from coemogen_core.captioning.audit.page import AuditPage, write_audit
 from coemogen_core.captioning.audit.reviews import AuditOutcome, import_file
-from coemogen_core.captioning.audit.write_audit import AuditPage, write_audit
-from coemogen_core.curation.decisions import current_version, read_record
+from coemogen_core.captioning.audit.sample import draw_from_dataset
+from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.storage.workspace import Workspace
 
 console = Console(highlight=False)
@@ -43,8 +43,7 @@ def audit(
         ValueError: there is nothing to audit.
     """
     place = Workspace(workspace)
-    chosen = current_version(place, dataset) if version == "current" else version
-    decided = read_record(place, dataset, chosen)
+    decided = read_record(place, dataset, resolve_version(place, dataset, version))
     captions = draw_from_dataset(place, decided, per_emotion=per_emotion, seed=seed, kept_only=kept_only)
     page = write_audit(place, decided.source, captions, per_emotion=per_emotion, seed=seed, destination=destination)
     _say_page(page, per_emotion)

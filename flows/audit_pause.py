@@ -3,8 +3,8 @@
 from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
 
-from coemogen_core.captioning.audit.candidates import draw_from_dataset
-from coemogen_core.captioning.audit.write_audit import write_audit
+from coemogen_core.captioning.audit.page import write_audit
+from coemogen_core.captioning.audit.sample import draw_from_dataset
 from coemogen_core.curation.decisions import read_record
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from coemogen_core.captioning.own_server.process import serve
 from coemogen_core.captioning.recipe import BackendSettings, ServerSettings
+from coemogen_core.captioning.server.own_server import serve
 from coemogen_core.storage.workspace import Workspace, local_folder
 from tasks.progress import console
 

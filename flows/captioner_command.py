@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from coemogen_core.captioning.own_server.process import OwnServerError, serve
-from coemogen_core.captioning.own_server.process import logger as own_server_logger
-from coemogen_core.captioning.own_server.settings import OwnServerSettings
-from coemogen_core.captioning.own_server.vllm_checkpoint import cache_folder
+from coemogen_core.captioning.server.own_server import OwnServerError, serve
+from coemogen_core.captioning.server.own_server import logger as own_server_logger
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
+from coemogen_core.captioning.server.vllm_checkpoint import cache_folder
 
 
 def run_captioner(settings: OwnServerSettings, log_file: Path | None, console: Console) -> None:

@@ -4,7 +4,8 @@ import time
 from typing import Any
 
 from coemogen_core.captioning.caption_part import has_due
-from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, mark_current
+from coemogen_core.curation.decide import CurationOutcome
+from coemogen_core.curation.decisions import CurationRecipe, mark_current
 from coemogen_core.curation.funnel import FUNNEL, funnel_line, write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import most_frequent_rejections

@@ -8,9 +8,9 @@ from typing import Literal, get_args
 from rich.console import Console
 from rich.markdown import Markdown
 
-from coemogen_core.curation.decisions import CurationOutcome, current_version, mark_current, read_record
+from coemogen_core.curation.decide import CurationOutcome, Thresholds, refilter
+from coemogen_core.curation.decisions import mark_current, read_record, resolve_version
 from coemogen_core.curation.funnel import write_funnel
-from coemogen_core.curation.refilter import Thresholds, refilter
 from coemogen_core.publication.exports import SHARD_SIZE, Export, export_clip_retrieval, export_webdataset
 from coemogen_core.publication.publication import publish
 from coemogen_core.storage.workspace import Workspace
@@ -37,7 +37,7 @@ def refilter_dataset(
         ValueError: see `refilter`.
     """
     place = Workspace(workspace)
-    outcome = refilter(place, dataset, _chosen(place, dataset, version), thresholds)
+    outcome = refilter(place, dataset, resolve_version(place, dataset, version), thresholds)
     console.print(Markdown(write_funnel(place, dataset, outcome.version)))
     if make_current:
         mark_current(place, dataset, outcome.version)
@@ -65,14 +65,10 @@ def export_dataset(destination: str, *, workspace: str, dataset: str, version: s
     if layout not in get_args(ExportLayout):
         raise ValueError(f"no layout {layout!r}: choose one of {', '.join(get_args(ExportLayout))}")
     place = Workspace(workspace)
-    chosen = _chosen(place, dataset, version)
+    chosen = resolve_version(place, dataset, version)
     if layout == "webdataset":
         export = export_webdataset(place, dataset, chosen, destination, shard_size)
     else:
         export = export_clip_retrieval(place, dataset, chosen, destination)
     print(f"{destination}: {export.rows} pictures of {chosen} in {len(export.files)} files")
     return export
-
-
-def _chosen(workspace: Workspace, dataset: str, version: str) -> str:
-    return current_version(workspace, dataset) if version == "current" else version

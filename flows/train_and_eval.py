@@ -12,7 +12,7 @@ from typing import Any
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
+from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
 from coemogen_core.evaluation.recipe import load_extractors
 from coemogen_core.experiments.run_cell import CellSettings
 from coemogen_core.methods.method import Method
@@ -55,10 +55,10 @@ def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
 
 def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     workspace = Workspace(params.workspace)
-    corpus = CorpusVersion(dataset=params.dataset, version=_version(workspace, params.dataset, params.version))
+    corpus = CorpusVersion(dataset=params.dataset, version=resolve_version(workspace, params.dataset, params.version))
     art = None
     if params.emoart_dataset is not None:
-        art = CorpusVersion(dataset=params.emoart_dataset, version=current_version(workspace, params.emoart_dataset))
+        art = CorpusVersion(dataset=params.emoart_dataset, version=resolve_version(workspace, params.emoart_dataset))
     record = read_record(workspace, corpus.dataset, corpus.version)
     cells = _train(stages, params, _cache_features(stages, params, corpus, record))
     _generate(stages, params, cells)
@@ -92,10 +92,6 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
         experiments=None if params.matrix is None else workspace.path("runs", run_id, "experiments.md"),
         stages=stages.outcomes,
     )
-
-
-def _version(workspace: Workspace, dataset: str, version: str) -> str:
-    return current_version(workspace, dataset) if version == "current" else version
 
 
 def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:

@@ -7,7 +7,7 @@ import os
 
 from rich.console import Console
 
-from coemogen_core.curation.decisions import current_version, read_record
+from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.storage.workspace import Workspace
@@ -27,7 +27,7 @@ def train_alone(params: TrainAndEvalParams) -> TrainingOutcome:
         FileNotFoundError: the corpus is not curated yet, or features are missing and several processes wait for them.
     """
     workspace = Workspace(params.workspace)
-    version = current_version(workspace, params.dataset) if params.version == "current" else params.version
+    version = resolve_version(workspace, params.dataset, params.version)
     record = read_record(workspace, params.dataset, version)
     features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
     feature_id = features.feature_id(version)

@@ -4,8 +4,8 @@ from typing import Any
 
 from prefect import task
 
+from coemogen_core.captioning.backend import EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
-from coemogen_core.captioning.failure import EndpointUnreachableError
 from coemogen_core.captioning.recaption.outcome import read_candidates
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
 from coemogen_core.curation.selection import Selection

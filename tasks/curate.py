@@ -9,15 +9,16 @@ from prefect import task
 
 from coemogen_core.captioning.alignment import align_captions
 from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.classifier.classifier_store import score_part
 from coemogen_core.classifier.cross_validation import FoldsRecipe, ValidationOutcome, cross_validate
 from coemogen_core.classifier.emotion_probe import ProbeRecipe
 from coemogen_core.classifier.human_ratings import RatingsKind
 from coemogen_core.classifier.probe_training import TrainedClassifier, train_classifier
 from coemogen_core.classifier.published_head import import_published_head
 from coemogen_core.classifier.rating_agreement import RatingAgreement, compare_with_ratings
-from coemogen_core.classifier.scoring import score_part
-from coemogen_core.classifier.style_audit import AuditOutcome, audit_styles
-from coemogen_core.curation.decisions import CurationOutcome, CurationRecipe, decide
+from coemogen_core.classifier.style_audit import StyleAuditOutcome, audit_styles
+from coemogen_core.curation.decide import CurationOutcome, decide
+from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from coemogen_core.storage.workspace import Workspace
@@ -64,7 +65,7 @@ def compare_with_ratings_task(
 @task(name="audit styles", task_run_name="audit styles of {source}", **STORED)
 def audit_styles_task(
     workspace_uri: str, dataset: str, source: str, parts: Sequence[str], classifier_id: str, encoder: EncoderRecipe, min_confidence: float
-) -> AuditOutcome:
+) -> StyleAuditOutcome:
     """How sure the classifier is of each style, and how often zero-shot CLIP disagrees. See `audit_styles`."""
     return audit_styles(Workspace(workspace_uri), dataset, source, parts, classifier_id, encoder, min_confidence)
 

@@ -10,9 +10,8 @@ from coemogen_core.captioning.recaption.candidates import RecaptionReasons, find
 from coemogen_core.captioning.recaption.outcome import (
     ReasonCount,
     candidate_parts,
-    mark_chosen,
     was_chosen,
-    write_candidates,
+    write_choice,
     write_outcome,
 )
 from coemogen_core.captioning.recipe import CaptionRecipe
@@ -39,8 +38,7 @@ def choose_task(
     workspace, dataset = Workspace(workspace_uri), record.recipe.dataset
     if not was_chosen(workspace, dataset, run_id):
         found = find_candidates(workspace, record, recipe, recipe_id, reasons, max_tries, max_images)
-        write_candidates(workspace, dataset, run_id, found.candidates)
-        mark_chosen(workspace, dataset, run_id, found)
+        write_choice(workspace, dataset, run_id, found)
     return candidate_parts(workspace, dataset, run_id)
 
 

@@ -24,11 +24,15 @@ def align_part(workspace: Workspace, source: str, captions_part: str, recipe: En
     """
     started = time.perf_counter()
     alignment = workspace.table("alignment", source, recipe.encoder_id)
-    captions = _captions(workspace, source, captions_part)
+    table, key = workspace.table("captions", source), ["image_id", "recipe_id", "attempt"]
+    table.require_parts([captions_part], f"caption source {source!r} first")
+    captions = table.read_part(captions_part, [*key, "caption"]).filter(pl.col("caption").is_not_null()).sort(key)
     reused = alignment.has_part(captions_part)
     if not reused:
-        vectors = _image_vectors(workspace, source, part_recipe_sequence(captions_part)[0], recipe.encoder_id)
-        pairs = captions.join(vectors, on="image_id", how="inner", maintain_order="left")
+        image_part = part_recipe_sequence(captions_part)[0]
+        embeddings = workspace.table("embeddings", source, recipe.encoder_id)
+        embeddings.require_parts([image_part], f"embed source {source!r} with this encoder first")
+        pairs = captions.join(embeddings.read_part(image_part), on="image_id", how="inner", maintain_order="left")
         alignment.write_part(captions_part, _with_similarity(pairs, recipe), Alignment)
     rows = alignment.count([captions_part])
     return PartOutcome(part=captions_part, rows=rows, dropped=captions.height - rows, reused=reused, seconds=time.perf_counter() - started)
@@ -58,22 +62,6 @@ def cosine_similarities(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     left, right = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     return np.clip(np.einsum("nd,nd->n", left, right) / lengths, -1.0, 1.0).astype(np.float32)
-
-
-def _captions(workspace: Workspace, source: str, captions_part: str) -> pl.DataFrame:
-    """Captions of the successful attempts in one chunk."""
-    table = workspace.table("captions", source)
-    if not table.has_part(captions_part):
-        raise FileNotFoundError(f"no part {captions_part} in {table.uri}: caption source {source!r} first")
-    attempts = table.read_part(captions_part, ["image_id", "recipe_id", "attempt", "caption"])
-    return attempts.filter(pl.col("caption").is_not_null()).sort("image_id", "recipe_id", "attempt")
-
-
-def _image_vectors(workspace: Workspace, source: str, part: str, encoder_id: str) -> pl.DataFrame:
-    table = workspace.table("embeddings", source, encoder_id)
-    if not table.has_part(part):
-        raise FileNotFoundError(f"no part {part} in {table.uri}: embed source {source!r} with this encoder first")
-    return table.read_part(part)
 
 
 def _with_similarity(pairs: pl.DataFrame, recipe: EncoderRecipe) -> pl.DataFrame:

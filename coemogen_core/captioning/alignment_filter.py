@@ -28,25 +28,17 @@ def drop_lowest_aligned(frame: pl.DataFrame, fraction: float) -> pl.DataFrame:
     Raises:
         ValueError: fraction out of range, or a label or similarity is missing.
     """
-    share = _exact(fraction)
+    if not 0.0 <= fraction < 1.0:
+        raise ValueError(f"the fraction to drop must lie in [0, 1), not {fraction}")
     if frame.select(pl.col("label").is_null().any() | pl.col("similarity").is_null().any()).item():
         raise ValueError("the alignment filter needs a label and a similarity in every row: filter rows without them before")
     if frame.select(pl.col("similarity").is_nan().any()).item():
         raise ValueError("the alignment filter met a NaN similarity: recompute the alignment table")
-    cuts = _cuts(frame, share)
+    cuts = _cuts(frame, Fraction(str(float(fraction))))  # the decimal as written: floor(0.29 * 100) is 29 and not 28
     cut = frame["label"].replace_strict(cuts["label"], cuts["cut"]).cast(frame["similarity"].dtype)
-    below = (frame["similarity"] < cut).fill_null(False)
-    on_the_cut = _first_on_the_cut(frame, cut, cuts)
-    kept = ~(below | on_the_cut)
+    kept = ~((frame["similarity"] < cut).fill_null(False) | _first_on_the_cut(frame, cut, cuts))
     reason = pl.when(pl.col("kept")).then(pl.lit(KEPT)).otherwise(pl.lit(LOW_ALIGNMENT)).alias("reason")
     return frame.with_columns(kept.alias("kept")).with_columns(reason)
-
-
-def _exact(fraction: float) -> Fraction:
-    """The decimal as written, so that floor(0.29 * 100) is 29 and not 28."""
-    if not 0.0 <= fraction < 1.0:
-        raise ValueError(f"the fraction to drop must lie in [0, 1), not {fraction}")
-    return Fraction(str(float(fraction)))
 
 
 def _cuts(frame: pl.DataFrame, share: Fraction) -> pl.DataFrame:

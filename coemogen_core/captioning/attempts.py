@@ -6,18 +6,18 @@ so that looking up what a part has costs the same with a thousand parts as with 
 
 from collections.abc import Iterator
 from itertools import count
-from typing import Any
 
 import polars as pl
 
-from coemogen_core.captioning.answer_form import SENTENCE, answer_schema, form_instruction
-from coemogen_core.captioning.failure import is_final
-from coemogen_core.captioning.prompt import load_prompt
+from coemogen_core.captioning.backend import is_final
+from coemogen_core.captioning.prompt import SENTENCE, answer_schema, form_instruction, load_prompt
 from coemogen_core.captioning.recipe import BackendName, CaptionRecipe
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions
 
 FOLDER = "caption_recipes"
+HISTORY_COLUMNS = ["image_id", "attempt", "emotion_prior", "caption", "error"]
+"""What `attempts_of` needs to know of an attempt."""
 
 
 def write_recipe_record(workspace: Workspace, source: str, recipe: CaptionRecipe, backend: BackendName) -> None:
@@ -37,27 +37,13 @@ def write_recipe_record(workspace: Workspace, source: str, recipe: CaptionRecipe
     workspace.write_json(record, FOLDER, source, name)
 
 
-def read_recipe_records(workspace: Workspace, source: str) -> dict[str, Any]:
-    """Records of all recipes that a source was captioned with, by recipe id."""
-    names = workspace.list_files(FOLDER, source)
-    return {name.removesuffix(".json"): workspace.read_json(FOLDER, source, name) for name in names}
-
-
-HISTORY_COLUMNS = ["image_id", "attempt", "emotion_prior", "caption", "error"]
-"""What `attempts_of` needs to know of an attempt."""
-
-
 def chunk_name(part: str, recipe_id: str, sequence: int) -> str:
     """Name of a part of the captions table."""
     return f"{part}/{recipe_id}.{sequence:03d}"
 
 
 def part_recipe_sequence(chunk: str) -> tuple[str, str, int]:
-    """Image part, caption recipe and sequence number in the name of a chunk.
-
-    Raises:
-        ValueError: the name has another form.
-    """
+    """Image part, caption recipe and sequence number in the name of a chunk. Raises ValueError when the name has another form."""
     part, _, rest = chunk.rpartition("/")
     recipe_id, _, sequence = rest.rpartition(".")
     if not (part and recipe_id and sequence.isdigit()):
@@ -77,8 +63,8 @@ def free_sequences(chunks: list[str]) -> Iterator[int]:
     return (number for number in count() if number not in taken)
 
 
-def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str, columns: list[str] | None = None) -> pl.DataFrame:
-    """All attempts of one image part and recipe (schema `Captions`, or the named columns), oldest first; empty before the first."""
+def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str | None, columns: list[str] | None = None) -> pl.DataFrame:
+    """Attempts of an image part, of one recipe or of all (schema `Captions`, or the named columns), oldest first; may be none."""
     names = chunk_names(workspace, source, part, recipe_id)
     if not names:
         return Captions.create_empty().select(columns or Captions.column_names())
@@ -86,15 +72,14 @@ def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str, 
 
 
 def attempts_of(wanted: pl.DataFrame, attempts: pl.DataFrame, recipe: CaptionRecipe) -> pl.DataFrame:
-    """What became of each wanted picture so far.
+    """What became of each wanted picture so far; the recipe decides whether a failure is worth another attempt.
 
     Attempts that were given another emotion as prior answer another question: they only count for the number of the next attempt.
     So do attempts up to `after_attempt`, where a picture shall be captioned anew.
 
     Args:
         wanted: columns `image_id, emotion_prior, after_attempt`.
-        attempts: columns `image_id, attempt, emotion_prior, caption, error`.
-        recipe: decides whether a failure is worth another attempt.
+        attempts: the `HISTORY_COLUMNS`.
 
     Returns:
         `image_id, emotion_prior` of `wanted` in its order, with `tried` (attempts with this prior),
@@ -117,14 +102,10 @@ def attempts_of(wanted: pl.DataFrame, attempts: pl.DataFrame, recipe: CaptionRec
 
 
 def due_now(history: pl.DataFrame, max_attempts: int) -> pl.DataFrame:
-    """Pictures to caption in this run: of those not settled, the ones with the fewest attempts.
+    """Pictures to caption in this run, by a history from `attempts_of`: of those not settled, the ones with the fewest attempts.
 
-    One round a run: what was never tried comes first, and a failure is tried again only by a run that finds nothing newer.
-    So a run that was killed and its resumption make the same rows as a run that was not.
-
-    Args:
-        history: from `attempts_of`.
-        max_attempts: a picture that was tried so often is left alone.
+    One round a run: what was never tried comes first, and a failure is tried again only by a run that finds nothing newer; a picture that
+    was tried `max_attempts` times is left alone. So a run that was killed and its resumption make the same rows as a run that was not.
 
     Returns:
         Columns `image_id, emotion_prior, attempt` (the number that the new attempt gets), in order.

@@ -1,8 +1,13 @@
-"""What every captioner does: a stream of chunks of requests in, their answers out, in the same order."""
+"""What every captioner does: a stream of chunks of requests in, their answers out, in the same order.
+
+An attempt that gave no caption says why: the `error` column reads `<kind>: <detail>`, so that failures can be counted by kind in any tool.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+from coemogen_core.errors import CoEmoGenError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,7 @@ class CaptionRequest:
 
 @dataclass(frozen=True, slots=True)
 class CaptionAnswer:
-    """What became of one request: the model's raw text, or an error (`failure.py`)."""
+    """What became of one request: the model's raw text, or an error (`failure`)."""
 
     image_id: str
     text: str | None = None
@@ -68,3 +73,30 @@ def content_parts(request: CaptionRequest, image_part: dict[str, object]) -> lis
     before: list[dict[str, object]] = [{"type": "text", "text": request.text_before}] if request.text_before else []
     after: list[dict[str, object]] = [{"type": "text", "text": request.text_after}] if request.text_after else []
     return [*before, image_part, *after]
+
+
+FailureKind = Literal["unreadable image", "refused", "rejected", "server", "timeout"]
+LASTING: tuple[FailureKind, ...] = ("unreadable image", "refused")
+"""Failures that lie in the request itself: the same request fails in the same way."""
+
+
+class EndpointError(CoEmoGenError):
+    """The endpoint cannot be used at all. The message names it and the remedy; what was captioned before is kept."""
+
+
+class EndpointUnreachableError(EndpointError):
+    """Nothing answers at the endpoint; later something may."""
+
+
+def failure(kind: FailureKind, detail: str) -> str:
+    """Text of the `error` column. `rejected` is an answer that a lint turned down, `refused` a request that the server turned down."""
+    return f"{kind}: {' '.join(detail.split())[:500]}"
+
+
+def is_final(error: str, *, deterministic: bool) -> bool:
+    """Whether another attempt with the same recipe is pointless, after this `error`.
+
+    A deterministic recipe answers the same request in the same way (temperature 0), so that a rejected answer would come back.
+    """
+    kind = error.split(":", 1)[0]
+    return kind in LASTING or (deterministic and kind == "rejected")

@@ -13,7 +13,6 @@ from itertools import islice
 
 import polars as pl
 
-from coemogen_core.captioning.answer_form import form_instruction
 from coemogen_core.captioning.attempts import (
     HISTORY_COLUMNS,
     attempts_of,
@@ -27,7 +26,7 @@ from coemogen_core.captioning.attempts import (
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk
 from coemogen_core.captioning.journal import Journal, journal_path, part_lock
 from coemogen_core.captioning.judge import judge_answer
-from coemogen_core.captioning.prompt import Prompt, load_prompt
+from coemogen_core.captioning.prompt import Prompt, form_instruction, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.device import give_back_heap
 from coemogen_core.storage.workspace import Workspace, local_folder
@@ -56,13 +55,8 @@ def caption_part(
     """Caption the wanted pictures of one part, one round of attempts (`attempts.due_now`). One run at a time does a part.
 
     Args:
-        workspace: where `images/<source>/<part>` lies and `captions/<source>/<part>/<recipe id>.<sequence>` goes.
-        source: name of the source.
-        part: name of the image part.
         wanted: columns `image_id, emotion`, all of this part; the emotion is the prior, and may be null for a plain prompt. With a
             column `after_attempt`, only attempts with larger numbers count: so a recipe can caption a picture anew.
-        recipe: what decides the captions.
-        settings: which captioner, and how hard to drive it.
         stop_at: time (seconds since 1970) from which nothing more is asked; what was asked is waited for.
 
     Returns:
@@ -152,7 +146,7 @@ class _Captioning:
         the last bit of an answer, is the same whether or not a run was interrupted. Chunks that a killed run left out come first, and get
         the numbers that they would have had.
         """
-        self._record_recipe()
+        write_recipe_record(self.workspace, self.source, self.recipe, self.settings.backend)  # what the recipe id stands for, in words
         backend = open_backend(self.recipe, self.settings)
         journal = Journal(journal_path(self.uri, self.part, self.recipe_id))
         known = journal.read() if backend.remembers else {}
@@ -207,10 +201,6 @@ class _Captioning:
                 written = read_attempts(self.workspace, self.source, self.part, self.recipe_id, ["image_id", "attempt"])
                 rows = rows.join(written, on=["image_id", "attempt"], how="anti", maintain_order="left")
                 sequence = next(free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id)))
-
-    def _record_recipe(self) -> None:
-        """Say in words what the recipe id of the captions stands for."""
-        write_recipe_record(self.workspace, self.source, self.recipe, self.settings.backend)
 
     def _request(self, image: bytes, image_id: str, prior: str | None, attempt: int) -> CaptionRequest:
         fixed, emotional = self.prompt.parts(prior)  # type: ignore[arg-type]  # the table's check allows the eight emotions only

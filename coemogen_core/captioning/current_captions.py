@@ -125,13 +125,9 @@ def current_captions(
     labels: pl.DataFrame,
     rejected: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Current caption of each picture of a part that has one.
+    """Current caption of each picture of an image part that has one.
 
     Args:
-        workspace: holds captions and alignment.
-        source: source of the pictures.
-        part: image part.
-        policy: how to choose.
         encoder_id: encoder of the similarities.
         labels: `image_id, label`: the present emotion of each picture.
         rejected: `image_id, recipe_id, attempt` of captions that a person rejected.
@@ -172,9 +168,7 @@ def current_captions_of_parts(
 def _aligned_chunks(workspace: Workspace, source: str, chunks: list[str], encoder_id: str) -> pl.DataFrame:
     """Captions of the chunks with their similarity; `part` is the chunk."""
     alignment = workspace.table("alignment", source, encoder_id)
-    missing = next((chunk for chunk in chunks if not alignment.has_part(chunk)), None)
-    if missing is not None:
-        raise FileNotFoundError(f"no part {missing} in {alignment.uri}: align the captions of source {source!r} with this encoder first")
+    alignment.require_parts(chunks, f"align the captions of source {source!r} with this encoder first")
     attempts = workspace.table("captions", source).read_parts(chunks, _ATTEMPT).filter(pl.col("caption").is_not_null())
     scores = alignment.read_parts(chunks, [*_KEY, "similarity", "text_tokens", "cut_tokens"])
     return attempts.join(scores, on=["part", *_KEY], how="left", maintain_order="left")

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from coemogen_core.captioning.answer_form import SENTENCE, BrokenAnswerError, CaptionFields, read_structured
-from coemogen_core.captioning.backend import CaptionAnswer
-from coemogen_core.captioning.failure import failure
+from coemogen_core.captioning.backend import CaptionAnswer, failure
+from coemogen_core.captioning.prompt import SENTENCE, BrokenAnswerError, CaptionFields, read_structured
 
 SURELY_ANOTHER = 0.5  # least probability of the language that it is taken for instead
 SURELY_NOT = 0.01
@@ -112,7 +111,7 @@ def _beginning(caption: str) -> str:
     return f"{caption[:60]!r}"
 
 
-class Verdict(NamedTuple):
+class JudgedAnswer(NamedTuple):
     """A caption, with fields where the answer was structured; or an error."""
 
     caption: str | None
@@ -120,24 +119,18 @@ class Verdict(NamedTuple):
     error: str | None
 
 
-def judge_answer(answer: CaptionAnswer, form_id: str, max_sentences: int) -> Verdict:
-    """Read an answer.
-
-    Args:
-        answer: what the captioner gave.
-        form_id: the form it was asked for.
-        max_sentences: how many sentences the prompt allows the caption.
-    """
+def judge_answer(answer: CaptionAnswer, form_id: str, max_sentences: int) -> JudgedAnswer:
+    """Read an answer that was asked for in a form, with so many sentences allowed."""
     if answer.error is not None or answer.text is None:
-        return Verdict(None, None, answer.error or failure("server", "neither an answer nor an error"))
+        return JudgedAnswer(None, None, answer.error or failure("server", "neither an answer nor an error"))
     text, fields = answer.text, None
     if answer.finish_reason == "length":
-        return Verdict(None, None, failure("rejected", f"cut off at max_new_tokens ({answer.text[:60]!r})"))
+        return JudgedAnswer(None, None, failure("rejected", f"cut off at max_new_tokens ({answer.text[:60]!r})"))
     if form_id != SENTENCE and text.strip():
         try:
             text, fields = read_structured(text)
         except BrokenAnswerError as error:
-            return Verdict(None, None, failure("rejected", str(error)))
+            return JudgedAnswer(None, None, failure("rejected", str(error)))
     caption = clean_caption(text)
     reason = lint_caption(caption, max_sentences)
-    return Verdict(None, None, failure("rejected", reason)) if reason else Verdict(caption, fields, None)
+    return JudgedAnswer(None, None, failure("rejected", reason)) if reason else JudgedAnswer(caption, fields, None)

@@ -15,11 +15,10 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, Sink, content_parts
-from coemogen_core.captioning.failure import failure
-from coemogen_core.captioning.picture import bounded_picture
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, Sink, content_parts, failure
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
 from coemogen_core.data.decode import UnreadableImage
+from coemogen_core.data.thumbnail import bounded_picture
 from coemogen_core.device import resolve_device
 from coemogen_core.storage.model_source import locate
 
@@ -69,13 +68,7 @@ class _Batch:
 
 @cache
 def load_captioner(model: str, revision: str | None, precision: str, device: str) -> LoadedCaptioner:
-    """Load a captioner, once per process.
-
-    Args:
-        model: folder of a saved model or hub id.
-        revision: commit of a hub model.
-        precision: "float32", "bfloat16" or "float16".
-        device: "auto" (GPU when there is one), "cpu", "mps", "cuda" or "cuda:N".
+    """Load a captioner, a folder of a saved model or a hub id, once per process.
 
     Raises:
         OSError: there is no such model.
@@ -143,13 +136,10 @@ class LocalBackend:
     def _processed(self, requests: list[CaptionRequest], images: list[list[Image.Image]]) -> Any:
         """The processor's tensors for a batch. A template that writes the beginning-of-text token itself must not get a second one."""
         processor = self._captioner.processor
-        texts = [self._chat_text(request) for request in requests]
+        messages = [[{"role": "user", "content": content_parts(request, {"type": "image"})}] for request in requests]
+        texts = [processor.apply_chat_template(message, add_generation_prompt=True, tokenize=False) for message in messages]
         begun = bool(processor.tokenizer.bos_token) and texts[0].startswith(processor.tokenizer.bos_token)
         return processor(text=texts, images=images, padding=True, return_tensors="pt", add_special_tokens=not begun)
-
-    def _chat_text(self, request: CaptionRequest) -> str:
-        message = {"role": "user", "content": content_parts(request, {"type": "image"})}
-        return self._captioner.processor.apply_chat_template([message], add_generation_prompt=True, tokenize=False)
 
     def _answer_batch(self, batch: _Batch) -> list[CaptionAnswer]:
         made = {answer.image_id: answer for answer in self._generate(batch)} if batch.readable else {}

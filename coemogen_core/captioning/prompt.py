@@ -1,24 +1,31 @@
-"""Caption prompts: versioned files in `prompts/`, named `<name>.v<version>`; a published file is never edited, a new version is added.
+"""What a captioner is asked: a prompt, and the form of the answer: a plain sentence, or a JSON object held to a schema by guided decoding.
 
-The production prompt gives the emotion as a prior, names EmoSet's six attribute kinds and asks for one sentence (paper,
+Prompts and forms are versioned files in `prompts/` and `answer_forms/`, named `<name>.v<version>`; a published file is never edited, a new
+version is added. The production prompt gives the emotion as a prior, names EmoSet's six attribute kinds and asks for one sentence (paper,
 section on the training corpus). The four combinations of its ablation are `prior-short`, `plain-short`, `prior-long` and `plain-long`.
 """
 
+import json
 import tomllib
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from coemogen_core.emotions import Emotion
+from coemogen_core.errors import CoEmoGenError
+from schemas.frozen_model import FrozenModel
 
 PROMPT_FOLDER = files("coemogen_core.captioning") / "prompts"
+FORM_FOLDER = files("coemogen_core.captioning") / "answer_forms"
+SENTENCE = "sentence"
+"""The form that needs no file: free text."""
 
 
-class Prompt(BaseModel):
+class Prompt(FrozenModel):
     """One version of one prompt: fixed text first and the emotion last, so that a server can reuse the common beginning."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt_id: str = Field(pattern=r"^[a-z0-9-]+\.v[0-9]+$", description="name and version, e.g. prior-short.v1")
     instruction: str = Field(min_length=1, description="the fixed text, the same for every picture")
@@ -44,28 +51,105 @@ class Prompt(BaseModel):
         return self.instruction, self.prior.format(emotion=emotion)
 
     def render(self, emotion: Emotion | None) -> str:
-        """The whole text of the request: the instruction, then the prior. A plain prompt leaves the emotion out.
-
-        Raises:
-            ValueError: the prompt needs an emotion and got none.
-        """
+        """The whole text of the request: the instruction, then the prior. Raises ValueError like `parts`."""
         return " ".join(part for part in self.parts(emotion) if part)
 
 
 def prompt_ids() -> list[str]:
     """Ids of all prompts that come with the package, sorted."""
-    return sorted(file.name.removesuffix(".toml") for file in PROMPT_FOLDER.iterdir() if file.name.endswith(".toml"))
+    return _file_ids(PROMPT_FOLDER)
 
 
 @cache
 def load_prompt(prompt_id: str) -> Prompt:
-    """Read the prompt file of this id.
-
-    Raises:
-        ValueError: there is no such prompt; the message lists those that exist.
-    """
+    """Read the prompt file of this id. Raises ValueError when there is no such prompt; the message lists those that exist."""
     known = prompt_ids()
     if prompt_id not in known:
         raise ValueError(f"unknown prompt {prompt_id!r}; expected one of: {', '.join(known)} (files in coemogen_core/captioning/prompts)")
-    text = (PROMPT_FOLDER / f"{prompt_id}.toml").read_text(encoding="utf-8")
-    return Prompt(prompt_id=prompt_id, **tomllib.loads(text))
+    return Prompt(prompt_id=prompt_id, **_read(PROMPT_FOLDER, prompt_id))
+
+
+def _length(longest: int) -> Any:
+    """Bounds a text, generously, where it is written: a model that is unsure would go on until its tokens are spent, with half an object.
+
+    Part of the schema alone: a server without guided decoding may write what it likes.
+    """
+    return Field(json_schema_extra={"minLength": 1, "maxLength": longest})
+
+
+class CaptionFields(FrozenModel):
+    """What a structured answer says besides the caption: EmoSet's attribute kinds, and what triggers the emotion."""
+
+    brightness: Literal["very dark", "dark", "medium", "bright", "very bright"]
+    colorfulness: Literal["black and white", "dull", "medium", "colorful", "very colorful"]
+    scene: Annotated[str, _length(60)]
+    objects: list[Annotated[str, _length(40)]] = Field(max_length=4)
+    facial_expression: Annotated[str, _length(40)] | None
+    human_action: Annotated[str, _length(60)] | None
+    trigger: Annotated[str, _length(120)]
+
+
+class _StructuredAnswer(CaptionFields):
+    """The whole object, in the order in which a model writes it."""
+
+    caption: Annotated[str, _length(500)]
+
+
+class BrokenAnswerError(CoEmoGenError, ValueError):
+    """A structured answer that is none; the message says what is wrong with it."""
+
+
+def form_ids() -> list[str]:
+    """Ids of all answer forms, sorted."""
+    return sorted([SENTENCE, *_file_ids(FORM_FOLDER)])
+
+
+@cache
+def form_instruction(form_id: str) -> str:
+    """The text that asks for this form; empty for a plain sentence. Raises ValueError when there is none such; the message lists them."""
+    known = form_ids()
+    if form_id not in known:
+        raise ValueError(f"unknown answer form {form_id!r}; expected one of: {', '.join(known)} (coemogen_core/captioning/answer_forms)")
+    return "" if form_id == SENTENCE else str(_read(FORM_FOLDER, form_id)["instruction"])
+
+
+@cache
+def answer_schema() -> dict[str, Any]:
+    """JSON schema of a structured answer: every key required, none besides, in the order of writing."""
+    whole = _StructuredAnswer.model_json_schema()
+    properties = {name: {key: value for key, value in field.items() if key != "title"} for name, field in whole["properties"].items()}
+    return {name: whole[name] for name in ("type", "required", "additionalProperties")} | {"properties": properties}
+
+
+def response_format(form_id: str) -> dict[str, Any] | None:
+    """The `response_format` of a chat request; None where the answer is free text."""
+    if form_id == SENTENCE:
+        return None
+    return {"type": "json_schema", "json_schema": {"name": "caption", "schema": answer_schema(), "strict": True}}
+
+
+def read_structured(text: str) -> tuple[str, CaptionFields]:
+    """Caption and fields of a structured answer; a Markdown fence around it, as servers without guided decoding write, is taken off.
+
+    Raises:
+        BrokenAnswerError: not JSON, or not of this form.
+    """
+    bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
+    try:
+        value = json.loads(bare)
+    except ValueError as error:
+        raise BrokenAnswerError(f"not JSON ({error}; it begins {bare[:60]!r})") from error
+    try:
+        answer = _StructuredAnswer.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise BrokenAnswerError(f"not of the asked form ({'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']})") from error
+    return answer.caption, CaptionFields(**answer.model_dump(exclude={"caption"}))
+
+
+def _file_ids(folder: Traversable) -> list[str]:
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def _read(folder: Traversable, name: str) -> dict[str, Any]:
+    return tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))

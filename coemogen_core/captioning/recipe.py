@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from coemogen_core.captioning.answer_form import SENTENCE, answer_schema, form_instruction
-from coemogen_core.captioning.own_server.settings import OwnServerSettings
-from coemogen_core.captioning.prompt import load_prompt
+from coemogen_core.captioning.prompt import SENTENCE, answer_schema, form_instruction, load_prompt
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.device import Device
 from coemogen_core.recipe import IdentifiedOtherwise, Recipe, recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint, locate
+from schemas.frozen_model import FrozenModel
 
 BackendName = Literal["local", "server"]
 
@@ -79,9 +79,7 @@ class CaptionRecipe(Recipe):
         return recipe_id("caption", {**self.identity, "prompt": prompt, "form": form, "model": model, "backend": backend})
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Settings(FrozenModel):
     max_attempts: int = Field(default=5, ge=1, description="a picture that failed so often is left alone; one attempt a run")
 
 

@@ -1,22 +1,29 @@
-"""The emotion classifiers of a workspace: `classifiers/<classifier_id>/`, weights beside a card that says where they come from."""
+"""The emotion classifiers of a workspace: `classifiers/<classifier_id>/`, weights beside a card that says where they come from.
 
-from typing import Annotated, Literal
+And the scores that they give: calibrated probabilities for every embedded picture of a part.
+"""
+
+import time
+from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+import polars as pl
+from pydantic import Field, TypeAdapter
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from coemogen_core.classifier.emotion_probe import EmotionProbe, ProbeMetrics, ProbeRecipe
+from coemogen_core.classifier.emotion_probe import ClassifierMetrics, EmotionProbe, ProbeRecipe
+from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
+from schemas.outcomes import PartOutcome
+from schemas.tables import EmotionScores
 
 WEIGHTS = "probe.safetensors"
 CARD = "classifier.json"
 
 
-class _Card(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+class _Card(FrozenModel):
     classifier_id: str = Field(description="recipe id")
     encoder_id: str = Field(description="encoder whose embeddings it reads")
     emotions: tuple[str, ...] = Field(description="emotions in the order of its probabilities")
@@ -31,8 +38,8 @@ class ClassifierCard(_Card):
     recipe: ProbeRecipe = Field(description="training settings")
     strength: float = Field(description="inverse regularisation strength chosen on the validation split, or by folds of the training split")
     train_rows: int = Field(ge=1, description="rows that the weights were fitted on")
-    val: ProbeMetrics = Field(description="metrics on the validation split, which chose strength and temperature unless folds did")
-    test: ProbeMetrics = Field(description="metrics on the test split, which chose nothing")
+    val: ClassifierMetrics = Field(description="metrics on the validation split, which chose strength and temperature unless folds did")
+    test: ClassifierMetrics = Field(description="metrics on the test split, which chose nothing")
 
 
 class PublishedHeadCard(_Card):
@@ -42,11 +49,7 @@ class PublishedHeadCard(_Card):
     sha256: str = Field(description="of the published file")
 
 
-AnyCard = Annotated[
-    Annotated[ClassifierCard, Tag("trained")] | Annotated[PublishedHeadCard, Tag("published")],
-    Discriminator(lambda card: "published" if ("origin" in card if isinstance(card, dict) else hasattr(card, "origin")) else "trained"),
-]
-_READ: TypeAdapter[ClassifierCard | PublishedHeadCard] = TypeAdapter(AnyCard)
+_READ: TypeAdapter[ClassifierCard | PublishedHeadCard] = TypeAdapter(ClassifierCard | PublishedHeadCard)
 
 
 def has_classifier(workspace: Workspace, name: str) -> bool:
@@ -59,6 +62,11 @@ def read_classifier_card(workspace: Workspace, name: str) -> ClassifierCard | Pu
     if not has_classifier(workspace, name):
         raise FileNotFoundError(f"no classifier {name} in {workspace.path('classifiers')}: train it first")
     return _READ.validate_python(workspace.read_json("classifiers", name, CARD))
+
+
+def read_trained_card(workspace: Workspace, name: str) -> ClassifierCard:
+    """What is on record about a classifier that was trained here. Raises ValueError for a published one."""
+    return ClassifierCard.model_validate(workspace.read_json("classifiers", name, CARD))
 
 
 def load_probe(workspace: Workspace, name: str) -> EmotionProbe:
@@ -77,3 +85,39 @@ def save_classifier(workspace: Workspace, probe: EmotionProbe, card: ClassifierC
         tensors |= {f"layer{layer}.weight": np.ascontiguousarray(weight), f"layer{layer}.bias": np.ascontiguousarray(bias)}
     workspace.write_file(save_tensors(tensors), "classifiers", card.classifier_id, WEIGHTS)
     workspace.write_json(card.model_dump(mode="json"), "classifiers", card.classifier_id, CARD)
+
+
+def score_part(workspace: Workspace, source: str, part: str, encoder_id: str, classifier_id: str) -> PartOutcome:
+    """Score `embeddings/<source>/<encoder_id>/<part>` into `emotion_scores/<source>/<classifier_id>/<part>`.
+
+    Raises:
+        FileNotFoundError: the classifier or the embeddings do not exist.
+        ValueError: the classifier was trained on another encoder's embeddings.
+    """
+    started = time.perf_counter()
+    scores = workspace.table("emotion_scores", source, classifier_id)
+    reused = scores.has_part(part)
+    if not reused:
+        card = read_classifier_card(workspace, classifier_id)
+        if card.encoder_id != encoder_id:
+            raise ValueError(
+                f"classifier {classifier_id} reads embeddings of {card.encoder_id}, not of {encoder_id}: embed with that encoder"
+            )
+        embeddings = workspace.table("embeddings", source, encoder_id)
+        embeddings.require_parts([part], f"embed source {source!r} first")
+        rows = embeddings.read_part(part)
+        probabilities = load_probe(workspace, classifier_id).predict(rows["embedding"].to_numpy())
+        scores.write_part(part, score_rows(rows["image_id"], probabilities), EmotionScores)
+    return PartOutcome(part=part, rows=scores.count([part]), reused=reused, seconds=time.perf_counter() - started)
+
+
+def score_rows(image_ids: pl.Series, probabilities: np.ndarray) -> pl.DataFrame:
+    """Rows of the scores table of pictures with these probabilities, float32 [n, 8]."""
+    return pl.DataFrame(
+        {
+            "image_id": image_ids,
+            "probabilities": pl.Series(probabilities),
+            "label": pl.Series([EMOTIONS[index] for index in probabilities.argmax(axis=1)], dtype=pl.String),
+            "confidence": probabilities.max(axis=1),
+        }
+    )

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sklearn.model_selection import StratifiedShuffleSplit
 
+from coemogen_core.classifier.classifier_store import score_rows
 from coemogen_core.classifier.emotion_probe import LabelledVectors, ProbeRecipe, expected_calibration_error
 from coemogen_core.classifier.probe_fitting import fit_probe, stratified_folds
 from coemogen_core.classifier.probe_training import check_emotions, labelled_rows, labelled_vectors
-from coemogen_core.classifier.scoring import score_rows
 from coemogen_core.emotions import EMOTIONS, POSITIVE
 from coemogen_core.recipe import Recipe, recipe_id
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 from schemas.tables import EmotionScores
 
 FOLDER = "cross_validation"
@@ -33,10 +34,8 @@ class FoldsRecipe(Recipe):
     seed: int = Field(default=0, ge=0, description="of the shuffling")
 
 
-class FoldValues(BaseModel):
+class FoldValues(FrozenModel):
     """One number per fold."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: float = Field(description="mean over the folds")
     std: float = Field(ge=0, description="standard deviation over the folds (n - 1)")
@@ -48,10 +47,8 @@ class FoldValues(BaseModel):
         return cls(mean=float(np.mean(values)), std=float(np.std(values, ddof=1)), folds=tuple(map(float, values)))
 
 
-class CrossValidation(BaseModel):
+class CrossValidation(FrozenModel):
     """What a recipe achieves on unseen pictures, beside what knows nothing achieves."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     validation_id: str = Field(description="recipe id of source, encoder, classifier recipe and folds")
     source: str = Field(description="labelled source")
@@ -72,10 +69,8 @@ class CrossValidation(BaseModel):
     confusion: list[list[int]] = Field(description="8 x 8 counts over all folds: row = label, column = prediction")
 
 
-class ValidationOutcome(BaseModel):
+class ValidationOutcome(FrozenModel):
     """Outcome of the stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     report: CrossValidation = Field(description="the numbers")
     reused: bool = Field(description="they were there already and nothing was computed")
@@ -120,11 +115,8 @@ def out_of_fold_predictions(workspace: Workspace, validation_id: str) -> pl.Data
 def predict_out_of_fold(rows: LabelledVectors, recipe: ProbeRecipe, folds: FoldsRecipe) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
     """Calibrated probabilities, float32 [n, 8], of every row by a classifier that saw only the other folds.
 
-    Returns:
-        The probabilities, the fold of every row [n], and the strength that each fold chose.
-
-    Raises:
-        ValueError: an emotion has fewer rows than there are folds.
+    Also the fold of every row [n], and the strength that each fold chose. Raises ValueError where an emotion has too few rows for the
+    folds.
     """
     probabilities = np.zeros((len(rows.labels), len(EMOTIONS)), dtype=np.float32)
     fold_of = np.zeros(len(rows.labels), dtype=int)
@@ -157,14 +149,12 @@ def _measure(probabilities: np.ndarray, labels: np.ndarray, fold_of: np.ndarray)
         "rows": len(labels),
         "accuracy": FoldValues.of([right[fold].mean() for fold in folds]),
         "polarity_accuracy": FoldValues.of([polarity_right[fold].mean() for fold in folds]),
-        "macro_accuracy": FoldValues.of([_macro(right[fold], labels[fold]) for fold in folds]),
+        "macro_accuracy": FoldValues.of(
+            [np.mean([right[fold & (labels == label)].mean() for label in np.unique(labels[fold])]) for fold in folds]
+        ),
         "ece": FoldValues.of([expected_calibration_error(probabilities[fold], labels[fold]) for fold in folds]),
         "pooled_ece": expected_calibration_error(probabilities, labels),
         "majority": float(np.bincount(labels).max() / len(labels)),
         "polarity_majority": float(max(is_positive.mean(), 1 - is_positive.mean())),
         "confusion": confusion.tolist(),
     }
-
-
-def _macro(right: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean([right[labels == label].mean() for label in np.unique(labels)]))

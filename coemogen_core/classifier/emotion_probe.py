@@ -6,12 +6,13 @@ This module knows vectors and labels only; `probe_fitting` fits the weights, `pr
 from dataclasses import dataclass, replace
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import Recipe
+from schemas.frozen_model import FrozenModel
 
 TEMPERATURE_RANGE = (0.02, 50.0)
 CALIBRATION_BINS = 15
@@ -24,12 +25,7 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Temperature that minimises the negative log-likelihood, within 0.02 to 50.
-
-    Args:
-        logits: [n, k], n >= 1.
-        labels: class indices [n]; each must have a finite logit.
-    """
+    """Temperature, 0.02 to 50, of least negative log-likelihood of labels [n] under logits [n, k]; each label needs a finite logit."""
     low, high = np.log(TEMPERATURE_RANGE)
     found = minimize_scalar(
         lambda log_t: negative_log_likelihood(logits, labels, float(np.exp(log_t))),
@@ -118,10 +114,8 @@ class EmotionProbe:
         return calibrated_probabilities(self.logits(embeddings), self.temperature).astype(np.float32)
 
 
-class ProbeMetrics(BaseModel):
+class ClassifierMetrics(FrozenModel):
     """What a probe achieves on one set of rows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int = Field(ge=1, description="number of rows measured")
     accuracy: float = Field(ge=0, le=1, description="share of rows whose likeliest emotion is their label")
@@ -138,24 +132,22 @@ class ProbeMetrics(BaseModel):
 class LabelledVectors:
     """Embeddings with class indices."""
 
-    vectors: np.ndarray
-    """[n, dim]"""
-    labels: np.ndarray
-    """int [n], indices into EMOTIONS"""
+    vectors: np.ndarray  # [n, dim]
+    labels: np.ndarray  # int [n], indices into EMOTIONS
 
     def take(self, rows: np.ndarray) -> "LabelledVectors":
         """Some of the rows, by index."""
         return LabelledVectors(self.vectors[rows], self.labels[rows])
 
 
-def measure_probe(probe: EmotionProbe, rows: LabelledVectors) -> ProbeMetrics:
+def measure_probe(probe: EmotionProbe, rows: LabelledVectors) -> ClassifierMetrics:
     """Accuracy, calibration and confusion of a probe on labelled rows (at least one)."""
     logits = probe.logits(rows.vectors)
     confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=int)
     np.add.at(confusion, (rows.labels, logits.argmax(axis=1)), 1)
     support = confusion.sum(axis=1)
     present = support > 0
-    return ProbeMetrics(
+    return ClassifierMetrics(
         rows=len(rows.labels),
         accuracy=float(np.trace(confusion) / support.sum()),
         macro_accuracy=float((np.diag(confusion)[present] / support[present]).mean()),

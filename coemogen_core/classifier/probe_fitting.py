@@ -32,25 +32,26 @@ def fit_probe(train: LabelledVectors, val: LabelledVectors, recipe: ProbeRecipe)
     Raises:
         ValueError: an emotion has fewer training rows than there are folds.
     """
-    best: tuple[float, float, EmotionProbe | None, float] | None = None
-    for strength in sorted(recipe.strengths or (HIDDEN_STRENGTHS if recipe.hidden_width else LINEAR_STRENGTHS)):
-        probe = _fit(train, strength, recipe) if recipe.selection_folds is None else None
-        logits, labels = (probe.logits(val.vectors), val.labels) if probe else (_out_of_fold_logits(train, strength, recipe), train.labels)
-        temperature = fit_temperature(logits, labels)
-        loss = negative_log_likelihood(logits, labels, temperature)
-        if best is None or loss < best[0]:
-            best = (loss, strength, probe, temperature)
-    assert best is not None
-    _, strength, probe, temperature = best
+    strengths = sorted(recipe.strengths or (HIDDEN_STRENGTHS if recipe.hidden_width else LINEAR_STRENGTHS))
+    tried = (_try_strength(train, val, strength, recipe) for strength in strengths)
+    _, strength, probe, temperature = min(tried, key=lambda found: found[0])  # the first of equals
     return (probe or _fit(train, strength, recipe)).with_temperature(temperature), strength
 
 
-def _out_of_fold_logits(train: LabelledVectors, strength: float, recipe: ProbeRecipe) -> np.ndarray:
-    assert recipe.selection_folds is not None
-    logits = np.zeros((len(train.labels), len(EMOTIONS)))
-    for inside, outside in stratified_folds(train.labels, recipe.selection_folds, recipe.seed):
-        logits[outside] = _fit(train.take(inside), strength, recipe).logits(train.vectors[outside])
-    return logits
+def _try_strength(
+    train: LabelledVectors, val: LabelledVectors, strength: float, recipe: ProbeRecipe
+) -> tuple[float, float, EmotionProbe | None, float]:
+    """Calibrated loss, the strength, the probe where one was fitted on all training rows, and its temperature."""
+    probe = None
+    if recipe.selection_folds is None:
+        probe = _fit(train, strength, recipe)
+        logits, labels = probe.logits(val.vectors), val.labels
+    else:
+        logits, labels = np.zeros((len(train.labels), len(EMOTIONS))), train.labels
+        for inside, outside in stratified_folds(train.labels, recipe.selection_folds, recipe.seed):
+            logits[outside] = _fit(train.take(inside), strength, recipe).logits(train.vectors[outside])
+    temperature = fit_temperature(logits, labels)
+    return negative_log_likelihood(logits, labels, temperature), strength, probe, temperature
 
 
 def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -5,29 +5,24 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from coemogen_core.classifier.classifier_store import ClassifierCard, has_classifier, read_classifier_card, save_classifier
+from coemogen_core.classifier.classifier_store import ClassifierCard, has_classifier, read_trained_card, save_classifier
 from coemogen_core.classifier.emotion_probe import LabelledVectors, ProbeRecipe, measure_probe
 from coemogen_core.classifier.probe_fitting import fit_probe
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 
 def assign_splits(rows: pl.DataFrame, recipe: ProbeRecipe) -> pl.DataFrame:
-    """Give every labelled row one of train, val, test.
+    """Give every labelled row (`image_id`, unique, `label`, and `split`, nullable) one of train, val, test; sorted by image id.
 
     A row without a split counts as train. A val or test split with fewer than `min_held_out_rows` rows counts as absent: its
     rows go to train, and a seeded share of each class is carved out of train instead, at least one row of every class that
     can spare it, never a class's last row. So the published splits of a real corpus are used as they are, and a folder of a
     few hundred photos without any still gets an honest validation and test.
-
-    Args:
-        rows: columns `image_id` (unique), `label` (no nulls), `split` (nullable).
-
-    Returns:
-        The rows sorted by image id, `split` filled.
     """
     rows = rows.sort("image_id").with_columns(pl.col("split").fill_null("train"))
     absent = [split for split in ("test", "val") if rows.filter(pl.col("split") == split).height < recipe.min_held_out_rows]
@@ -83,10 +78,8 @@ def _carve(rows: pl.DataFrame, split: str, fraction: float, generator: np.random
     return rows.with_columns(pl.when(pl.Series(carved)).then(pl.lit(split)).otherwise(pl.col("split")).alias("split"))
 
 
-class TrainedClassifier(BaseModel):
+class TrainedClassifier(FrozenModel):
     """Outcome of the training stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     card: ClassifierCard = Field(description="the classifier on record")
     reused: bool = Field(description="it was there already and nothing was computed")
@@ -112,8 +105,7 @@ def train_classifier(workspace: Workspace, source: str, parts: Sequence[str], en
     name = classifier_id(source, parts, encoder_id, recipe)
     reused = has_classifier(workspace, name)
     if reused:
-        card = read_classifier_card(workspace, name)
-        assert isinstance(card, ClassifierCard)
+        card = read_trained_card(workspace, name)
     else:
         rows = assign_splits(labelled_rows(workspace, source, sorted(parts), encoder_id), recipe)
         check_classes(rows, recipe)
@@ -144,12 +136,10 @@ def labelled_rows(workspace: Workspace, source: str, parts: Sequence[str], encod
         ValueError: no picture is labelled.
     """
     images, embeddings = workspace.table("images", source), workspace.table("embeddings", source, encoder_id)
+    images.require_parts(parts, f"ingest source {source!r} first")
+    embeddings.require_parts(parts, f"embed source {source!r} with this encoder first")
     frames = []
     for part in parts:
-        if not images.has_part(part) or not embeddings.has_part(part):
-            raise FileNotFoundError(
-                f"part {part} of source {source!r} lacks images or embeddings ({embeddings.uri}): ingest and embed it first"
-            )
         labelled = images.read_part(part, ["image_id", "label", "split"]).filter(pl.col("label").is_not_null())
         frames.append(labelled.join(embeddings.read_part(part), on="image_id", how="inner"))
     if not sum(frame.height for frame in frames):

@@ -23,11 +23,9 @@ MAX_BYTES = 64 * 2**20
 
 
 def import_published_head(workspace: Workspace, file: str, encoder_id: str) -> str:
-    """Make a published classifier head one of the workspace's classifiers, unless it is there already; returns its id.
+    """Make a published classifier head, a path or URI, one of the workspace's classifiers, unless it is there already; returns its id.
 
     Args:
-        workspace: takes the classifier.
-        file: path or URI of the published file.
         encoder_id: encoder whose embeddings it is to read; that they are the right ones (CLIP ViT-L/14, raw) nobody can tell from the file.
 
     Raises:

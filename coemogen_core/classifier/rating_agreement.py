@@ -2,7 +2,7 @@
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.stats import rankdata
 
 from coemogen_core.classifier.cross_validation import out_of_fold_predictions
@@ -11,6 +11,7 @@ from coemogen_core.emotions import EMOTIONS, POSITIVE
 from coemogen_core.recipe import recipe_id
 from coemogen_core.statistics.bootstrap import percentile_interval
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 from schemas.metrics import Interval
 
 LEVEL = 0.95
@@ -21,20 +22,16 @@ MINIMUM_PICTURES = 10
 REPORTS = "reports"
 
 
-class RankCorrelation(BaseModel):
+class RankCorrelation(FrozenModel):
     """Spearman's rank correlation of a classifier's score with a human rating."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pictures: int = Field(ge=0, description="pictures that have both")
     spearman: float | None = Field(description="-1 to 1; null with fewer than ten pictures, or where either does not vary")
     interval: Interval | None = Field(description="central 95 % of a percentile bootstrap over pictures")
 
 
-class RatingAgreement(BaseModel):
+class RatingAgreement(FrozenModel):
     """Agreement of one classifier with one ratings file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     agreement_id: str = Field(description="recipe id of ratings, source and predictions")
     kind: RatingsKind = Field(description="whose ratings")
@@ -54,15 +51,11 @@ class RatingAgreement(BaseModel):
 def compare_with_ratings(
     workspace: Workspace, dataset: str, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None = None
 ) -> RatingAgreement:
-    """Compare a classifier with a ratings file; see `measure_agreement`. Holds the scores of rated pictures and of one part.
+    """Compare a classifier that has scored the source with a ratings file, a path or URI; see `measure_agreement`.
+
+    Holds the scores of rated pictures and of one part.
 
     Args:
-        workspace: where the source was ingested and scored.
-        dataset: dataset that the report belongs to.
-        source: source of the pictures.
-        kind: format of the ratings file.
-        file: its path or URI.
-        classifier_id: classifier that has scored the source.
         validation_id: a cross-validation whose out-of-fold predictions are taken instead: for pictures that the classifier learnt from.
 
     Raises:
@@ -76,12 +69,10 @@ def compare_with_ratings(
     table = workspace.table("emotion_scores", source, classifier_id)
     if not table.parts():
         raise FileNotFoundError(f"table {table.uri} has no parts: score the source {source!r} first")
-    scores = pl.concat(
-        [table.read_part(part, ["image_id", "probabilities"]).join(rated, on="image_id", how="semi") for part in table.parts()]
-    )
-    return measure_agreement(
-        workspace, dataset, source, ratings, scores.unique("image_id", keep="first", maintain_order=True), classifier_id
-    )
+    columns = ["image_id", "probabilities"]
+    scores = pl.concat([table.read_part(part, columns).join(rated, on="image_id", how="semi") for part in table.parts()])
+    distinct = scores.unique("image_id", keep="first", maintain_order=True)
+    return measure_agreement(workspace, dataset, source, ratings, distinct, classifier_id)
 
 
 def measure_agreement(
@@ -90,10 +81,6 @@ def measure_agreement(
     """Compare predictions with ratings, and keep the answer: `reports/<dataset>/<agreement_id>.json`.
 
     Args:
-        workspace: where the source was ingested.
-        dataset: dataset that the report belongs to.
-        source: source of the pictures.
-        ratings: what people felt.
         predictions: rows of the scores table, each picture once. For pictures that the classifier learnt from, those of a cross-validation.
         name: id of the predictions.
 

@@ -8,22 +8,21 @@ from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.classifier.rating_agreement import REPORTS
 from coemogen_core.emotions import EMOTIONS, POSITIVE
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 ZERO_SHOT_TEXT = "an image that evokes {emotion}"
 NO_STYLE = "(no style)"
 
 
-class StyleRow(BaseModel):
+class StyleRow(FrozenModel):
     """One style."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     style: str = Field(description="name of the style")
     pictures: int = Field(ge=1, description="scored pictures")
@@ -34,10 +33,8 @@ class StyleRow(BaseModel):
     disagreement_above: float | None = Field(description="disagreement among those above the threshold; null without any")
 
 
-class StyleAudit(BaseModel):
+class StyleAudit(FrozenModel):
     """The audit of a source."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     audit_id: str = Field(description="recipe id of source, parts, classifier, encoder, texts and threshold")
     source: str = Field(description="source of the pictures")
@@ -49,10 +46,8 @@ class StyleAudit(BaseModel):
     styles: list[StyleRow] = Field(description="largest style first")
 
 
-class AuditOutcome(BaseModel):
+class StyleAuditOutcome(FrozenModel):
     """Outcome of the audit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     report: StyleAudit = Field(description="the numbers")
     reused: bool = Field(description="they were there already and nothing was computed")
@@ -60,7 +55,7 @@ class AuditOutcome(BaseModel):
 
 def audit_styles(
     workspace: Workspace, dataset: str, source: str, parts: Sequence[str], classifier_id: str, encoder: EncoderRecipe, min_confidence: float
-) -> AuditOutcome:
+) -> StyleAuditOutcome:
     """Audit a scored source, and keep the answer: `reports/<dataset>/<audit_id>.json`. Holds one part's embeddings at a time.
 
     Pictures without a score or without an embedding of this encoder are left out.
@@ -71,10 +66,10 @@ def audit_styles(
     fields = {"source": source, "parts": sorted(parts), "classifier": classifier_id, "encoder": encoder.encoder_id}
     name = recipe_id("styles", {**fields, "text": ZERO_SHOT_TEXT, "min_confidence": min_confidence})
     if workspace.exists(REPORTS, dataset, f"{name}.json"):
-        return AuditOutcome(report=StyleAudit.model_validate(workspace.read_json(REPORTS, dataset, f"{name}.json")), reused=True)
+        return StyleAuditOutcome(report=StyleAudit.model_validate(workspace.read_json(REPORTS, dataset, f"{name}.json")), reused=True)
     texts = load_encoder(encoder).encode_texts([ZERO_SHOT_TEXT.format(emotion=emotion) for emotion in EMOTIONS])
-    rows = (_rows(workspace, source, part, classifier_id, encoder.encoder_id, texts, min_confidence) for part in sorted(parts))
-    sums = pl.concat([_sums(part) for part in rows]).group_by("style").sum().sort("pictures", "style", descending=[True, False])
+    found = [_sums(workspace, source, part, classifier_id, encoder.encoder_id, texts, min_confidence) for part in sorted(parts)]
+    sums = pl.concat(found).group_by("style").sum().sort("pictures", "style", descending=[True, False])
     styles = [_style_row(**values) for values in sums.iter_rows(named=True)]
     total = sums.drop("style").sum().row(0, named=True)
     audit = StyleAudit(
@@ -88,7 +83,7 @@ def audit_styles(
         styles=styles,
     )
     workspace.write_json(audit.model_dump(mode="json"), REPORTS, dataset, f"{name}.json")
-    return AuditOutcome(report=audit, reused=False)
+    return StyleAuditOutcome(report=audit, reused=False)
 
 
 def zero_shot_labels(embeddings: np.ndarray, texts: np.ndarray) -> list[str]:
@@ -96,33 +91,25 @@ def zero_shot_labels(embeddings: np.ndarray, texts: np.ndarray) -> list[str]:
     return [EMOTIONS[index] for index in (embeddings.astype(np.float32) @ texts.T).argmax(axis=1)]
 
 
-def _rows(
+def _sums(
     workspace: Workspace, source: str, part: str, classifier_id: str, encoder_id: str, texts: np.ndarray, min_confidence: float
 ) -> pl.DataFrame:
-    """`style`, `confidence`, `above`, `differs`, `polarity_differs` of one part's pictures."""
+    """By style, what `_style_row` wants of one part's pictures."""
     embeddings = workspace.table("embeddings", source, encoder_id).read_part(part)
     seen = embeddings.select("image_id", pl.Series("seen", zero_shot_labels(embeddings["embedding"].to_numpy(), texts), dtype=pl.String))
     scores = workspace.table("emotion_scores", source, classifier_id).read_part(part, ["image_id", "label", "confidence"])
     styles = workspace.table("images", source).read_part(part, ["image_id", "style"])
-    joined = styles.join(scores, on="image_id").join(seen, on="image_id")
+    above = pl.col("confidence") > pl.lit(min_confidence, pl.Float32)  # as the selection compares
+    differs = pl.col("label") != pl.col("seen")
     positive = list(POSITIVE)
-    return joined.select(
-        pl.col("style").fill_null(NO_STYLE),
-        "confidence",
-        above=pl.col("confidence") > pl.lit(min_confidence, pl.Float32),  # as the selection compares
-        differs=pl.col("label") != pl.col("seen"),
-        polarity_differs=pl.col("label").is_in(positive) != pl.col("seen").is_in(positive),
-    )
-
-
-def _sums(rows: pl.DataFrame) -> pl.DataFrame:
+    rows = styles.join(scores, on="image_id").join(seen, on="image_id").with_columns(pl.col("style").fill_null(NO_STYLE))
     return rows.group_by("style").agg(
         pictures=pl.len().cast(pl.Int64),
         confidence=pl.col("confidence").cast(pl.Float64).sum(),
-        above=pl.col("above").sum().cast(pl.Int64),
-        differs=pl.col("differs").sum().cast(pl.Int64),
-        polarity_differs=pl.col("polarity_differs").sum().cast(pl.Int64),
-        above_differs=(pl.col("above") & pl.col("differs")).sum().cast(pl.Int64),
+        above=above.sum().cast(pl.Int64),
+        differs=differs.sum().cast(pl.Int64),
+        polarity_differs=(pl.col("label").is_in(positive) != pl.col("seen").is_in(positive)).sum().cast(pl.Int64),
+        above_differs=(above & differs).sum().cast(pl.Int64),
     )
 
 

@@ -22,7 +22,7 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
     """Count the decisions.
 
     Args:
-        decisions: rows of the decisions table (`image_id`, `kept`, `reason`, `label`).
+        decisions: rows of the decisions table, their `FUNNEL_COLUMNS`.
         images: `image_id` and `style` of the candidates; gives the counts per style.
 
     Returns:
@@ -36,13 +36,13 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
     for reason in (*REASONS, *sorted(set(dropped) - set(REASONS))):
         remaining -= dropped.get(reason, 0)
         steps.append({"reason": reason, "dropped": dropped.get(reason, 0), "remaining": remaining})
-    labelled = {label: (total, kept) for label, total, kept in _per_label(decisions).iter_rows()}
-    per_emotion = {emotion: dict(zip(("candidates", "kept"), labelled.get(emotion, (0, 0)), strict=True)) for emotion in EMOTIONS}
+    per_label = decisions.group_by("label").agg(candidates=pl.len(), kept=pl.col("kept").sum())
+    labelled = {label: {"candidates": candidates, "kept": kept} for label, candidates, kept in per_label.iter_rows()}
     return {
         "candidates": decisions.height,
         "kept": int(decisions["kept"].sum()),
         "steps": steps,
-        "per_emotion": per_emotion,
+        "per_emotion": {emotion: labelled.get(emotion, {"candidates": 0, "kept": 0}) for emotion in EMOTIONS},
         "captions": _caption_lengths(decisions),
         "histograms": {name: histogram(decisions, column) for name, column in HISTOGRAMS.items()},
         "per_style": {} if images is None else _per_style(decisions, images),
@@ -104,15 +104,10 @@ def histogram(decisions: pl.DataFrame, column: str) -> dict[str, list[Any]]:
 
 def _histogram_table(name: str, found: dict[str, list[Any]]) -> str:
     most = max(found["all"])
-    rows = [
-        [
-            f"{low:.3f} to {high:.3f}",
-            every,
-            kept,
-            "█" * round(BAR * kept / most) + "░" * (round(BAR * every / most) - round(BAR * kept / most)),
-        ]
-        for low, high, every, kept in zip(found["edges"], found["edges"][1:], found["all"], found["kept"], strict=False)
-    ]
+    rows = []
+    for low, high, every, kept in zip(found["edges"], found["edges"][1:], found["all"], found["kept"], strict=False):
+        full, whole = round(BAR * kept / most), round(BAR * every / most)
+        rows.append([f"{low:.3f} to {high:.3f}", every, kept, "█" * full + "░" * (whole - full)])
     return _table([name, "pictures", "kept", ""], rows)
 
 
@@ -130,10 +125,6 @@ def _caption_lengths(decisions: pl.DataFrame) -> dict[str, Any]:
         "cut": int((lengths["cut_tokens"] > 0).sum()),
         "share_of_tokens_cut": int(lengths["cut_tokens"].sum()) / total if total else 0.0,
     }
-
-
-def _per_label(decisions: pl.DataFrame) -> pl.DataFrame:
-    return decisions.group_by("label").agg(pl.len(), pl.col("kept").sum())
 
 
 def _per_style(decisions: pl.DataFrame, images: pl.DataFrame) -> dict[str, dict[str, int]]:

@@ -129,17 +129,15 @@ def group_near_duplicates(
 def read_groups(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str, recipe: NearDuplicateRecipe) -> pl.DataFrame:
     """The groups of a source (schema `NearDuplicates`). Raises FileNotFoundError when they were not made."""
     table = workspace.table("near_duplicates", source, near_duplicates_id(parts, encoder_id, recipe))
-    if not table.has_part(GROUPS):
-        raise FileNotFoundError(f"no groups in {table.uri}: group the near-duplicates of source {source!r} first")
+    table.require_parts([GROUPS], f"group the near-duplicates of source {source!r} first")
     return table.read_part(GROUPS)
 
 
 def drop_near_duplicates(judged: pl.DataFrame, groups: pl.DataFrame) -> pl.DataFrame:
-    """Of the kept rows of each group keep the largest, of equally large ones that with the lower id.
+    """Of the kept rows of each group (`read_groups`) keep the largest, of equally large ones that with the lower id.
 
     Args:
         judged: `image_id` (unique), `kept`, `reason`, `near_duplicate_of` (all null); others pass through.
-        groups: as `read_groups` returns them.
 
     Returns:
         The rows in their order; the others of a group have the reason "near-duplicate" and name the picture that was kept.
@@ -159,9 +157,8 @@ def drop_near_duplicates(judged: pl.DataFrame, groups: pl.DataFrame) -> pl.DataF
 def _ranked(workspace: Workspace, source: str, embeddings: Table, parts: list[str]) -> pl.DataFrame:
     """`part, image_id, pixels, rank` of every embedded picture, once, best first."""
     images = workspace.table("images", source)
-    for part in parts:
-        if not images.has_part(part) or not embeddings.has_part(part):
-            raise FileNotFoundError(f"part {part} of source {source!r} lacks images or embeddings ({embeddings.uri}): embed it first")
+    images.require_parts(parts, f"ingest source {source!r} first")
+    embeddings.require_parts(parts, f"embed source {source!r} first")
     lots = [parts[start : start + PARTS_AT_ONCE] for start in range(0, len(parts), PARTS_AT_ONCE)]
     frames = []
     for lot in lots:

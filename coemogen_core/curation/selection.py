@@ -11,14 +11,13 @@ from coemogen_core.storage.workspace import Workspace
 
 NO_LABEL = "no label"
 NOT_COLLECTED = "emotion not collected"
+LOW_CONFIDENCE = "low confidence"
+NOT_SCORED = "not scored"
+MIN_CONFIDENCE = 0.75
 
 
 def judge_labels(images: pl.DataFrame, emotions: Collection[str] = EMOTIONS) -> pl.DataFrame:
-    """Say of every picture whether its label makes it a candidate for captioning.
-
-    Args:
-        images: columns `image_id`, `label` (nullable).
-        emotions: those to collect.
+    """Say of every picture (`image_id`, `label`, nullable) whether its label, one of the emotions to collect, makes it a candidate.
 
     Returns:
         Columns `image_id`, `label`, `confidence` (null: a person gave the label), `reason` (null = selected), in the same order.
@@ -29,26 +28,10 @@ def judge_labels(images: pl.DataFrame, emotions: Collection[str] = EMOTIONS) -> 
     return images.select("image_id", "label", pl.lit(None, pl.Float32).alias("confidence"), reason.alias("reason"))
 
 
-def select_labelled(images: pl.DataFrame, emotions: Collection[str] = EMOTIONS) -> pl.DataFrame:
-    """Pictures to caption and their emotion: columns `image_id`, `emotion`. See `judge_labels` for the arguments."""
-    return judge_labels(images, emotions).filter(pl.col("reason").is_null()).select("image_id", emotion="label")
-
-
-MIN_CONFIDENCE = 0.75
-LOW_CONFIDENCE = "low confidence"
-NOT_SCORED = "not scored"
-
-
 def judge_scores(scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIONS, min_confidence: float = MIN_CONFIDENCE) -> pl.DataFrame:
-    """Say of every picture whether its scores make it a candidate for captioning.
+    """Like `judge_labels`, for scores: columns `image_id`, `label`, `confidence` (both null for a picture without scores).
 
-    Args:
-        scores: columns `image_id`, `label`, `confidence` (both null for a picture without scores).
-        emotions: those to collect.
-        min_confidence: the confidence must be greater, compared in single precision, as stored.
-
-    Returns:
-        Columns `image_id`, `label`, `confidence`, `reason` (null = selected), in the same order.
+    The confidence must be greater than `min_confidence`, compared in single precision, as stored.
     """
     reason = (
         pl.when(pl.col("label").is_null())
@@ -61,24 +44,12 @@ def judge_scores(scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIO
     return scores.select("image_id", "label", "confidence", reason.alias("reason"))
 
 
-def select_confident(
-    scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIONS, min_confidence: float = MIN_CONFIDENCE
-) -> pl.DataFrame:
-    """Pictures to caption and their emotion: columns `image_id`, `emotion`. See `judge_scores` for the arguments."""
-    return judge_scores(scores, emotions, min_confidence).filter(pl.col("reason").is_null()).select("image_id", emotion="label")
-
-
 class Selection(Recipe):
     """Either the labels of the source, or a classifier's labels above a confidence."""
 
     emotions: tuple[Emotion, ...] = Field(default=EMOTIONS, min_length=1, description="emotions to collect")
     classifier_id: str | None = Field(default=None, description="classifier whose scores give the emotion; none = the labels of the source")
     min_confidence: float = Field(default=MIN_CONFIDENCE, ge=0.0, lt=1.0, description="a classifier's confidence must be greater than this")
-
-    @classmethod
-    def by_label(cls, emotions: tuple[Emotion, ...] = EMOTIONS) -> "Selection":
-        """Pictures that people labelled with one of these emotions."""
-        return cls(emotions=emotions)
 
     @classmethod
     def by_confidence(
@@ -97,12 +68,15 @@ class Selection(Recipe):
 
     def judge_parts(self, workspace: Workspace, source: str, parts: Sequence[str]) -> pl.DataFrame:
         """Like `judge`, for many image parts at once: with `part` in front, in the order of the parts, each sorted by id."""
-        images = _read(workspace, "images", source, parts=parts, columns=["image_id", "label"], stage="ingest").sort("part", "image_id")
+        table = workspace.table("images", source)
+        table.require_parts(parts, f"ingest source {source!r} first")
+        images = table.read_parts(parts, ["image_id", "label"]).sort("part", "image_id")
         if self.classifier_id is None:
             judged = judge_labels(images, self.emotions)
         else:
-            names, columns = ("emotion_scores", source, self.classifier_id), ["image_id", "label", "confidence"]
-            scores = _read(workspace, *names, parts=parts, columns=columns, stage="score")
+            table = workspace.table("emotion_scores", source, self.classifier_id)
+            table.require_parts(parts, f"score source {source!r} first")
+            scores = table.read_parts(parts, ["image_id", "label", "confidence"])
             scored = images.select("part", "image_id").join(scores, on=["part", "image_id"], how="left", maintain_order="left")
             judged = judge_scores(scored, self.emotions, self.min_confidence)
         return judged.insert_column(0, images["part"])
@@ -110,11 +84,3 @@ class Selection(Recipe):
     def wanted(self, workspace: Workspace, source: str, part: str) -> pl.DataFrame:
         """The wanted pictures of an image part: `image_id`, `emotion`, sorted by id. Raises like `judge`."""
         return self.judge(workspace, source, part).filter(pl.col("reason").is_null()).select("image_id", emotion="label")
-
-
-def _read(workspace: Workspace, *names: str, parts: Sequence[str], columns: list[str], stage: str) -> pl.DataFrame:
-    table = workspace.table(*names)
-    missing = next((part for part in parts if not table.has_part(part)), None)
-    if missing is not None:
-        raise FileNotFoundError(f"no part {missing} in {table.uri}: {stage} source {names[1]!r} first")
-    return table.read_parts(parts, columns)

@@ -52,7 +52,7 @@ class UnreadableImage(CoEmoGenError, ValueError):  # noqa: N818 (what is wrong i
 
 
 def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode a whole picture.
+    """Decode a whole picture into mode "RGB", fully loaded.
 
     EXIF orientation is applied, transparency is laid on white, CMYK, palette, grey and 16-bit pictures become 8-bit RGB; of an
     animation the first frame is taken. Colour profiles are ignored.
@@ -60,9 +60,6 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Args:
         data: the file's bytes: JPEG, PNG, WebP, GIF, BMP or TIFF, whatever its name says.
         max_pixels: pictures whose header claims more (width x height) are refused unread.
-
-    Returns:
-        A picture in mode "RGB", fully loaded.
 
     Raises:
         UnreadableImage: with a reason to count and a detail to read.
@@ -154,15 +151,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
             layer = strip.convert("RGBA")
             canvas.paste(layer, (0, top), mask=layer)
         else:
-            canvas.paste(_opaque_rgb(strip), (0, top))
+            try:
+                canvas.paste(strip.convert("RGB"), (0, top))
+            except ValueError as error:
+                raise UnreadableImage("unsupported colours", f"mode {image.mode}: {error}; convert the picture to RGB") from error
     return canvas
-
-
-def _opaque_rgb(image: Image.Image) -> Image.Image:
-    try:
-        return image.convert("RGB")
-    except ValueError as error:
-        raise UnreadableImage("unsupported colours", f"mode {image.mode}: {error}; convert the picture to RGB") from error
 
 
 def _eight_bit(image: Image.Image, unit_range: bool) -> Image.Image:

@@ -2,21 +2,19 @@
 
 from typing import Any
 
-import fsspec
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.data.readers.registry import Layout
-from coemogen_core.data.source_item import FileStamp, Place, RejectedFile, SourceItem
+from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 PLAN_FOLDER = "_plan"  # inside images/<source>; readers of Parquet skip names that start with an underscore
 
 
-class PartPlan(BaseModel):
+class PartPlan(FrozenModel):
     """The files of one part, in the order of the listing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="part-<five digits>-<8 hex digits of the listing's hash>")
     layout: Layout = Field(description="reader of the source")
@@ -53,11 +51,7 @@ def listing_hash(entries: list[SourceItem | RejectedFile], recipe: dict[str, Any
 
 
 def read_plan(workspace: Workspace, source: str, part: str) -> PartPlan:
-    """Plan of a part.
-
-    Raises:
-        FileNotFoundError: the part was not planned.
-    """
+    """Plan of a part. Raises FileNotFoundError when the part was not planned."""
     try:
         return PartPlan.model_validate_json(workspace.read_file("images", source, PLAN_FOLDER, f"{part}.json"))
     except FileNotFoundError as error:
@@ -72,29 +66,24 @@ def write_plan(workspace: Workspace, source: str, plan: PartPlan) -> None:
 
 def planned_parts(workspace: Workspace, source: str) -> list[str]:
     """Names of the planned parts, in order."""
-    filesystem, folder = fsspec.core.url_to_fs(workspace.path("images", source, PLAN_FOLDER))
-    filesystem.invalidate_cache(folder)
-    names = (path.rsplit("/", 1)[-1] for path in filesystem.glob(f"{folder}/*.json"))
-    return sorted(name.removesuffix(".json") for name in names if not name.startswith("."))
+    names = workspace.list_files("images", source, PLAN_FOLDER)
+    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
 
 
 def remove_plan(workspace: Workspace, source: str, part: str) -> None:
     """Remove the plan of a part."""
-    filesystem, path = fsspec.core.url_to_fs(workspace.path("images", source, PLAN_FOLDER, f"{part}.json"))
-    filesystem.rm_file(path)
+    workspace.remove_file("images", source, PLAN_FOLDER, f"{part}.json")
 
 
 def _identity(entry: SourceItem | RejectedFile) -> list[Any]:
     if isinstance(entry, RejectedFile):
         return [entry.path, entry.reason]
     said = [entry.label, entry.split, entry.artist, entry.style, entry.genre, entry.licence, entry.attributes, entry.annotation]
-    return [entry.path, *_content(entry.stamp), *said, *_content(entry.annotation_stamp), *_inside(entry.place)]
-
-
-def _inside(place: Place | None) -> list[Any]:
-    if place is None:
-        return []
-    return [place.container, place.start, *_content(place.stamp), [[extent.name, extent.start, extent.size] for extent in place.beside]]
+    inside: list[Any] = []
+    if entry.place is not None:
+        beside = [[extent.name, extent.start, extent.size] for extent in entry.place.beside]
+        inside = [entry.place.container, entry.place.start, *_content(entry.place.stamp), beside]
+    return [entry.path, *_content(entry.stamp), *said, *_content(entry.annotation_stamp), *inside]
 
 
 def _content(stamp: FileStamp | None) -> list[Any]:

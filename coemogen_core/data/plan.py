@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from coemogen_core.data.decode import DECODER_VERSION
-from coemogen_core.data.examine import ExaminedPart, examine_part
+from coemogen_core.data.ingest import ExaminedPart, examine_part
 from coemogen_core.data.part_plan import PartPlan, listing_hash, part_name, planned_parts, read_plan, remove_plan, write_plan
 from coemogen_core.data.readers.registry import Layout, open_reader
-from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
+from coemogen_core.data.source_item import RejectedFile, SourceItem
 from coemogen_core.storage.workspace import Workspace
 
 DEFAULT_PART_SIZE = 1000
@@ -37,16 +37,11 @@ def plan_source(
     part_size: int = DEFAULT_PART_SIZE,
     image_column: str | None = None,
 ) -> list[str]:
-    """List a source, cut it into parts, write their plans and retire the parts of earlier plans.
+    """List a source, cut it into parts, write their plans and retire the parts of earlier plans; see `open_reader` for how it is read.
 
     Args:
-        workspace: where the tables lie.
         source: name of the source in the workspace: letters, digits, dot, underscore, hyphen.
-        layout: how the pictures lie below the root.
-        root: folder or URI of the source.
-        licence: licence of every picture of the source.
         part_size: listed entries in a part, at least 1.
-        image_column: column of the pictures in a source of tables; None = found by its name or type.
 
     Returns:
         Names of the parts, in the order of the listing.
@@ -61,40 +56,28 @@ def plan_source(
         raise ValueError(f"part_size is {part_size}: a part holds at least one picture")
     reader = open_reader(layout, root, licence, image_column)
     recipe = {"layout": layout, "reader": reader.version, "decoder": DECODER_VERSION} | ({"column": image_column} if image_column else {})
-    shared = {"layout": layout, "root": reader.folder.lasting_root, "licence": licence, "image_column": image_column}
+    shared: dict[str, Any] = {"layout": layout, "root": reader.folder.lasting_root, "licence": licence, "image_column": image_column}
     earlier = {read_plan(workspace, source, name).listing: name for name in planned_parts(workspace, source)}
     names: list[str] = []
     listed = 0
     try:
         for index, entries in enumerate(_cut(reader.list_items(), part_size)):
-            plan = _plan_part(index, entries, listing_hash(entries, recipe), shared)
+            listing = listing_hash(entries, recipe)
+            items = tuple(entry for entry in entries if isinstance(entry, SourceItem))
+            rejected = tuple(entry for entry in entries if isinstance(entry, RejectedFile))
+            plan = PartPlan(name=part_name(index, listing), listing=listing, items=items, rejected=rejected, **shared)
             same = earlier.get(plan.listing)
             plan = _told_apart(workspace, source, plan, index, read_plan(workspace, source, same) if same is not None else None)
             write_plan(workspace, source, plan)
             names.append(plan.name)
             listed += plan.listed
     except BaseException:
-        _take_back(workspace, source, set(names) - set(earlier.values()))
+        for name in set(names) - set(earlier.values()):  # of a listing that did not come to its end
+            remove_plan(workspace, source, name)
         raise
     _retire_all_but(workspace, source, set(names))
     logger.info("%s: %d pictures listed in %d parts", source, listed, len(names))
     return names
-
-
-def _take_back(workspace: Workspace, source: str, names: set[str]) -> None:
-    """Remove the plans of a listing that did not come to its end."""
-    for name in names:
-        remove_plan(workspace, source, name)
-
-
-def _plan_part(index: int, entries: list[SourceItem | RejectedFile], listing: str, shared: dict[str, Any]) -> PartPlan:
-    return PartPlan(
-        name=part_name(index, listing),
-        listing=listing,
-        items=tuple(entry for entry in entries if isinstance(entry, SourceItem)),
-        rejected=tuple(entry for entry in entries if isinstance(entry, RejectedFile)),
-        **shared,
-    )
 
 
 def _cut(listed: Iterable[SourceItem | RejectedFile], part_size: int) -> Iterator[list[SourceItem | RejectedFile]]:
@@ -119,22 +102,16 @@ def _told_apart(workspace: Workspace, source: str, plan: PartPlan, index: int, e
     content = earlier.content
     if _modified(plan) != _modified(earlier) and workspace.table("images", source).has_part(earlier.name):
         examined = examine_part(plan)
-        if examined.content() != _ingested(workspace, source, earlier.name).content():
+        images = workspace.table("images", source).read_part(earlier.name)
+        ingested = ExaminedPart(images, workspace.table("rejected", source).read_part(earlier.name))
+        if examined.content() != ingested.content():
             content = examined.content()
             logger.info("%s: content of %s has changed, its sizes have not", source, earlier.name)
     return plan.model_copy(update={"content": content, "name": part_name(index, plan.listing, content)})
 
 
 def _modified(plan: PartPlan) -> list[tuple[float | None, float | None]]:
-    def time(stamp: FileStamp | None) -> float | None:
-        return stamp.modified if stamp is not None else None
-
-    return [(time(item.stamp), time(item.annotation_stamp)) for item in plan.items]
-
-
-def _ingested(workspace: Workspace, source: str, part: str) -> ExaminedPart:
-    images = workspace.table("images", source).read_part(part)
-    return ExaminedPart(images, workspace.table("rejected", source).read_part(part))
+    return [(item.stamp.modified, item.annotation_stamp.modified if item.annotation_stamp else None) for item in plan.items]
 
 
 def _retire_all_but(workspace: Workspace, source: str, current: set[str]) -> None:

@@ -34,12 +34,7 @@ class SourceFolder:
         return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
 
     def require(self, expected: str) -> None:
-        """Make sure that the root is a folder.
-
-        Raises:
-            FileNotFoundError: it does not exist.
-            NotADirectoryError: it is a file.
-        """
+        """Make sure that the root is a folder. Raises FileNotFoundError when it does not exist, NotADirectoryError for a file."""
         if not self.filesystem.exists(self._path):
             raise FileNotFoundError(f"source folder {self.root} does not exist: give the folder that holds {expected}")
         if not self.filesystem.isdir(self._path):
@@ -55,23 +50,16 @@ class SourceFolder:
         above = self._path.rpartition("/")[0]
         return SourceFolder(self.filesystem.unstrip_protocol(above)) if above else None
 
-    def files(self) -> dict[str, FileStamp | None]:
-        """All files at any depth, by path relative to the root; None marks what is no regular file (a pipe, a device, a dead link).
-
-        Hidden names (starting with a dot) are left out, links are followed, but never in a circle.
-        """
-        return dict(self.walk())
-
     def walk(self) -> Iterator[tuple[str, FileStamp | None]]:
-        """What `files` gives, one by one and sorted by path (as text that tables can hold), with one folder at a time in memory."""
+        """All files at any depth, sorted by path relative to the root (as text that tables can hold); one folder at a time is in memory.
+
+        None marks what is no regular file (a pipe, a device, a dead link). Hidden names (starting with a dot) are left out, links are
+        followed, but never in a circle.
+        """
         return self._walk(self._path, MAX_DEPTH)
 
     def read(self, path: str, stamp: FileStamp | None = None) -> bytes:
-        """Bytes of one file.
-
-        Args:
-            path: relative to the root.
-            stamp: what the listing said; a file that has another size by now is refused.
+        """Bytes of one file; one that has another size by now than its stamp says is refused.
 
         Raises:
             UnusableItem: the file is missing, unreadable, too large or another one than was listed.
@@ -186,10 +174,7 @@ def is_picture(path: str) -> bool:
 
 
 def safe_relative_path(text: object) -> str:
-    """A path from a list file, made sure to stay below the root.
-
-    Returns:
-        The path with `/`, without `.` parts.
+    """A path from a list file, made sure to stay below the root: with `/`, without `.` parts.
 
     Raises:
         UnusableItem: it is no text, empty, absolute, climbs out by `..`, or is no plain path at all.

@@ -1,17 +1,24 @@
-"""Small copies of pictures: thumbnails, and sheets of many."""
+"""Reduced copies of pictures: bounded in area as a captioner gets them, thumbnails, and sheets of many."""
 
-import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pybase64
 from PIL import Image, ImageDraw, ImageFont
 
-from coemogen_core.data.decode import decode_image
+from coemogen_core.data.decode import EXIF_ORIENTATION, FORMATS, decode_image
 
 SMALL_SIDE = 96
 """Pictures up to this side are shown enlarged, pixel by pixel, so JPEG artefacts would be visible."""
-JPEG_QUALITY = 85
+THUMBNAIL_QUALITY = 85
+BOUNDED_QUALITY = 95
+SENT_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+GAP = 8
+LABEL_WIDTH = 110
+HEADER_HEIGHT = 30
+INK, PAPER = (40, 40, 46), (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +43,17 @@ def thumbnail(data: bytes, side: int) -> Thumbnail:
     if lossless:
         image.save(buffer, "PNG", optimize=True)
     else:
-        image.save(buffer, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+        image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
+    encoded = pybase64.b64encode_as_string(buffer.getvalue())
     return Thumbnail(f"data:image/{'png' if lossless else 'jpeg'};base64,{encoded}", image.width, image.height)
 
 
-GAP = 8
-LABEL_WIDTH = 110
-HEADER_HEIGHT = 30
-INK, PAPER = (40, 40, 46), (255, 255, 255)
-
-
 def draw_sheet(blocks: Mapping[str, Mapping[str, Sequence[Image.Image]]], emotions: Sequence[str], columns: int, side: int) -> bytes:
-    """PNG with a row per emotion and a block of columns per title.
+    """PNG with a row per emotion and a block of `columns` pictures per title, each `side` pixels square.
 
     Args:
         blocks: by title, the pictures of every emotion.
         emotions: rows from top to bottom.
-        columns: pictures per emotion and block.
-        side: size of one picture in pixels.
     """
     block = columns * side + GAP
     sheet = Image.new("RGB", (LABEL_WIDTH + block * len(blocks), HEADER_HEIGHT + len(emotions) * (side + 2)), PAPER)
@@ -71,3 +70,44 @@ def draw_sheet(blocks: Mapping[str, Mapping[str, Sequence[Image.Image]]], emotio
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def bounded_picture(data: bytes, max_pixels: int) -> Image.Image:
+    """Decode a picture and reduce it to an area of at most `max_pixels`, keeping its aspect ratio.
+
+    Raises:
+        UnreadableImage: the bytes cannot be decoded.
+    """
+    image = decode_image(data)
+    area = image.width * image.height
+    if area <= max_pixels:
+        return image
+    scale = math.sqrt(max_pixels / area)
+    size = (max(1, math.floor(image.width * scale)), max(1, math.floor(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def data_url(data: bytes, max_pixels: int) -> str:
+    """The picture as a `data:` URL: its own bytes where nothing has to change, else a JPEG of what `bounded_picture` makes of it.
+
+    Raises:
+        UnreadableImage: the bytes cannot be decoded.
+    """
+    media_type = _media_type_as_it_is(data, max_pixels)
+    if media_type is None:
+        buffer = io.BytesIO()
+        bounded_picture(data, max_pixels).save(buffer, format="JPEG", quality=BOUNDED_QUALITY)
+        media_type, data = "image/jpeg", buffer.getvalue()
+    return f"data:{media_type};base64,{pybase64.b64encode_as_string(data)}"
+
+
+def _media_type_as_it_is(data: bytes, max_pixels: int) -> str | None:
+    """Media type of a small, upright, opaque still picture, judged by its header alone; None where it has to be made anew."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            small = image.width * image.height <= max_pixels
+            plain = image.mode in ("RGB", "L") and not image.has_transparency_data and getattr(image, "n_frames", 1) == 1
+            upright = image.getexif().get(EXIF_ORIENTATION, 1) == 1
+            return SENT_AS_THEY_ARE.get(image.format or "") if small and plain and upright else None
+    except Exception:  # whatever is wrong with it, decoding will say it properly
+        return None

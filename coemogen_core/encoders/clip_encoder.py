@@ -6,7 +6,6 @@ Which pixels a model sees (size, crop, mean) is part of the model's folder, so i
 import threading
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
 from typing import Annotated, TypeVar
 
 import numpy as np
@@ -96,18 +95,20 @@ class ClipEncoder:
 
     def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Embeddings, float32 [n, dim], of RGB pictures of any size; of unit length by default."""
-        batches = _batched(images, self.recipe.batch_size)
-        vectors = [self.encode_pixels(np.stack([self.preprocess(image) for image in batch])) for batch in batches]
+        vectors = [self.encode_pixels(np.stack([self.preprocess(image) for image in batch])) for batch in self._batches(images)]
         return np.concatenate(vectors) if vectors else np.empty((0, self.dim), dtype=np.float32)
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Unit-length embeddings, float32 [n, dim], of texts; what exceeds `text_limit` tokens is cut off."""
-        vectors = [self._encode_text_batch(batch) for batch in _batched(texts, self.recipe.batch_size)]
+        vectors = [self._encode_text_batch(batch) for batch in self._batches(texts)]
         return np.concatenate(vectors) if vectors else np.empty((0, self.dim), dtype=np.float32)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Length of each whole text in this model's tokens, both end tokens included; `encode_texts` cuts what exceeds `text_limit`."""
         return [len(ids) for ids in self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+
+    def _batches(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        return (items[start : start + self.recipe.batch_size] for start in range(0, len(items), self.recipe.batch_size))
 
     def _encode_text_batch(self, texts: Sequence[str]) -> np.ndarray:
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=self.text_limit, return_tensors="pt")
@@ -139,9 +140,3 @@ def load_encoder(recipe: EncoderRecipe) -> ClipEncoder:
 @lru_cache(maxsize=2)
 def _load_encoder(recipe: EncoderRecipe) -> ClipEncoder:
     return ClipEncoder(recipe)
-
-
-def _batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    remaining = iter(items)
-    while batch := list(islice(remaining, size)):
-        yield batch

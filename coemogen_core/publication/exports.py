@@ -7,52 +7,30 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-import fsspec
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.publication.publication import ROWS_AT_ONCE, ending, published_parts, read_manifest
 from coemogen_core.storage.whole_file import write_atomically, written_whole
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 from schemas.tables import Curated
 
 RECORD = "export.json"
+SHARD_SIZE = 1000
+_DESCRIBED = ["image_id", "caption", "label", "confidence", "similarity", "width", "height", "split", "artist", "style", "genre", "licence"]
 
 
-class Export(BaseModel):
+class Export(FrozenModel):
     """What an export wrote."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(description="name of the dataset")
     version: str = Field(description="its published version")
     layout: str = Field(description="webdataset or clip-retrieval")
     rows: int = Field(ge=0, description="pictures")
     files: tuple[str, ...] = Field(description="its shards, or its embeddings and metadata, by their names within the folder")
-
-
-def clear_earlier(destination: str) -> None:
-    """Remove the shards that an earlier export into this folder or URI wrote, and nothing else."""
-    filesystem, folder = fsspec.core.url_to_fs(destination.rstrip("/"))
-    if not filesystem.exists(f"{folder}/{RECORD}"):
-        return
-    earlier = Export.model_validate_json(filesystem.cat_file(f"{folder}/{RECORD}"))
-    filesystem.rm_file(f"{folder}/{RECORD}")  # first: from here on the folder is no finished export
-    for name in earlier.files:
-        if ".." not in name and filesystem.exists(f"{folder}/{name}"):
-            filesystem.rm_file(f"{folder}/{name}")
-
-
-def record_export(destination: str, export: Export) -> Export:
-    """Write `export.json`; returns the export."""
-    text = json.dumps(export.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
-    write_atomically(f"{destination.rstrip('/')}/{RECORD}", text.encode())
-    return export
-
-
-SHARD_SIZE = 1000
 
 
 def export_webdataset(workspace: Workspace, dataset: str, version: str, destination: str, shard_size: int = SHARD_SIZE) -> Export:
@@ -67,7 +45,7 @@ def export_webdataset(workspace: Workspace, dataset: str, version: str, destinat
     if shard_size < 1:
         raise ValueError(f"a shard holds at least one picture, not {shard_size}")
     manifest = read_manifest(workspace, dataset, version)
-    clear_earlier(destination)
+    target = _cleared(destination)
     curated = workspace.table("curated", dataset, version)
     batches = (batch for part in published_parts(manifest) for batch in curated.iter_part(part, Curated.column_names(), ROWS_AT_ONCE))
     rows = (row for batch in batches for row in batch.iter_rows(named=True))
@@ -75,9 +53,8 @@ def export_webdataset(workspace: Workspace, dataset: str, version: str, destinat
     count = 0
     for first in rows:
         names.append(f"{len(names):05d}.tar")
-        count += _write_shard(f"{destination.rstrip('/')}/{names[-1]}", chain([first], islice(rows, shard_size - 1)))
-    export = Export(dataset=dataset, version=version, layout="webdataset", rows=count, files=tuple(names))
-    return record_export(destination, export)
+        count += _write_shard(target.path(names[-1]), chain([first], islice(rows, shard_size - 1)))
+    return _recorded(target, Export(dataset=dataset, version=version, layout="webdataset", rows=count, files=tuple(names)))
 
 
 def _write_shard(uri: str, rows: Iterable[dict[str, Any]]) -> int:
@@ -99,9 +76,6 @@ def _members(row: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
     yield f"{key}.json", (json.dumps(facts, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-_DESCRIBED = ["image_id", "caption", "label", "confidence", "similarity", "width", "height", "split", "artist", "style", "genre", "licence"]
-
-
 def export_clip_retrieval(workspace: Workspace, dataset: str, version: str, destination: str) -> Export:
     """Write a published version for clip-retrieval into a folder or URI, part by part: one pair of files for each part.
 
@@ -111,32 +85,46 @@ def export_clip_retrieval(workspace: Workspace, dataset: str, version: str, dest
     """
     manifest = read_manifest(workspace, dataset, version)
     embeddings = workspace.table("embeddings", manifest.record.source, manifest.record.recipe.encoder_id)
-    parts, root, rows = published_parts(manifest), destination.rstrip("/"), 0
+    parts, target, rows = published_parts(manifest), _cleared(destination), 0
     digits = len(str(len(parts) - 1))
     names: list[str] = []
-    clear_earlier(destination)
     for number, part in enumerate(parts):
-        described = _write_pictures(workspace, dataset, version, part, root)
+        described = _write_pictures(workspace, dataset, version, part, target)
         vectors = described.select("image_id").join(embeddings.read_part(part), on="image_id", how="left", maintain_order="left")
         if vectors["embedding"].null_count():
             raise ValueError(f"part {part} of {embeddings.uri} lacks pictures that were published: embed the source again")
         name = f"{number:0{digits}d}"
         names += [f"img_emb/img_emb_{name}.npy", f"metadata/metadata_{name}.parquet"]
-        write_atomically(f"{root}/{names[-2]}", _as_npy(vectors["embedding"].to_numpy()))
-        write_atomically(f"{root}/{names[-1]}", _as_parquet(described))
+        write_atomically(target.path(names[-2]), _as_npy(vectors["embedding"].to_numpy()))
+        write_atomically(target.path(names[-1]), _as_parquet(described))
         rows += described.height
-    export = Export(dataset=dataset, version=version, layout="clip-retrieval", rows=rows, files=tuple(names))
-    return record_export(destination, export)
+    return _recorded(target, Export(dataset=dataset, version=version, layout="clip-retrieval", rows=rows, files=tuple(names)))
 
 
-def _write_pictures(workspace: Workspace, dataset: str, version: str, part: str, root: str) -> pl.DataFrame:
+def _cleared(destination: str) -> Workspace:
+    """The folder or URI, without the shards that an earlier export wrote there; nothing else is removed."""
+    target = Workspace(destination)
+    if target.exists(RECORD):
+        earlier = Export.model_validate(target.read_json(RECORD))
+        for name in (RECORD, *earlier.files):  # the record first: from here on the folder is no finished export
+            if ".." not in name:
+                target.remove_file(name)
+    return target
+
+
+def _recorded(target: Workspace, export: Export) -> Export:
+    target.write_json(export.model_dump(mode="json"), RECORD)
+    return export
+
+
+def _write_pictures(workspace: Workspace, dataset: str, version: str, part: str, target: Workspace) -> pl.DataFrame:
     """Write the pictures of a part as files; returns what is known of them, with `image_path`."""
     frames = []
     for batch in workspace.table("curated", dataset, version).iter_part(part, ["image", *_DESCRIBED], ROWS_AT_ONCE):
         pictures = batch["image"].struct.field("bytes")
         paths = [f"images/{image_id[:2]}/{image_id}.{ending(data)}" for image_id, data in zip(batch["image_id"], pictures, strict=True)]
         for path, data in zip(paths, pictures, strict=True):
-            write_atomically(f"{root}/{path}", data)
+            target.write_file(data, path)
         frames.append(batch.select(pl.Series("image_path", paths), *_DESCRIBED))
     return pl.concat(frames)
 

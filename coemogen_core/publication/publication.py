@@ -1,24 +1,28 @@
 """Publication: the kept pictures of a curated dataset as a folder that others can open, check and rebuild.
 
-`curated/<dataset>/<version>/` holds Parquet parts, a dataset card (README.md) and, written last, manifest.json. The same
-decisions give the same bytes in every file.
+`curated/<dataset>/<version>/` holds Parquet parts, a dataset card (README.md, with the YAML header that Hugging Face reads) and, written
+last, manifest.json. The same decisions give the same bytes in every file.
 """
 
 import hashlib
 import io
 import time
+from pathlib import Path
 
 import fsspec
 import polars as pl
+from huggingface_hub import DatasetCardData
+from jinja2 import Environment, StrictUndefined
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.current_captions import admitted_chunks
 from coemogen_core.curation.decisions import DecisionsRecord, read_record
 from coemogen_core.curation.funnel import FUNNEL_COLUMNS, funnel
 from coemogen_core.data.decode import FORMATS
-from coemogen_core.publication.dataset_card import CardFacts, count_licences, render_card
+from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Table, Workspace
+from schemas.frozen_model import FrozenModel
 from schemas.outcomes import PartOutcome
 from schemas.tables import Curated
 
@@ -26,15 +30,15 @@ ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bm
 ROWS_AT_ONCE = 64
 MANIFEST = "manifest.json"
 CARD = "README.md"
-PICTURES_AT_ONCE = 64
+TEMPLATE = Path(__file__).parent / "dataset_card.md.jinja"
+UNKNOWN_LICENCE = "not stated by the source"
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 _DECIDED = ["image_id", "label", "confidence", "caption", "similarity", "caption_recipe_id"]
 _DESCRIBED = ["image_id", "image", "width", "height", "split", "artist", "style", "genre", "licence"]
 
 
-class PublishedFile(BaseModel):
+class PublishedFile(FrozenModel):
     """One file of a published dataset."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     file: str = Field(description="name within the folder")
     rows: int | None = Field(default=None, ge=0, description="rows of a Parquet part")
@@ -42,10 +46,8 @@ class PublishedFile(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$", description="checksum")
 
 
-class Manifest(BaseModel):
+class Manifest(FrozenModel):
     """`manifest.json`: its existence means that the publication is complete."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(description="name of the dataset")
     version: str = Field(description="recipe id of its decisions")
@@ -54,10 +56,8 @@ class Manifest(BaseModel):
     files: tuple[PublishedFile, ...] = Field(description="every other file of the folder")
 
 
-class Publication(BaseModel):
+class Publication(FrozenModel):
     """Outcome of the publishing stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     uri: str = Field(description="folder of the published dataset")
     manifest: Manifest = Field(description="what it holds")
@@ -84,7 +84,7 @@ def publish(workspace: Workspace, dataset: str, version: str, source: str) -> Pu
         manifest = Manifest.model_validate(workspace.read_json(*names, MANIFEST))
     else:
         rows = sum(outcome.rows for outcome in parts)
-        workspace.write_file(render_card(record, _facts(workspace, record, rows)).encode(), *names, CARD)
+        workspace.write_file(_render_card(workspace, record, rows).encode(), *names, CARD)
         manifest = _manifest(workspace, record, parts)
         workspace.write_json(manifest.model_dump(mode="json"), *names, MANIFEST)
     return Publication(uri=workspace.path(*names), manifest=manifest, parts=parts, seconds=time.perf_counter() - started)
@@ -106,31 +106,53 @@ def publish_part(workspace: Workspace, record: DecisionsRecord, part: str) -> Pa
 
 
 def _with_pictures(images: Table, part: str, kept: pl.DataFrame) -> pl.DataFrame:
-    batches = [batch.join(kept, on="image_id", how="inner") for batch in images.iter_part(part, _DESCRIBED, PICTURES_AT_ONCE)]
+    batches = [batch.join(kept, on="image_id", how="inner") for batch in images.iter_part(part, _DESCRIBED, ROWS_AT_ONCE)]
     rows = pl.concat(batches).sort("image_id")
     if rows.height != kept.height:
         raise FileNotFoundError(f"part {part} of {images.uri} lacks {kept.height - rows.height} pictures that were kept: ingest it again")
     return rows
 
 
-def _facts(workspace: Workspace, record: DecisionsRecord, rows: int) -> CardFacts:
+def _render_card(workspace: Workspace, record: DecisionsRecord, rows: int) -> str:
+    """The dataset card as Markdown with a YAML header; the same decisions give the same text."""
     decisions = workspace.table("decisions", record.recipe.dataset, record.version).read(FUNNEL_COLUMNS)
     images = workspace.table("images", record.source).read_parts(record.parts, ["image_id", "style", "licence"])
     unique = images.unique("image_id", keep="first", maintain_order=True)
     published = unique.join(decisions.filter("kept").select("image_id"), on="image_id")
-    return CardFacts(
+    counts = published["licence"].fill_null(UNKNOWN_LICENCE).value_counts().sort(["count", "licence"], descending=[True, False])
+    chunks = [chunk for part in record.parts for chunk in admitted_chunks(workspace, record.source, part, record.recipe.captions)]
+    models = sorted(workspace.table("captions", record.source).read(["model"], chunks)["model"].unique()) if chunks else []
+    selection = record.recipe.selection
+    environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701 - Markdown, not HTML
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        header=_card_header(record.recipe.dataset, rows).to_yaml(),
         dataset=record.recipe.dataset,
+        record=record,
+        selection=selection,
         rows=rows,
         funnel=funnel(decisions, images),
-        licences=count_licences(published["licence"]),
-        models=_caption_models(workspace, record),
+        licences=[(_cell(licence), count) for licence, count in counts.iter_rows()],
+        models=[f"`{_cell(model)}`" for model in models],
+        left_out=[emotion for emotion in EMOTIONS if emotion not in selection.emotions],
     )
 
 
-def _caption_models(workspace: Workspace, record: DecisionsRecord) -> tuple[str, ...]:
-    """Models of the captions that this version chose from."""
-    chunks = [chunk for part in record.parts for chunk in admitted_chunks(workspace, record.source, part, record.recipe.captions)]
-    return tuple(sorted(workspace.table("captions", record.source).read(["model"], chunks)["model"].unique())) if chunks else ()
+def _card_header(dataset: str, rows: int) -> DatasetCardData:
+    return DatasetCardData(
+        pretty_name=dataset,
+        language=["en"],
+        license="other",
+        license_name="per-picture",
+        task_categories=["text-to-image", "image-classification"],
+        size_categories=[next((name for limit, name in _SIZES if rows < limit), "n>10M")],
+        tags=["emotion", "affective-computing", "image", "parquet"],
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "part-*.parquet"}]}],
+    )
+
+
+def _cell(text: str) -> str:
+    """One table cell: foreign text must not break the table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _manifest(workspace: Workspace, record: DecisionsRecord, parts: tuple[PartOutcome, ...]) -> Manifest:
@@ -146,14 +168,9 @@ def _manifest(workspace: Workspace, record: DecisionsRecord, parts: tuple[PartOu
 
 
 def _describe(folder: str, name: str, rows: int | None) -> PublishedFile:
-    filesystem, path = fsspec.core.url_to_fs(f"{folder}/{name}")
-    with filesystem.open(path, "rb") as file:
-        digest = hashlib.sha256()
-        size = 0
-        while block := file.read(1 << 20):
-            digest.update(block)
-            size += len(block)
-    return PublishedFile(file=name, rows=rows, bytes=size, sha256=digest.hexdigest())
+    with fsspec.open(f"{folder}/{name}", "rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        return PublishedFile(file=name, rows=rows, bytes=file.seek(0, io.SEEK_END), sha256=digest.hexdigest())
 
 
 def read_manifest(workspace: Workspace, dataset: str, version: str) -> Manifest:

@@ -23,7 +23,7 @@ from coemogen_core.evaluation.memorisation import (
 from coemogen_core.report.data import MemorisationPart, MemorisationRow, NearestPairs, TrainingPair
 from coemogen_core.report.pictures import inline_picture, inline_samples
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import list_parts, local_path
+from coemogen_core.training.feature_set import list_parts, local_part
 
 DRAWN = 500
 PIXELS_DRAWN = 64
@@ -49,8 +49,7 @@ class TrainingSet:
     def parts(self) -> Iterator[VectorPart]:
         """The CLIP embeddings as they were trained on (not mirrored), part by part; of each file only these are read."""
         for name in list_parts(self.workspace, self.dataset, self.feature_id):
-            uri = self.workspace.path("features", self.dataset, self.feature_id, f"{name}.safetensors")
-            with safe_open(local_path(uri), framework="np") as file:
+            with safe_open(local_part(self.workspace, self.dataset, self.feature_id, name), framework="np") as file:
                 ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
                 yield VectorPart(name, ids, file.get_tensor("visual")[:, 0])
 

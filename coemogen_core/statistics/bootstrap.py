@@ -14,12 +14,10 @@ MINIMUM_IMAGES = 5
 
 
 def resample_counts(groups: NDArray[np.integer], resamples: int, seed: int) -> NDArray[np.float64]:
-    """Draw resamples with replacement inside each group, so that every resample has the group sizes of the sample.
+    """Draw R resamples with replacement inside each group, so that every resample has the group sizes of the sample.
 
     Args:
         groups: group (emotion) index of every image, [n].
-        resamples: number of resamples, R.
-        seed: seed of the draws.
 
     Returns:
         Counts [R, n]; the counts of a group sum to its size in every row.

@@ -1,5 +1,5 @@
-"""Files of tensors: safetensors with the same bytes every time, and what others published by `torch.save`, opened without running
-what may be in them.
+"""Files of tensors: safetensors with the same bytes every time, their headers, and what others published by `torch.save`, opened without
+running what may be in them.
 
 The safetensors library writes a metadata of several keys in random order; here they are sorted.
 """
@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import fsspec
 import torch
@@ -20,31 +20,39 @@ _LENGTH = 8  # bytes of the header's length, little-endian; the header is padded
 
 def safetensors_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
     """The file's bytes. Tensors must be contiguous."""
-    data = save(dict(tensors))
-    end = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
-    fields = {"__metadata__": dict(sorted(metadata.items())), **json.loads(data[_LENGTH:end])}
+    file = io.BytesIO(save(dict(tensors)))
+    return header_bytes({"__metadata__": dict(sorted(metadata.items())), **read_header(file)}) + file.read()
+
+
+def read_header(file: BinaryIO) -> dict[str, Any]:
+    """Header of an open safetensors file: `dtype`, `shape` and `data_offsets` by the tensor's name, and `__metadata__`.
+
+    Nothing else is read; the file stands where the tensors begin then.
+    """
+    header: dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(_LENGTH), "little")))
+    return header
+
+
+def header_bytes(fields: Mapping[str, Any]) -> bytes:
+    """What a safetensors file with this header begins with, up to the tensors."""
     header = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     header += b" " * (-len(header) % _LENGTH)
-    return len(header).to_bytes(_LENGTH, "little") + header + data[end:]
+    return len(header).to_bytes(_LENGTH, "little") + header
 
 
 def tensors_hash(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256, in hex, of all that follows the header of such a file: what sd-scripts calls the model hash; metadata does not change it."""
-    data = save(dict(tensors))
-    return hashlib.sha256(data[_LENGTH + int.from_bytes(data[:_LENGTH], "little") :]).hexdigest()
+    file = io.BytesIO(save(dict(tensors)))
+    read_header(file)
+    return hashlib.sha256(file.read()).hexdigest()
 
 
 def read_weights_file(file: str, expected: str, max_bytes: int) -> bytes:
-    """Content of a file.
-
-    Args:
-        file: path or URI.
-        expected: what it should be, for the message.
-        max_bytes: a larger file is refused unread.
+    """Content of a file (path or URI), at most `max_bytes`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is larger.
+        ValueError: it is larger; it was not read as a whole. The message says what is `expected`.
     """
     with fsspec.open(file, "rb") as handle:
         data: bytes = handle.read(max_bytes + 1)

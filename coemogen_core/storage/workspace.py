@@ -6,11 +6,11 @@ means done. The same rows give the same bytes (fixed compression, row-group size
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dataframely as dy
 import fsspec
@@ -57,6 +57,12 @@ class Workspace:
         filesystem, path = fsspec.core.url_to_fs(self.path(*names))
         return filesystem.exists(path)
 
+    def remove_file(self, *names: str) -> None:
+        """Remove a file, where there is one."""
+        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        with suppress(FileNotFoundError):
+            filesystem.rm_file(path)
+
     def list_files(self, *names: str) -> list[str]:
         """Names of the files in a folder, sorted, hidden ones left out. Empty when the folder does not exist."""
         filesystem, folder = fsspec.core.url_to_fs(self.path(*names))
@@ -97,13 +103,20 @@ class Table:
         filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
         return filesystem.exists(path)
 
+    def require_parts(self, names: Iterable[str], remedy: str) -> None:
+        """Make sure that parts are finished.
+
+        Raises:
+            FileNotFoundError: one is not; the message names it and its table, and ends with the remedy.
+        """
+        missing = next((name for name in names if not self.has_part(name)), None)
+        if missing is not None:
+            raise FileNotFoundError(f"no part {missing} in {self.uri}: {remedy}")
+
     def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True, checked: bool = False) -> None:
-        """Validate the rows and write them as one part, whole or not at all.
+        """Validate the rows and write them as one part, whole or not at all; columns that the schema does not know are left out.
 
         Args:
-            name: name of the part.
-            rows: its rows; columns that the schema does not know are left out.
-            schema: what the rows look like.
             replace: off = a part of this name that appeared meanwhile, by whomever, is left as it is.
             checked: the caller has cast and validated the rows, together with others.
 
@@ -174,14 +187,10 @@ class Table:
         return pl.concat([self.read_part(name, columns) for name in names])
 
     def read_parts(self, names: Sequence[str], columns: list[str]) -> pl.DataFrame:
-        """Rows of many parts at once, a fraction of the cost of opening them one by one.
-
-        Args:
-            names: parts, each once; the rows stand in their order.
-            columns: without pictures.
+        """Rows of many parts, each named once, at a fraction of the cost of opening them one by one; no pictures.
 
         Returns:
-            `part` (an enumeration of `names`) and the columns.
+            `part` (an enumeration of `names`) and the columns, in the order of the names.
 
         Raises:
             FileNotFoundError: there is no such part.
@@ -196,11 +205,10 @@ class Table:
 
     def count(self, parts: list[str] | None = None) -> int:
         """Number of rows, read from the Parquet footers alone."""
-        filesystem, folder = fsspec.core.url_to_fs(self.uri)
         total = 0
         for name in self.parts() if parts is None else parts:
-            with filesystem.open(f"{folder}/{name}.parquet", "rb") as file:
-                total += pq.ParquetFile(file).metadata.num_rows
+            with self._opened(name) as (file, _):
+                total += pq.read_metadata(file).num_rows
         return total
 
     def remove_part(self, name: str) -> None:
@@ -210,6 +218,18 @@ class Table:
 
     def _part_uri(self, name: str) -> str:
         return f"{self.uri}/{name}.parquet"
+
+
+def local_copy(uri: str, remedy: str) -> str:
+    """A file on this machine's disk with the content of a URI: itself, or a copy in fsspec's cache, which ends with the process.
+
+    Raises:
+        FileNotFoundError: there is no such file; the message ends with the remedy.
+    """
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    if not filesystem.exists(path):
+        raise FileNotFoundError(f"{uri} does not exist: {remedy}")
+    return str(path if isinstance(filesystem, LocalFileSystem) else fsspec.open_local(f"simplecache::{uri}"))
 
 
 def local_folder(uri: str) -> Path | None:
@@ -241,6 +261,4 @@ def _validated(rows: pl.DataFrame, schema: type[dy.Schema]) -> pl.DataFrame:
 
 
 def _to_polars(table: pa.Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    return cast(pl.DataFrame, pl.from_arrow(table))

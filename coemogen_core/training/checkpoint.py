@@ -4,8 +4,10 @@ Sample order, noise and learning rate are functions of the step, so the state is
 and the sums of the log's open interval.
 """
 
+import io
 import json
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
 import fsspec
@@ -15,6 +17,7 @@ from diffusers.training_utils import EMAModel
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from coemogen_core.storage.tensor_files import read_header
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.divergence import check_tensors
 from coemogen_core.training.optimizer import PairwiseAdamW
@@ -38,8 +41,7 @@ class Checkpoint:
     @classmethod
     def from_bytes(cls, data: bytes) -> "Checkpoint":
         """Read what `to_bytes` wrote."""
-        length = int.from_bytes(data[:8], "little")
-        metadata = _metadata(data[8 : 8 + length])
+        metadata = _metadata(read_header(io.BytesIO(data)))
         return cls(metadata["step"], load(data), metadata["facts"])
 
 
@@ -65,7 +67,7 @@ class CheckpointFolder:
         self._workspace.write_file(checkpoint.to_bytes(), *self._names, _file_name(checkpoint.step))
         steps = self.steps()
         for step in sorted(set(steps) - set(steps[-self._keep :]) - set(self._best(steps))):
-            self._remove(_file_name(step))
+            self._workspace.remove_file(*self._names, _file_name(step))
 
     def _best(self, steps: list[int]) -> list[int]:
         """The steps of lowest smoothed loss among these; of equals the earlier."""
@@ -78,8 +80,7 @@ class CheckpointFolder:
     def _score(self, step: int) -> float | None:
         """The smoothed loss of a checkpoint, from its file's header alone."""
         with fsspec.open(self._workspace.path(*self._names, _file_name(step)), "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            return _metadata(file.read(length))["facts"].get(SCORE)
+            return _metadata(read_header(file))["facts"].get(SCORE)
 
     def newest(self) -> Checkpoint | None:
         """The checkpoint of the highest step, None when there is none."""
@@ -88,18 +89,12 @@ class CheckpointFolder:
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
-        filesystem, folder = fsspec.core.url_to_fs(self._workspace.path(*self._names))
-        filesystem.invalidate_cache(folder)
-        names = [path.rsplit("/", 1)[-1] for path in filesystem.glob(f"{folder}/step-*.safetensors")]
+        names = (name for name in self._workspace.list_files(*self._names) if fnmatch(name, "step-*.safetensors"))
         return sorted(int(name.removeprefix("step-").removesuffix(".safetensors")) for name in names)
 
-    def _remove(self, name: str) -> None:
-        filesystem, path = fsspec.core.url_to_fs(self._workspace.path(*self._names, name))
-        filesystem.rm_file(path)
 
-
-def _metadata(header: bytes) -> dict[str, Any]:
-    return json.loads(json.loads(header)["__metadata__"]["coemogen"])
+def _metadata(header: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(header["__metadata__"]["coemogen"])
 
 
 def _file_name(step: int) -> str:

@@ -4,12 +4,11 @@ import bisect
 import json
 from dataclasses import dataclass
 
-import fsspec
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from coemogen_core.storage.workspace import Workspace
+from coemogen_core.storage.workspace import Workspace, local_copy
 
 PER_ROW = ("latent_mean", "latent_std", "visual", "caption")
 
@@ -58,7 +57,7 @@ class FeatureSet:
             )
         tensors, facts = [], []
         for name in names:
-            with safe_open(local_path(workspace.path("features", dataset, feature_id, f"{name}.safetensors")), framework="pt") as file:
+            with safe_open(local_part(workspace, dataset, feature_id, name), framework="pt") as file:
                 tensors.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (a safe_open is no dict)
                 facts.append(json.loads(file.metadata()["coemogen"]))
         if len({tuple(part["latent_mean"].shape[1:]) for part in tensors}) > 1:
@@ -114,17 +113,10 @@ class FeatureSet:
 
 def list_parts(workspace: Workspace, dataset: str, feature_id: str) -> list[str]:
     """Names of the cached parts, sorted; empty when there are none."""
-    filesystem, folder = fsspec.core.url_to_fs(workspace.path("features", dataset, feature_id))
-    filesystem.invalidate_cache(folder)
-    names = [path.rsplit("/", 1)[-1] for path in filesystem.glob(f"{folder}/*.safetensors")]
-    return sorted(name.removesuffix(".safetensors") for name in names if not name.startswith("."))
+    names = workspace.list_files("features", dataset, feature_id)
+    return sorted(name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors"))
 
 
-def local_path(uri: str) -> str:
-    """A local file with the content of a URI: itself, or a copy in fsspec's cache. Raises FileNotFoundError when it does not exist."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    if not filesystem.exists(path):
-        raise FileNotFoundError(f"features {uri} do not exist: cache this part first")
-    if "file" in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)):
-        return str(path)
-    return str(fsspec.open_local(f"simplecache::{uri}"))
+def local_part(workspace: Workspace, dataset: str, feature_id: str, part: str) -> str:
+    """A cached part as a file on this machine's disk. Raises FileNotFoundError when it does not exist."""
+    return local_copy(workspace.path("features", dataset, feature_id, f"{part}.safetensors"), "cache the features of this part first")

@@ -35,6 +35,7 @@ from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load
 from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_vae
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
+from coemogen_core.storage.tensor_files import read_header
 from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 
@@ -80,8 +81,7 @@ def cache_features_part(workspace: Workspace, dataset: str, version: str, source
 def count_rows(uri: str) -> int:
     """Rows of one cached part, from the file's header alone."""
     with fsspec.open(uri, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        return int(json.loads(file.read(length))["label"]["shape"][0])
+        return int(read_header(file)["label"]["shape"][0])
 
 
 @dataclass(frozen=True)

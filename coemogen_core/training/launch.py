@@ -9,17 +9,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core import process_keeper
 from coemogen_core.errors import CoEmoGenError
+from coemogen_core.process_keeper import kept_command
 from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
 from coemogen_core.training.trainer import Progress
 
-KEEPER = Path(process_keeper.__file__)
 PROGRESS, FAILURE = "progress ", "failure "  # begin lines that are for us, not for people
 GRACE_S = 120.0  # between SIGTERM and SIGKILL: a step is finished and saved
 LAST_LINES = 25
@@ -93,10 +91,9 @@ def train_in_processes(
 @contextmanager
 def _started(command: list[str]) -> Iterator[subprocess.Popen[str]]:
     """The command under a keeper, which ends all of its processes when it is told to, or when this process dies."""
-    keeper = [sys.executable, "-I", str(KEEPER), str(os.getpid()), str(GRACE_S), *command]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "ACCELERATE_DISABLE_RICH": "1"}
     process = subprocess.Popen(
-        keeper,
+        kept_command(command, GRACE_S),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,  # what the command says

@@ -82,7 +82,7 @@ def captioner_command(
 ) -> None:
     """Serve a captioner with vLLM (after `make captioner`) until Ctrl-C."""
     prepare_environment()
-    from coemogen_core.captioning.own_server.settings import OwnServerSettings
+    from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
     from flows.captioner_command import run_captioner
     from flows.profiles import merge
 

@@ -23,7 +23,7 @@ def refilter_command_line(
 ) -> None:
     """Other thresholds for a dataset that was built: a query, no model runs; the version that it starts from stays."""
     prepare_environment()
-    from coemogen_core.curation.refilter import Thresholds
+    from coemogen_core.curation.decide import Thresholds
     from flows.curation_commands import refilter_dataset
 
     given = {"min_confidence": min_confidence, "drop_fraction": drop_fraction, "near_duplicate_distance": near_duplicate_distance}

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coemogen_core.curation.decisions import decide
+from coemogen_core.curation.decide import decide
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.publication.exports import export_clip_retrieval

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from coemogen_core.captioning.failure import EndpointError
-from coemogen_core.captioning.own_server import process as own_server
-from coemogen_core.captioning.own_server.settings import OwnServerSettings
+from coemogen_core.captioning.backend import EndpointError
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
+from coemogen_core.captioning.server import own_server
 from coemogen_core.captioning.server.client import shared_client
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.storage.workspace import Workspace
 from flows.captioner import parts_at_once, running_captioner
 from flows.params import RecaptionParams
 from flows.profiles import load_params
-from tests.coemogen_core.captioning.own_server.stand_in_vllm import is_alive, lives, make_environment
+from tests.coemogen_core.captioning.server.stand_in_vllm import is_alive, lives, make_environment
 
 
 @pytest.fixture

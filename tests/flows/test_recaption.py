@@ -8,7 +8,7 @@ from prefect.artifacts import Artifact
 
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.captioning.recaption.outcome import read_outcome
-from coemogen_core.curation.decisions import current_version, read_decisions
+from coemogen_core.curation.decisions import read_decisions, resolve_version
 from coemogen_core.lab.corpora import write_photos
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
@@ -37,15 +37,15 @@ def again(workspace: Workspace, **changed) -> RecaptionParams:
 
 
 def test_failed_captions_are_mended_and_the_dataset_has_a_new_version(workspace):
-    before = current_version(workspace, "emoset")
+    before = resolve_version(workspace, "emoset")
     old = read_decisions(workspace, "emoset", before)
     without = int((old["reason"] == "no caption").sum())
     assert without > 0
     outcome = recaption(again(workspace, reasons={"lowest_alignment": 0.0}))
     assert outcome.chosen == outcome.asked == without
     assert outcome.captioned == outcome.became_current > 0.9 * without
-    new = read_decisions(workspace, "emoset", current_version(workspace, "emoset"))
-    assert outcome.version == current_version(workspace, "emoset") != before
+    new = read_decisions(workspace, "emoset", resolve_version(workspace, "emoset"))
+    assert outcome.version == resolve_version(workspace, "emoset") != before
     assert int((new["reason"] == "no caption").sum()) == without - outcome.captioned
     assert read_decisions(workspace, "emoset", before).equals(old)  # rolling back is choosing the old version or recipe
     artifact = Artifact.get("recaption-emoset")
@@ -58,7 +58,7 @@ def test_failed_captions_are_mended_and_the_dataset_has_a_new_version(workspace)
 
 def test_a_new_caption_becomes_current_only_where_the_policy_says_so(workspace):
     recaption(again(workspace, reasons={"lowest_alignment": 0.0}))
-    before = read_decisions(workspace, "emoset", current_version(workspace, "emoset"))
+    before = read_decisions(workspace, "emoset", resolve_version(workspace, "emoset"))
     warm = {**LONGER, "temperature": 1.5}
     outcome = recaption(again(workspace, caption=warm, reasons={"lowest_alignment": 0.4}))
     rows = read_outcome(workspace, "emoset", outcome.run_id)

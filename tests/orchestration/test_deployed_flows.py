@@ -15,7 +15,7 @@ from PIL import Image
 
 from coemogen_core.captioning.audit.reviews import import_file
 from coemogen_core.captioning.audit.verdicts import FORMAT
-from coemogen_core.curation.decisions import current_version, read_decisions
+from coemogen_core.curation.decisions import read_decisions, resolve_version
 from coemogen_core.storage.workspace import Workspace
 from flows.operations.processes import ProcessList
 from schemas.outcomes import CorpusOutcome
@@ -149,7 +149,7 @@ def test_a_run_waits_for_the_caption_audit_and_goes_on_with_its_verdicts(service
     rejected = reject_one(workspace, page.parent)
     assert "goes on" in services.command("resume", run_id)
     assert services.finished(run_id)["state_type"] == "COMPLETED", failure(services, run_id)
-    (decided,) = read_decisions(workspace, "emoset", current_version(workspace, "emoset")).filter(image_id=rejected).rows(named=True)
+    (decided,) = read_decisions(workspace, "emoset", resolve_version(workspace, "emoset")).filter(image_id=rejected).rows(named=True)
     assert (decided["kept"], decided["caption"]) == (False, None)
     assert len(list(Path(workspace.uri).glob("audits/emoset/*/page.html"))) == 1
 

@@ -3,8 +3,8 @@ import inspect
 import polars as pl
 from prefect.states import Completed, Failed
 
+from coemogen_core.captioning.backend import EndpointError, EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
-from coemogen_core.captioning.failure import EndpointError, EndpointUnreachableError
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.curation.selection import Selection
 from coemogen_core.storage.workspace import Workspace
@@ -21,10 +21,10 @@ def test_the_task_captions_by_the_labels_of_the_source(tmp_path):
     wanted = write_images(Workspace(uri), [jpeg(index) for index in range(10)])
     with StubServer() as stub:
         settings = ServerSettings(endpoints=(stub.endpoint,), patience_s=0.3)
-        selection = Selection.by_label(("awe", "fear"))
+        selection = Selection(emotions=("awe", "fear"))
         assert caption_part_task.fn(uri, SOURCE, PART, selection, RECIPE, settings).rows == 3
         assert caption_part_task.fn(uri, SOURCE, PART, selection, RECIPE, settings).reused
-        assert caption_part_task.fn(uri, SOURCE, PART, Selection.by_label(), RECIPE, settings).rows == wanted.height
+        assert caption_part_task.fn(uri, SOURCE, PART, Selection(), RECIPE, settings).rows == wanted.height
         assert set(stub.requests.values()) == {1}
 
 

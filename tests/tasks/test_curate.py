@@ -3,24 +3,22 @@ import inspect
 import pytest
 from prefect import flow
 
+from coemogen_core.captioning.alignment import align_captions
 from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.classifier.classifier_store import score_part
+from coemogen_core.classifier.cross_validation import cross_validate
 from coemogen_core.classifier.emotion_probe import ProbeRecipe
-from coemogen_core.curation import (
-    alignment,
-    cross_validation,
-    decisions,
-    embedding,
-    probe_training,
-    publication,
-    published_head,
-    rating_agreement,
-    scoring,
-    style_audit,
-)
+from coemogen_core.classifier.probe_training import train_classifier
+from coemogen_core.classifier.published_head import import_published_head
+from coemogen_core.classifier.rating_agreement import compare_with_ratings
+from coemogen_core.classifier.style_audit import audit_styles
+from coemogen_core.curation.decide import decide
 from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.selection import Selection
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
+from coemogen_core.encoders.embedding import embed_part
+from coemogen_core.publication.publication import publish
 from coemogen_core.storage.workspace import Workspace
 from tasks.curate import (
     align_captions_task,
@@ -37,16 +35,16 @@ from tasks.publish import publish_task
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, labelled_photos, write_captions, write_images
 
 PAIRS = [
-    (embed_part_task, embedding.embed_part),
-    (align_captions_task, alignment.align_captions),
-    (train_classifier_task, probe_training.train_classifier),
-    (import_published_head_task, published_head.import_published_head),
-    (cross_validate_task, cross_validation.cross_validate),
-    (audit_styles_task, style_audit.audit_styles),
-    (compare_with_ratings_task, rating_agreement.compare_with_ratings),
-    (score_part_task, scoring.score_part),
-    (decide_task, decisions.decide),
-    (publish_task, publication.publish),
+    (embed_part_task, embed_part),
+    (align_captions_task, align_captions),
+    (train_classifier_task, train_classifier),
+    (import_published_head_task, import_published_head),
+    (cross_validate_task, cross_validate),
+    (audit_styles_task, audit_styles),
+    (compare_with_ratings_task, compare_with_ratings),
+    (score_part_task, score_part),
+    (decide_task, decide),
+    (publish_task, publish),
 ]
 
 

@@ -16,13 +16,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from coemogen_core.captioning.backend import CaptionRequest, Chunk
-from coemogen_core.captioning.failure import EndpointError
-from coemogen_core.captioning.own_server.process import OwnServer, serve
-from coemogen_core.captioning.own_server.settings import OwnServerSettings
+from coemogen_core.captioning.backend import CaptionRequest, Chunk, EndpointError
 from coemogen_core.captioning.prompt import load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.captioning.server.backend import ServerBackend
+from coemogen_core.captioning.server.own_server import OwnServer, serve
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.lab.build.measure import HELD_OUT_SEED
 from coemogen_core.lab.build.pool import ScenePool, draw_pool
 from coemogen_core.lab.scenes.captions import named_content

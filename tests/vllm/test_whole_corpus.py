@@ -12,8 +12,8 @@ import polars as pl
 import psutil
 import pytest
 
-from coemogen_core.captioning.own_server.settings import OwnServerSettings
-from coemogen_core.curation.decisions import current_version, read_record
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
+from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.lab import models_folder
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.lab.scenes.captions import named_content
@@ -58,7 +58,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.mark.parametrize(("source", "dataset"), [("photos", "emoset"), ("paintings", "emoart")])
 def test_no_picture_is_lost(workspace: Workspace, source: str, dataset: str) -> None:
-    version = current_version(workspace, dataset)
+    version = resolve_version(workspace, dataset)
     selection = read_record(workspace, dataset, version).recipe.selection
     parts = workspace.table("images", source).parts()
     wanted = {image_id for part in parts for image_id in selection.wanted(workspace, source, part)["image_id"]}

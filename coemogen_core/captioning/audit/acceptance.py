@@ -1,21 +1,18 @@
 """Acceptance rates: which share of the judged captions was accepted, and how sure that is after so many verdicts."""
 
-from collections.abc import Iterator
-
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.stats import binomtest
 
 from coemogen_core.emotions import EMOTIONS
+from schemas.frozen_model import FrozenModel
 
 CONFIDENCE_LEVEL = 0.95
 COLUMNS = ("captions", "accepted", "judged", "rate", "95 % interval")
 
 
-class Acceptance(BaseModel):
+class Acceptance(FrozenModel):
     """The acceptance of some captions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     accepted: int = Field(ge=0, description="captions accepted")
     judged: int = Field(ge=1, description="captions accepted or rejected")
@@ -33,10 +30,8 @@ class Acceptance(BaseModel):
         return cls(accepted=accepted, judged=judged, rate=accepted / judged, low=low, high=high)
 
 
-class AcceptanceRates(BaseModel):
+class AcceptanceRates(FrozenModel):
     """Acceptance overall and by what may explain it. Where nothing was judged there is no entry."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     overall: Acceptance | None = Field(
         description="all judged captions; as an audit draws equally many of each emotion, no estimate for a corpus with rare ones"
@@ -62,29 +57,14 @@ def acceptance_rates(reviews: pl.DataFrame) -> AcceptanceRates:
 
 def acceptance_rows(rates: AcceptanceRates) -> list[tuple[str, ...]]:
     """The rates as people read them, a tuple of `COLUMNS` a line: all captions, each emotion, and each recipe where there are several."""
-    return list(_rows(rates))
-
-
-def acceptance_markdown(rates: AcceptanceRates) -> str:
-    """The rates as a Markdown table, or a line that says that there are none."""
-    if rates.overall is None:
-        return "Nothing was judged yet.\n"
-    lines = [f"| {' | '.join(COLUMNS)} |", "|---|---:|---:|---:|---:|", *(f"| {' | '.join(row)} |" for row in _rows(rates))]
-    return "\n".join(lines) + "\n"
+    rows = {"all": rates.overall} if rates.overall is not None else {}
+    rows |= rates.per_emotion | (rates.per_recipe if len(rates.per_recipe) > 1 else {})
+    return [(name, *_cells(acceptance)) for name, acceptance in rows.items()]
 
 
 def _by(reviews: pl.DataFrame, column: str) -> dict[str, Acceptance]:
     counts = reviews.group_by(column).agg(pl.col("accepted").sum(), judged=pl.len()).sort(column)
     return {name: Acceptance.of(accepted, judged) for name, accepted, judged in counts.iter_rows()}
-
-
-def _rows(rates: AcceptanceRates) -> Iterator[tuple[str, ...]]:
-    if rates.overall is not None:
-        yield "all", *_cells(rates.overall)
-    groups = [rates.per_emotion, rates.per_recipe if len(rates.per_recipe) > 1 else {}]
-    for group in groups:
-        for name, acceptance in group.items():
-            yield name, *_cells(acceptance)
 
 
 def _cells(found: Acceptance) -> tuple[str, ...]:

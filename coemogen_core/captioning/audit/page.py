@@ -1,4 +1,6 @@
-"""An audit's sample to one HTML file that needs nothing else. Captions are a model's words: they reach the page as text alone.
+"""An audit: a sample of captions beside their pictures on one HTML page that needs nothing else, and the record of what was drawn.
+
+Captions are a model's words: they reach the page as text alone.
 
 The page carries its cards as JSON and builds text nodes from them, never markup; a content security policy lets run and load nothing
 but what is in the file, so that even a caption that found its way into the markup could do nothing.
@@ -9,69 +11,29 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from pydantic import Field
 
+from coemogen_core.captioning.audit.reviews import AuditRecord, write_record
+from coemogen_core.captioning.audit.sample import AuditableCaptions, draw_sample
 from coemogen_core.captioning.audit.verdicts import FORMAT, MAX_NOTE, MAX_REVIEWER
 from coemogen_core.data.decode import UnreadableImage
 from coemogen_core.data.thumbnail import SMALL_SIDE, Thumbnail, thumbnail
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace
+from schemas.emotion_names import EmotionName
+from schemas.frozen_model import FrozenModel
 
 MAX_SIDE = 384
-
-
-@dataclass(frozen=True, slots=True)
-class Thumbnails:
-    """What became of the wanted pictures, by image id: each is either `found` or `missing` for a reason."""
-
-    found: dict[str, Thumbnail] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-
-def read_thumbnails(workspace: Workspace, source: str, wanted: pl.DataFrame) -> Thumbnails:
-    """Thumbnails of the pictures of a source.
-
-    Args:
-        workspace: holds `images/<source>`.
-        source: name of the source.
-        wanted: columns `image_id` and `part`, the image part in which the picture lies.
-
-    Raises:
-        FileNotFoundError: the source has no image parts at all.
-    """
-    table = workspace.table("images", source)
-    parts = set(table.parts())
-    if not parts:
-        raise FileNotFoundError(f"table {table.uri} has no parts: ingest the source {source!r} first")
-    thumbnails = Thumbnails()
-    for (part,), rows in wanted.group_by("part", maintain_order=True):
-        unread = set(rows["image_id"]) - thumbnails.found.keys()
-        thumbnails.missing.update(dict.fromkeys(unread, f"not in part {part} of {table.uri}"))
-        if part in parts:
-            _read_part(workspace, source, str(part), unread, thumbnails)
-    return thumbnails
-
-
-def _read_part(workspace: Workspace, source: str, part: str, wanted: set[str], into: Thumbnails) -> None:
-    """Read one part a few pictures at a time, no further than to the last wanted one."""
-    remaining = set(wanted)
-    for image_id, data in workspace.table("images", source).iter_pictures(part, wanted):
-        remaining.discard(image_id)
-        try:
-            into.found[image_id] = thumbnail(data, MAX_SIDE)
-            into.missing.pop(image_id, None)
-        except UnreadableImage as error:
-            into.missing[image_id] = str(error)
-        if not remaining:
-            return
-
-
 FOLDER = Path(__file__).parent
 STYLE = "page.css"
 SCRIPTS = ("state.js", "page.js")
@@ -87,12 +49,75 @@ KEYS = (
 )
 
 
+class AuditPage(FrozenModel):
+    """A page that waits for a person."""
+
+    audit_id: str = Field(description="hash of the sample, the seed and the format of the verdicts")
+    uri: str = Field(description="where the page lies in the workspace")
+    copied_to: str | None = Field(default=None, description="where the copy for the person lies")
+    counts: dict[EmotionName, int] = Field(description="captions shown, by emotion")
+    short: tuple[EmotionName, ...] = Field(description="emotions with fewer captions than asked for")
+    left_out: dict[str, str] = Field(description="by image id, why a drawn picture could not be shown")
+
+
+def write_audit(
+    workspace: Workspace,
+    source: str,
+    captions_frame: pl.DataFrame,
+    *,
+    per_emotion: int = 50,
+    seed: int = 0,
+    destination: str | None = None,
+) -> AuditPage:
+    """Draw a sample and write `audits/<source>/<audit id>/page.html`. The same captions and seed give the same page.
+
+    Args:
+        captions_frame: current captions in the schema `AuditableCaptions`, for `draw_sample`.
+        destination: where a copy goes: a file, or a folder that exists or whose name ends in "/".
+
+    Raises:
+        FileNotFoundError: the source has no image parts.
+        ValueError: there is no caption, no picture of a drawn caption can be shown, or a column is missing.
+        dataframely.exc.ValidationError: a row breaks the schema.
+    """
+    sample = draw_sample(captions_frame, per_emotion, seed)
+    if sample.is_empty():
+        raise ValueError(f"source {source!r} has no captions to audit in {workspace.uri}: caption its pictures first")
+    pictures, missing = read_thumbnails(workspace, source, sample)
+    shown = sample.filter(pl.col("image_id").is_in(list(pictures)))
+    if shown.is_empty():
+        reason = next(iter(missing.values()))
+        raise ValueError(f"no picture of the {sample.height} drawn captions can be shown (the first: {reason}): ingest {source!r} again")
+    asked = shown.select(AuditableCaptions.column_names()).rows()  # everything that a person is asked about
+    audit_id = recipe_id("audit", {"format": FORMAT, "source": source, "seed": seed, "rows": asked})
+    page = render_page(audit_id, source, shown, pictures).encode()
+    cards = shown.select("image_id", "recipe_id", "attempt", "part", "emotion").rows(named=True)
+    record = {"audit_id": audit_id, "source": source, "per_emotion": per_emotion, "seed": seed, "captions": cards}
+    write_record(workspace, AuditRecord.model_validate(record))
+    uri = workspace.write_file(page, "audits", source, audit_id, "page.html")
+    counts = {emotion: int((shown["emotion"] == emotion).sum()) for emotion in EMOTIONS}
+    return AuditPage(
+        audit_id=audit_id,
+        uri=uri,
+        copied_to=None if destination is None else _copy(page, destination, f"{audit_id}.html"),
+        counts=counts,
+        short=tuple(emotion for emotion, count in counts.items() if count < per_emotion),
+        left_out=missing,
+    )
+
+
+def _copy(page: bytes, destination: str, name: str) -> str:
+    filesystem, path = fsspec.core.url_to_fs(destination)
+    target = f"{destination.rstrip('/')}/{name}" if destination.endswith("/") or filesystem.isdir(path) else destination
+    write_atomically(target, page)
+    return target
+
+
 def render_page(audit_id: str, source: str, shown: pl.DataFrame, pictures: Mapping[str, Thumbnail]) -> str:
     """The page of an audit.
 
     Args:
         audit_id: names the audit, the browser's memory of it and the exported file.
-        source: source of the pictures.
         shown: rows in the schema `AuditableCaptions`; each emotion's rows are shown in their order.
         pictures: a thumbnail for every image id in `shown`.
     """
@@ -103,7 +128,7 @@ def render_page(audit_id: str, source: str, shown: pl.DataFrame, pictures: Mappi
     return environment.get_template("page.html.jinja").render(
         title=f"Caption audit: {source}",
         source=source,
-        data=page_data(audit_id, source, shown, pictures),
+        data=_page_data(audit_id, source, shown, pictures),
         style=_own_file(STYLE),
         scripts=scripts,
         policy=_security_policy(_own_file(STYLE), scripts),
@@ -113,7 +138,7 @@ def render_page(audit_id: str, source: str, shown: pl.DataFrame, pictures: Mappi
     )
 
 
-def page_data(audit_id: str, source: str, shown: pl.DataFrame, pictures: Mapping[str, Thumbnail]) -> dict[str, Any]:
+def _page_data(audit_id: str, source: str, shown: pl.DataFrame, pictures: Mapping[str, Thumbnail]) -> dict[str, Any]:
     """What the page carries as JSON.
 
     Cards go round the emotions, so that an audit that was broken off says something about each, and a tiring eye meets all alike.
@@ -168,3 +193,28 @@ def _security_policy(style: str, scripts: list[Markup]) -> str:
 
 def _hash_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}'"
+
+
+def read_thumbnails(workspace: Workspace, source: str, wanted: pl.DataFrame) -> tuple[dict[str, Thumbnail], dict[str, str]]:
+    """Thumbnails of pictures (`image_id`, and `part`, the image part in which one lies) by id, and why the others have none.
+
+    Raises:
+        FileNotFoundError: the source has no image parts at all.
+    """
+    table = workspace.table("images", source)
+    parts = set(table.parts())
+    if not parts:
+        raise FileNotFoundError(f"table {table.uri} has no parts: ingest the source {source!r} first")
+    found: dict[str, Thumbnail] = {}
+    missing: dict[str, str] = {}
+    for (part,), rows in wanted.group_by("part", maintain_order=True):
+        unread = set(rows["image_id"]) - found.keys()
+        missing |= dict.fromkeys(unread, f"not in part {part} of {table.uri}")
+        pictures = table.iter_pictures(str(part), set(unread)) if part in parts else iter(())
+        for image_id, data in islice(pictures, len(unread)):  # no further than to the last wanted one
+            try:
+                found[image_id] = thumbnail(data, MAX_SIDE)
+                missing.pop(image_id, None)
+            except UnreadableImage as error:
+                missing[image_id] = str(error)
+    return found, missing

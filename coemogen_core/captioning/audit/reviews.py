@@ -1,9 +1,9 @@
 """Verdicts in the workspace: `caption_reviews/<source>`, a part an imported file. Nothing is overwritten; readers take the latest."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.attempts import chunk_names
 from coemogen_core.captioning.audit.acceptance import AcceptanceRates, acceptance_rates
@@ -13,12 +13,11 @@ from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.caption_reviews import CaptionReviews
 from schemas.emotion_names import EmotionName
+from schemas.frozen_model import FrozenModel
 
 
-class SampledCaption(BaseModel):
+class SampledCaption(FrozenModel):
     """One card of an audit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_id: str = Field(description="SHA-256 of the picture")
     recipe_id: str = Field(description="recipe of the caption")
@@ -27,10 +26,8 @@ class SampledCaption(BaseModel):
     emotion: EmotionName = Field(description="emotion that the caption answers to")
 
 
-class AuditRecord(BaseModel):
+class AuditRecord(FrozenModel):
     """What an audit shows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     audit_id: str = Field(description="hash of the sample, the seed and the format of the verdicts")
     source: str = Field(description="source of the pictures")
@@ -58,8 +55,6 @@ def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], li
     """Look attempts up in `captions/<source>`; only chunks of their recipes are opened, and none after the last was found.
 
     Args:
-        workspace: holds the captions, and the images whose parts they belong to.
-        source: source of the pictures.
         wanted: image id, recipe id and number of each attempt.
         likely_parts: image parts to look into first.
 
@@ -73,35 +68,22 @@ def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], li
         raise FileNotFoundError(
             f"no captions of source {source!r} in {workspace.uri}: give the workspace that the audit page was made from"
         )
-    found: dict[Key, bool] = {}
+    captions, found = workspace.table("captions", source), dict[Key, bool]()
+    parts = [*sorted(likely_parts), *(part for part in workspace.table("images", source).parts() if part not in likely_parts)]
     for asked in sorted({asked for _, asked, _ in wanted}):
         keys = {key for key in wanted if key[1] == asked}
-        for chunk in _chunks(workspace, source, asked, likely_parts):
-            found.update(_found_in(workspace, source, chunk, asked, keys))
+        images = list({image_id for image_id, _, _ in keys})
+        for chunk in (chunk for part in parts for chunk in chunk_names(workspace, source, part, asked)):
+            rows = captions.read_part(chunk, ["image_id", "attempt", "error"]).filter(pl.col("image_id").is_in(images))
+            attempts = (((image_id, asked, attempt), error is None) for image_id, attempt, error in rows.iter_rows())
+            found |= {key: captioned for key, captioned in attempts if key in keys}
             if keys <= found.keys():
                 break
     return found
 
 
-def _chunks(workspace: Workspace, source: str, recipe_id: str, likely_parts: Collection[str]) -> Iterator[str]:
-    for part in sorted(likely_parts):
-        yield from chunk_names(workspace, source, part, recipe_id)
-    for part in workspace.table("images", source).parts():
-        if part not in likely_parts:
-            yield from chunk_names(workspace, source, part, recipe_id)
-
-
-def _found_in(workspace: Workspace, source: str, chunk: str, recipe_id: str, keys: Collection[Key]) -> dict[Key, bool]:
-    images = list({image_id for image_id, _, _ in keys})
-    rows = workspace.table("captions", source).read_part(chunk, ["image_id", "attempt", "error"]).filter(pl.col("image_id").is_in(images))
-    attempts = (((image_id, recipe_id, attempt), error is None) for image_id, attempt, error in rows.iter_rows())
-    return {key: captioned for key, captioned in attempts if key in keys}
-
-
-class AuditOutcome(BaseModel):
+class AuditOutcome(FrozenModel):
     """What became of an imported file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     audit_id: str = Field(description="the audit that was judged")
     source: str = Field(description="source of the pictures")
@@ -118,9 +100,6 @@ def import_verdicts(
     """Record verdicts. The same verdicts again change nothing; a later export supersedes earlier verdicts on the same captions.
 
     Args:
-        workspace: holds the captions that were judged.
-        source: source of the pictures.
-        document: the verdicts.
         name: what messages call the document.
         refused: rows that were refused when it was read; they open the outcome's list.
 
@@ -161,19 +140,13 @@ def import_file(workspace: Workspace, uri: str, source: str | None = None) -> Au
         UnusableVerdicts: the file holds no verdicts, or such of another source.
     """
     file = read_verdicts(uri)
-    return import_verdicts(workspace, source or file.document.source, file.document, name=file.name, refused=file.refused)
+    return import_verdicts(workspace, source or file.document.source, file.document, name=uri, refused=file.refused)
 
 
 def read_reviews(workspace: Workspace, source: str, audit_id: str | None = None) -> pl.DataFrame:
-    """The latest verdict on each caption, by the time of its export (schema `CaptionReviews`, sorted by caption).
+    """The latest verdict on each caption, by the time of its export (schema `CaptionReviews`, sorted by caption): of one audit, or of all.
 
-    Args:
-        workspace: holds the reviews.
-        source: source of the pictures.
-        audit_id: count the verdicts of this audit only; None takes all audits together.
-
-    Returns:
-        One row per (image_id, recipe_id, attempt); none when nothing was imported.
+    One row per (image_id, recipe_id, attempt); none when nothing was imported.
     """
     table = workspace.table("caption_reviews", source)
     names = [name for name in table.parts() if audit_id is None or name.startswith(f"{audit_id}.")]

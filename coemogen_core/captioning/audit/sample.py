@@ -1,6 +1,6 @@
-"""The captions that an audit shows: as many of each emotion, drawn by seed and picture alone.
+"""The captions that an audit shows: as many of each emotion, drawn by seed and picture alone, from a version of a dataset.
 
-Every picture has a place in an order that the seed makes, and an audit takes the first ones of each emotion. So rows may come in any
+Every picture has a rank in an order that the seed makes, and an audit takes the first ones of each emotion. So rows may come in any
 order, and a picture that is added later takes the place of one other at most.
 """
 
@@ -9,7 +9,10 @@ import hashlib
 import dataframely as dy
 import polars as pl
 
+from coemogen_core.captioning.attempts import read_attempts
+from coemogen_core.captioning.current_captions import CaptionedDataset
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.workspace import Workspace
 from schemas.emotion_names import EMOTION_NAMES
 from schemas.tables import SHA256_PATTERN
 
@@ -31,7 +34,7 @@ class AuditableCaptions(dy.Schema):
 
 
 def draw_sample(captions: pl.DataFrame, per_emotion: int, seed: int) -> pl.DataFrame:
-    """Draw up to `per_emotion` captions of each emotion.
+    """Draw up to `per_emotion` (at least 1) captions of each emotion; another seed draws others.
 
     A sample of samples is a sample: `draw_sample(concat(draw_sample(a), b))` draws the same as `draw_sample(concat(a, b))` as long as
     no caption stands in both, so a large corpus can be drawn part by part.
@@ -39,8 +42,6 @@ def draw_sample(captions: pl.DataFrame, per_emotion: int, seed: int) -> pl.DataF
     Args:
         captions: rows in the schema `AuditableCaptions`, in any order; further columns are left out. A caption that stands there
             twice (its picture lies in two parts) counts for the first part.
-        per_emotion: captions per emotion, at least 1; all, where there are fewer.
-        seed: another seed draws others.
 
     Returns:
         The drawn rows in the schema `AuditableCaptions`: in the order of EMOTIONS, and within an emotion in the order of the seed.
@@ -51,20 +52,54 @@ def draw_sample(captions: pl.DataFrame, per_emotion: int, seed: int) -> pl.DataF
     """
     if per_emotion < 1:
         raise ValueError(f"per_emotion is {per_emotion}: an audit needs at least 1 caption per emotion")
-    distinct = _checked(captions).sort(*ATTEMPT_KEY, "part", "emotion").unique(ATTEMPT_KEY, keep="first", maintain_order=True)
-    ordered = distinct.with_columns(order=_order(distinct["image_id"], seed)).sort("order", *ATTEMPT_KEY)
-    chosen = ordered.drop("order").group_by("emotion", maintain_order=True).head(per_emotion)
-    return pl.concat([chosen.filter(pl.col("emotion") == emotion) for emotion in EMOTIONS]).select(AuditableCaptions.column_names())
-
-
-def _checked(captions: pl.DataFrame) -> pl.DataFrame:
-    missing = [name for name in AuditableCaptions.column_names() if name not in captions.columns]
+    columns = AuditableCaptions.column_names()
+    missing = [name for name in columns if name not in captions.columns]
     if missing:
         raise ValueError(f"captions to audit lack the columns {', '.join(missing)}; there are {', '.join(captions.columns)}")
-    return AuditableCaptions.validate(captions.select(AuditableCaptions.column_names()), cast=True)
+    checked = AuditableCaptions.validate(captions.select(columns), cast=True)
+    distinct = checked.sort(*ATTEMPT_KEY, "part", "emotion").unique(ATTEMPT_KEY, keep="first", maintain_order=True)
+    ordered = distinct.with_columns(rank=_ranks(distinct["image_id"], seed)).sort("rank", *ATTEMPT_KEY)
+    chosen = ordered.drop("rank").group_by("emotion", maintain_order=True).head(per_emotion)
+    return pl.concat([chosen.filter(pl.col("emotion") == emotion) for emotion in EMOTIONS]).select(columns)
 
 
-def _order(image_ids: pl.Series, seed: int) -> pl.Series:
-    """The place of each picture: 64 bits of a hash that no version of a library changes."""
+def _ranks(image_ids: pl.Series, seed: int) -> pl.Series:
+    """The rank of each picture: 64 bits of a hash that no version of a library changes."""
     digests = (hashlib.sha256(f"{seed}/{image_id}".encode()).digest() for image_id in image_ids)
     return pl.Series([int.from_bytes(digest[:8], "big") for digest in digests], dtype=pl.UInt64)
+
+
+def draw_from_dataset(
+    workspace: Workspace, decided: CaptionedDataset, *, per_emotion: int, seed: int, kept_only: bool = True
+) -> pl.DataFrame:
+    """Draw captions of a version of a dataset, each for the emotion under which its picture was decided; see `draw_sample`.
+
+    Never more than a part and a sample are in memory.
+
+    Args:
+        kept_only: only captions of kept pictures, those that a model is trained on; else every caption in use.
+
+    Returns:
+        Rows in the schema `AuditableCaptions`: the sample itself, from which `write_audit` with the same numbers draws all.
+    """
+    sample: pl.DataFrame = AuditableCaptions.create_empty()
+    for part in decided.parts:
+        captions = _captions(workspace, decided.source, part, _decided(workspace, decided, part, kept_only))
+        sample = draw_sample(pl.concat([sample, captions]), per_emotion, seed)
+    return sample
+
+
+def _decided(workspace: Workspace, decided: CaptionedDataset, part: str, kept_only: bool) -> pl.DataFrame:
+    columns = ["image_id", "kept", "label", "similarity", "caption_recipe_id", "caption_attempt"]
+    rows = workspace.table("decisions", decided.dataset, decided.version).read_part(part, columns)
+    usable = pl.col("caption_attempt").is_not_null() & pl.col("label").is_not_null()
+    chosen = rows.filter(usable & pl.col("kept") if kept_only else usable)
+    return chosen.rename({"caption_recipe_id": "recipe_id", "caption_attempt": "attempt", "label": "emotion"})
+
+
+def _captions(workspace: Workspace, source: str, part: str, decided: pl.DataFrame) -> pl.DataFrame:
+    """The captions that were decided on, with what their attempts say besides."""
+    attempts = read_attempts(workspace, source, part, None, [*ATTEMPT_KEY, "caption", "fields"]).filter(pl.col("caption").is_not_null())
+    found = decided.join(attempts, on=ATTEMPT_KEY, how="inner", maintain_order="left")
+    as_json = pl.when(pl.col("fields").is_not_null()).then(pl.col("fields").struct.json_encode())
+    return found.with_columns(part=pl.lit(part), fields=as_json).select(AuditableCaptions.column_names())

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import fsspec
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
+from pydantic import Field, StrictInt, ValidationError, field_validator
 
 from coemogen_core.errors import CoEmoGenError
 from schemas.caption_reviews import AUDIT_ID_PATTERN
 from schemas.emotion_names import EmotionName
+from schemas.frozen_model import FrozenModel
 from schemas.tables import SHA256_PATTERN
 
 FORMAT: Literal["coemogen-caption-verdicts/1"] = "coemogen-caption-verdicts/1"
@@ -27,19 +28,15 @@ class UnusableVerdicts(CoEmoGenError, ValueError):  # noqa: N818 (what is wrong 
     """A file that holds no verdicts on this source; the message names the file, the place and the remedy."""
 
 
-class RefusedVerdict(BaseModel):
+class RefusedVerdict(FrozenModel):
     """A row that was not recorded."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     row: str = Field(description="which one: its place in the file, or what it is about")
     reason: str = Field(description="why, and what to do")
 
 
-class Verdict(BaseModel):
+class Verdict(FrozenModel):
     """A person's verdict on one caption."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     image_id: str = Field(pattern=SHA256_PATTERN, description="SHA-256 of the picture")
     recipe_id: str = Field(pattern="^[A-Za-z0-9_-]{1,100}$", description="recipe of the caption")
@@ -59,10 +56,8 @@ class Verdict(BaseModel):
         return f"attempt {self.attempt} of {self.recipe_id} on picture {self.image_id[:12]}"
 
 
-class VerdictDocument(BaseModel):
+class VerdictDocument(FrozenModel):
     """An exported file. `exported_at` is any ISO 8601 time with an offset, kept as UTC with milliseconds, so that it sorts as text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["coemogen-caption-verdicts/1"] = Field(default=FORMAT, description="name and version of this format")
     audit_id: str = Field(pattern=AUDIT_ID_PATTERN, description="the audit whose page was used")
@@ -82,16 +77,9 @@ class VerdictDocument(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class VerdictFile:
-    """A file as far as it could be read.
+    """A file as far as it could be read."""
 
-    Attributes:
-        name: where it came from, for messages.
-        document: what it says, readable rows only.
-        refused: the rows that could not be read.
-    """
-
-    name: str
-    document: VerdictDocument
+    document: VerdictDocument  # readable rows only
     refused: tuple[RefusedVerdict, ...]
 
 
@@ -130,7 +118,7 @@ def parse_verdicts(data: bytes, name: str) -> VerdictFile:
             verdicts.append(Verdict.model_validate(row))
         except ValidationError as error:
             refused.append(RefusedVerdict(row=f"verdicts[{place}]", reason=f"{_problems(error)}; {REMEDY}"))
-    return VerdictFile(name, head.model_copy(update={"verdicts": tuple(verdicts)}), tuple(refused))
+    return VerdictFile(head.model_copy(update={"verdicts": tuple(verdicts)}), tuple(refused))
 
 
 def _parse_object(data: bytes, name: str) -> Mapping[str, Any]:

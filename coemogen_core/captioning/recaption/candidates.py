@@ -6,26 +6,24 @@ from typing import Literal, get_args
 import dataframely as dy
 import fsspec
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.alignment_filter import drop_lowest_aligned
-from coemogen_core.captioning.attempts import HISTORY_COLUMNS, chunk_names, part_recipe_sequence, read_attempts
+from coemogen_core.captioning.attempts import HISTORY_COLUMNS, read_attempts
 from coemogen_core.captioning.audit.reviews import rejected_attempts
+from coemogen_core.captioning.backend import is_final
 from coemogen_core.captioning.current_captions import CaptionedDataset, current_captions
-from coemogen_core.captioning.failure import is_final
 from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.storage.workspace import Workspace
-from schemas.tables import Captions
+from schemas.frozen_model import FrozenModel
 
 Reason = Literal["rejected by a person", "failed", "linted", "listed", "low alignment", "older recipe"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 """In the order in which a budget is spent: what has no usable caption first, what is merely old last."""
 
 
-class RecaptionReasons(BaseModel):
+class RecaptionReasons(FrozenModel):
     """Which pictures to caption again. A picture that several reasons name counts under the first of them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rejected: bool = Field(default=True, description="captions that a person rejected in an audit")
     failed: bool = Field(default=True, description="pictures without a caption: never asked for, or no answer came")
@@ -85,14 +83,10 @@ def find_candidates(
     max_tries: int,
     max_images: int | None,
 ) -> Found:
-    """The pictures of a dataset to caption again with a recipe.
+    """The pictures of a version of a dataset to caption again with a recipe.
 
     Args:
-        workspace: holds the tables.
-        record: version of the dataset whose present captions are judged.
-        recipe: what shall be asked.
-        new_recipe_id: its id.
-        reasons: which pictures.
+        new_recipe_id: of the recipe.
         max_tries: a picture that this recipe was asked about so often is left alone; a greedy recipe that has answered, likewise.
         max_images: the budget.
 
@@ -103,7 +97,8 @@ def find_candidates(
     listed = reasons.listed()
     parts = [_pictures_of_part(workspace, record, part, recipe, new_recipe_id, rejected) for part in record.parts]
     pictures = pl.concat(parts).unique("image_id", keep="first", maintain_order=True)
-    lowest = _lowest_aligned(pictures, reasons.lowest_alignment)
+    scored = pictures.filter(pl.col("similarity").is_not_null()).select("image_id", "similarity", label="emotion")
+    lowest = drop_lowest_aligned(scored, reasons.lowest_alignment).filter(~pl.col("kept"))["image_id"]
     named = pictures.with_columns(reason=_reason(reasons, listed, lowest, new_recipe_id)).filter(pl.col("reason").is_not_null())
     open_ones = named.filter(~pl.col("exhausted") & (pl.col("tries") < max_tries))
     priority = pl.col("reason").replace_strict(list(REASONS), list(range(len(REASONS))), return_dtype=pl.Int8)
@@ -128,11 +123,6 @@ def _reason(reasons: RecaptionReasons, listed: frozenset[str], lowest: pl.Series
     return pl.coalesce(pl.when(tests[reason]).then(pl.lit(reason)) for reason in REASONS)
 
 
-def _lowest_aligned(pictures: pl.DataFrame, fraction: float) -> pl.Series:
-    scored = pictures.filter(pl.col("similarity").is_not_null()).select("image_id", "similarity", label="emotion")
-    return drop_lowest_aligned(scored, fraction).filter(~pl.col("kept"))["image_id"]
-
-
 def _pictures_of_part(
     workspace: Workspace, record: CaptionedDataset, part: str, recipe: CaptionRecipe, new_recipe_id: str, rejected: pl.DataFrame
 ) -> pl.DataFrame:
@@ -141,7 +131,7 @@ def _pictures_of_part(
     wanted = judged.filter(pl.col("reason").is_null()).select("image_id", "label")
     captions = current_captions(workspace, record.source, part, record.policy, record.encoder_id, judged, rejected)
     fitting = captions.join(wanted, on="image_id").filter(pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label")))
-    history = _history(workspace, record.source, part)
+    history = read_attempts(workspace, record.source, part, None, ["image_id", "asked_at", "error"])
     last = history.sort("asked_at").unique("image_id", keep="last", maintain_order=True)
     linted = last.select("image_id", was_linted=pl.col("error").str.starts_with("rejected:").fill_null(False))
     return (
@@ -158,14 +148,6 @@ def _pictures_of_part(
             exhausted=pl.col("exhausted").fill_null(False),
         )
     )
-
-
-def _history(workspace: Workspace, source: str, part: str) -> pl.DataFrame:
-    """Image, time and error of every attempt of a part, whatever the recipe."""
-    columns = ["image_id", "asked_at", "error"]
-    recipes = {part_recipe_sequence(chunk)[1] for chunk in chunk_names(workspace, source, part)}
-    frames = [read_attempts(workspace, source, part, recipe_id, columns) for recipe_id in sorted(recipes)]
-    return pl.concat([Captions.create_empty().select(columns), *frames])
 
 
 def _tries(workspace: Workspace, source: str, part: str, recipe: CaptionRecipe, new_recipe_id: str, wanted: pl.DataFrame) -> pl.DataFrame:

@@ -4,22 +4,26 @@ from typing import Any
 
 import dataframely as dy
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.attempts import read_attempts
 from coemogen_core.captioning.audit.reviews import rejected_attempts
 from coemogen_core.captioning.current_captions import CaptionedDataset, CaptionPolicy, current_captions
 from coemogen_core.captioning.recaption.candidates import REASONS, Candidates, Found
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 ROOT = "recaption"
+EXAMPLES = 5
 
 
-def write_candidates(workspace: Workspace, dataset: str, run_id: str, candidates: pl.DataFrame) -> None:
-    """Keep the choice, one part an image part, so that a run that is started again goes on with the same pictures."""
+def write_choice(workspace: Workspace, dataset: str, run_id: str, found: Found) -> None:
+    """Keep the choice, one part an image part, so that a run that is started again goes on with it; `chosen.json` is written last."""
     table = workspace.table(ROOT, dataset, run_id, "candidates")
-    for (part,), rows in candidates.group_by("part", maintain_order=True):
+    for (part,), rows in found.candidates.group_by("part", maintain_order=True):
         table.write_part(str(part), rows, Candidates)
+    counts = {"chosen": found.candidates.height, "exhausted": found.exhausted, "over_budget": found.over_budget}
+    workspace.write_json(counts, ROOT, dataset, run_id, "chosen.json")
 
 
 def candidate_parts(workspace: Workspace, dataset: str, run_id: str) -> list[str]:
@@ -34,12 +38,6 @@ def read_candidates(workspace: Workspace, dataset: str, run_id: str, part: str |
     return table.read(parts=names) if names else Candidates.create_empty()
 
 
-def mark_chosen(workspace: Workspace, dataset: str, run_id: str, found: Found) -> None:
-    """Write `chosen.json`, last: the choice is complete."""
-    counts = {"chosen": found.candidates.height, "exhausted": found.exhausted, "over_budget": found.over_budget}
-    workspace.write_json(counts, ROOT, dataset, run_id, "chosen.json")
-
-
 def was_chosen(workspace: Workspace, dataset: str, run_id: str) -> bool:
     """Whether the choice of this run is complete."""
     return workspace.exists(ROOT, dataset, run_id, "chosen.json")
@@ -48,9 +46,6 @@ def was_chosen(workspace: Workspace, dataset: str, run_id: str) -> bool:
 def chosen_counts(workspace: Workspace, dataset: str, run_id: str) -> dict[str, int]:
     """How many pictures were `chosen`, were left out because asking again is pointless (`exhausted`), or for the budget (`over_budget`)."""
     return dict(workspace.read_json(ROOT, dataset, run_id, "chosen.json"))
-
-
-EXAMPLES = 5
 
 
 class Recaptioned(dy.Schema):
@@ -70,10 +65,8 @@ class Recaptioned(dy.Schema):
     similarity_after = dy.Float32(nullable=True)
 
 
-class ReasonCount(BaseModel):
+class ReasonCount(FrozenModel):
     """The candidates of one reason."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str = Field(description="why they were chosen")
     chosen: int = Field(ge=0, description="pictures chosen")
@@ -147,20 +140,17 @@ def _new_attempts(workspace: Workspace, source: str, part: str, recipe_id: str, 
     latest = attempts.filter(pl.col("attempt") > pl.col("after_attempt")).sort("attempt").unique("image_id", keep="last")
     alignment = workspace.table("alignment", source, encoder_id)
     chunks = [name for name in alignment.parts(within=part) if name.rsplit("/", 1)[-1].startswith(f"{recipe_id}.")]
-    scores = alignment.read(["image_id", "attempt", "similarity"], chunks) if chunks else _no_scores()
+    no_scores = pl.DataFrame(schema={"image_id": pl.String, "attempt": pl.Int32, "similarity": pl.Float32})
+    scores = alignment.read(no_scores.columns, chunks) if chunks else no_scores
     return latest.join(scores, on=["image_id", "attempt"], how="left").select("image_id", "attempt", "caption", "error", "similarity")
-
-
-def _no_scores() -> pl.DataFrame:
-    return pl.DataFrame(schema={"image_id": pl.String, "attempt": pl.Int32, "similarity": pl.Float32})
 
 
 def _compared(chosen: pl.DataFrame, new: pl.DataFrame, current: pl.DataFrame, new_recipe_id: str) -> pl.DataFrame:
     before = chosen.select("image_id", "emotion", "reason", caption_before="caption", similarity_before="similarity")
     made = new.select("image_id", "error", made="attempt", new_caption="caption", new_similarity="similarity")
     after = current.select("image_id", "recipe_id", "attempt", caption_after="caption", similarity_after="similarity")
-    joined = before.join(made, on="image_id", how="left", maintain_order="left").join(
-        after, on="image_id", how="left", maintain_order="left"
-    )
+    joined = before
+    for more in (made, after):
+        joined = joined.join(more, on="image_id", how="left", maintain_order="left")
     is_new = (pl.col("recipe_id") == new_recipe_id) & (pl.col("attempt") == pl.col("made")) & pl.col("new_caption").is_not_null()
     return joined.with_columns(asked=pl.col("made").is_not_null(), became_current=is_new.fill_null(False))

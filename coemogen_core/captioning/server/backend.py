@@ -12,12 +12,12 @@ from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.captioning.server.client import CaptionClient, shared_client
 
 MOST_IN_RESERVE = 100
-"""Requests that a part holds ready besides its share of the places: they go out while its thread reads the next pictures."""
+"""Requests that a part holds ready besides its share of the slots: they go out while its thread reads the next pictures."""
 Finished = tuple[Chunk, "Future[list[CaptionAnswer]]"]
 
 
 class ServerBackend:
-    """Keeps every place at the endpoints busy, and hands back chunks as they are done: a slow picture holds up its own chunk alone."""
+    """Keeps every slot at the endpoints busy, and hands back chunks as they are done: a slow picture holds up its own chunk alone."""
 
     remembers = True
 
@@ -32,8 +32,8 @@ class ServerBackend:
             EndpointError: a server does not serve this model, or refuses the key.
         """
         with shared_client(self._recipe, self._settings) as client:
-            places = self._settings.concurrency * len(self._settings.endpoints)
-            share = math.ceil(places / self._settings.parts_at_once)
+            slots = self._settings.concurrency * len(self._settings.endpoints)
+            share = math.ceil(slots / self._settings.parts_at_once)
             stream = _Stream(client, sink, most_unanswered=share + min(share, MOST_IN_RESERVE))
             try:
                 for chunk in chunks:

@@ -7,18 +7,15 @@ import os
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest
-from coemogen_core.captioning.failure import failure
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, failure
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
-from coemogen_core.captioning.server.chat_request import NoCompletionError, read_completion, request_body
-from coemogen_core.captioning.server.endpoint import Endpoint
-from coemogen_core.captioning.server.outcome import RequestOutcome
+from coemogen_core.captioning.server.chat_request import NoCompletionError, RequestOutcome, read_completion, request_body
 from coemogen_core.captioning.server.pool import EndpointPool
 from coemogen_core.data.decode import UnreadableImage
 
@@ -39,10 +36,10 @@ class CaptionClient:
         self._thread = threading.Thread(target=self._loop.run_forever, name="caption-client", daemon=True)
         self._threads = os.cpu_count() or 1
         self._preparing = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="caption-picture")
-        self._pool: EndpointPool | None = None
+        self._pool = EndpointPool(recipe.model, settings)
 
     def open(self) -> None:
-        """Start the loop and look at the endpoints.
+        """Start the loop and probe the endpoints.
 
         Raises:
             EndpointError: an endpoint does not serve the model or refuses the key.
@@ -51,7 +48,7 @@ class CaptionClient:
         gc.freeze()  # libraries hold half a million objects: looking through them again and again took a fifth of the client's time
         self._thread.start()
         try:
-            self._run(self._open())
+            self._run(self._pool.open())
         except BaseException:
             self.close()
             raise
@@ -75,7 +72,6 @@ class CaptionClient:
             requests: what to ask; the list is emptied, so that a picture is held as itself or as a request, not as both.
             sink: called with each answer as it comes, in the thread of the loop. Must not raise.
         """
-        assert self._pool is not None
         with_image_id = all(endpoint.is_vllm for endpoint in self._pool.endpoints)
         size = math.ceil(len(requests) / self._threads) or 1
         groups = [requests[start : start + size] for start in range(0, len(requests), size)]
@@ -84,16 +80,8 @@ class CaptionClient:
         prepared = [each for group in made for each in group]
         return asyncio.run_coroutine_threadsafe(self._answer_all(prepared, sink), self._loop)
 
-    def _run(self, work: Awaitable[None]) -> None:
-        async def wrapped() -> None:
-            await work
-
-        asyncio.run_coroutine_threadsafe(wrapped(), self._loop).result()
-
-    async def _open(self) -> None:
-        endpoints = [Endpoint.open(url, self._settings) for url in self._settings.endpoints]
-        self._pool = EndpointPool(endpoints, self._recipe.model, self._settings.patience_s)
-        await self._pool.open()
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _close(self) -> None:
         mine = asyncio.current_task()
@@ -101,8 +89,7 @@ class CaptionClient:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        if self._pool is not None:
-            await self._pool.close()
+        await self._pool.close()
 
     async def _answer_all(self, prepared: "list[_Prepared]", sink: Callable[[CaptionAnswer], None]) -> list[CaptionAnswer]:
         tasks = [asyncio.create_task(self._answer(*each, sink)) for each in prepared]
@@ -124,7 +111,6 @@ class CaptionClient:
 
     async def _ask(self, image_id: str, body: bytes) -> CaptionAnswer:
         """Send a request until it is answered, or has failed often enough."""
-        assert self._pool is not None
         failed = turned_away = deaths = 0
         while True:
             endpoint = await self._pool.acquire()
@@ -154,7 +140,7 @@ class CaptionClient:
                 or turned_away > TURNED_AWAY_PER_RETRY * (self._settings.max_retries + 1)
             ):
                 return CaptionAnswer(image_id, error=failure(outcome.kind, outcome.detail), latency_s=seconds)
-            if outcome.meaning != "unreachable" and not died:  # there, waiting for a place is the pause
+            if outcome.meaning != "unreachable" and not died:  # there, waiting for a slot is the pause
                 await asyncio.sleep(_pause(failed + turned_away, outcome.retry_after_s))
 
 

@@ -4,7 +4,6 @@ import asyncio
 import time
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -13,10 +12,10 @@ from multidict import CIMultiDict
 from openai import AsyncOpenAI
 from yarl import URL
 
-from coemogen_core.captioning.failure import EndpointError
+from coemogen_core.captioning.backend import EndpointError
 from coemogen_core.captioning.recipe import ServerSettings
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
-from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_error, outcome_of_status
+from coemogen_core.captioning.server.chat_request import RequestOutcome, outcome_of_error, outcome_of_status
 
 FIRST_LIMIT = 16
 DECREASE = 0.7
@@ -27,12 +26,9 @@ class AdaptiveLimit:
     """Grows by one with every success until the first overload (so it doubles every round trip), then by one every round trip.
 
     An overload cuts it to 0.7 of itself, once for all the requests that were in flight at that moment.
-
-    Attributes:
-        most: upper bound, at least 1.
     """
 
-    most: int
+    most: int  # upper bound, at least 1
     _limit: float = field(init=False)
     _slow_start: bool = field(init=False, default=True)
     _last_cut: float = field(init=False, default=float("-inf"))
@@ -50,12 +46,7 @@ class AdaptiveLimit:
         self._limit = min(float(self.most), self._limit + (1.0 if self._slow_start else 1.0 / self._limit))
 
     def overloaded(self, asked_at: float, now: float) -> None:
-        """A request was turned away or timed out.
-
-        Args:
-            asked_at: when that request was sent, in seconds of a monotonic clock.
-            now: the time now, of the same clock.
-        """
+        """A request that was sent at `asked_at` was turned away or timed out; both times are seconds of one monotonic clock."""
         self._slow_start = False
         if asked_at >= self._last_cut:  # else that request was in flight when the limit was last cut: it says nothing new
             self._limit = max(1.0, self._limit * DECREASE)
@@ -70,36 +61,23 @@ TELEMETRY_HEADERS = "X-Stainless-"  # the openai client tells servers about the 
 
 @dataclass(slots=True)
 class Endpoint:
-    """State of one endpoint. Touched by the client's event loop alone.
+    """State of one endpoint. Touched by the client's event loop alone."""
 
-    Attributes:
-        url: base URL of the API.
-        chat_url: where chat requests go.
-        client: the openai client: its settings, and the list of models.
-        session: the connections that carry the chat requests. Through the openai client, a request would cost three times as much computing
-            as here, and at hundreds of pictures a second the client's processor is what sets the pace.
-        limit: how many requests it can take at once.
-        in_flight: requests sent and not answered.
-        up: whether someone is there, as far as we know.
-        paused_until: monotonic time until which it asked to be left alone.
-        is_vllm: whether it is a vLLM, which caches pictures by id.
-        trouble: why it is not up.
-        look: a probe that is under way.
-    """
-
-    url: str
+    url: str  # base URL of the API
     chat_url: URL
-    client: AsyncOpenAI
+    client: AsyncOpenAI  # for its settings, and the list of models
+    # Carries the chat requests. Through the openai client, one would cost three times as much computing as here, and at hundreds of
+    # pictures a second the client's processor is what sets the pace.
     session: aiohttp.ClientSession
-    limit: AdaptiveLimit
+    limit: AdaptiveLimit  # how many requests it can take at once
     timeout_s: float
     key_variable: str
-    in_flight: int = 0
-    up: bool = True
-    paused_until: float = 0.0
-    is_vllm: bool = False
-    trouble: str = ""
-    look: asyncio.Task[bool] | None = field(default=None, repr=False)
+    in_flight: int = 0  # requests sent and not answered
+    up: bool = True  # whether someone is there, as far as we know
+    paused_until: float = 0.0  # monotonic time until which it asked to be left alone
+    is_vllm: bool = False  # it then caches pictures by id
+    down_reason: str = ""
+    running_probe: asyncio.Task[bool] | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, url: str, settings: ServerSettings) -> "Endpoint":
@@ -141,7 +119,7 @@ class Endpoint:
         return outcome_of_status(response.status, response.headers, content)
 
     async def probe(self, model: str) -> bool:
-        """One look at the list of models: is anyone there, and is our model served?
+        """Ask once for the list of models: is anyone there, and is our model served?
 
         Raises:
             EndpointError: someone is there who refuses the key, or does not serve the model.
@@ -150,13 +128,13 @@ class Endpoint:
             page = await self.client.with_options(timeout=min(PROBE_TIMEOUT_S, self.timeout_s), max_retries=0).models.list()
             served = {entry.id: getattr(entry, "owned_by", None) for entry in page.data}
         except openai.APIConnectionError as error:
-            self.trouble = str(error.__cause__ or error)
+            self.down_reason = str(error.__cause__ or error)
             return False
         except openai.APIStatusError as error:
             if error.status_code in (401, 403):
                 refusal = outcome_of_status(error.status_code, error.response.headers, error.response.content)
                 raise self.misconfigured(model, refusal.detail) from error
-            self.trouble = f"HTTP {error.status_code}"
+            self.down_reason = f"HTTP {error.status_code}"
             return error.status_code < 500  # not every server lists its models; one that is just starting answers 5xx
         except Exception:  # someone is there, whatever it answered
             return True
@@ -183,10 +161,6 @@ class Endpoint:
             self.limit.overloaded(asked_at, now)
         if outcome.retry_after_s is not None and outcome.meaning == "overloaded":
             self.paused_until = max(self.paused_until, now + outcome.retry_after_s)
-
-    def state(self) -> dict[str, Any]:
-        """What a log line says of it."""
-        return {"endpoint": self.url, "up": self.up, "in_flight": self.in_flight, "limit": self.limit.value}
 
 
 def request_headers(client: AsyncOpenAI, url: URL) -> CIMultiDict[str]:

@@ -5,9 +5,10 @@ import logging
 import time
 from collections import deque
 
-from coemogen_core.captioning.failure import EndpointUnreachableError
+from coemogen_core.captioning.backend import EndpointUnreachableError
+from coemogen_core.captioning.recipe import ServerSettings
+from coemogen_core.captioning.server.chat_request import RequestOutcome
 from coemogen_core.captioning.server.endpoint import Endpoint
-from coemogen_core.captioning.server.outcome import RequestOutcome
 
 FIRST_PROBE_S = 0.25
 LONGEST_PROBE_S = 5.0
@@ -16,35 +17,35 @@ logger = logging.getLogger(__name__)
 
 
 class EndpointPool:
-    """Hands out endpoints with room, first come, first served. Lives in one event loop."""
+    """Hands out endpoints with room, first come, first served. All but its making happens in one event loop."""
 
-    def __init__(self, endpoints: list[Endpoint], model: str, patience_s: float) -> None:
-        self.endpoints = endpoints
-        self._model = model
-        self._patience_s = patience_s
+    def __init__(self, model: str, settings: ServerSettings) -> None:
+        self.endpoints: list[Endpoint] = []
+        self._model, self._settings = model, settings
         self._waiting: deque[asyncio.Future[Endpoint]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._error: Exception | None = None
 
     async def open(self) -> None:
-        """Look at every endpoint once.
+        """Open every endpoint and probe it once.
 
         Raises:
             EndpointError: an endpoint refuses the key or does not serve the model.
-            EndpointUnreachableError: nobody answers anywhere for as long as our patience lasts.
+            EndpointUnreachableError: nobody answers anywhere for `patience_s`.
         """
-        await asyncio.gather(*(self._first_look(endpoint) for endpoint in self.endpoints))
+        self.endpoints = [Endpoint.open(url, self._settings) for url in self._settings.endpoints]
+        await asyncio.gather(*(self._first_probe(endpoint) for endpoint in self.endpoints))
         if not any(endpoint.up for endpoint in self.endpoints):
             self._start_alarm()
             first = await self.acquire()
             first.in_flight -= 1
 
     async def acquire(self) -> Endpoint:
-        """Wait for an endpoint with room and take a place there. `release` gives it back.
+        """Wait for an endpoint with room and take a slot there. `release` gives it back.
 
         Raises:
-            EndpointUnreachableError: all endpoints have been away for longer than our patience.
+            EndpointUnreachableError: all endpoints have been away for longer than `patience_s`.
         """
         if self._error is not None:
             raise self._error
@@ -64,7 +65,7 @@ class EndpointPool:
             raise
 
     def release(self, endpoint: Endpoint, outcome: RequestOutcome, asked_at: float) -> None:
-        """Give the place back, and learn from what became of the request."""
+        """Give the slot back, and learn from what became of the request."""
         endpoint.in_flight -= 1
         endpoint.note(outcome, asked_at)
         if outcome.meaning == "unreachable":
@@ -74,15 +75,15 @@ class EndpointPool:
         self._serve()
 
     async def is_there(self, endpoint: Endpoint) -> bool:
-        """Whether an endpoint is still there after it lost a connection; if not, it is taken out. One look serves all who ask meanwhile."""
+        """Whether an endpoint is still there after it lost a connection; if not, it is taken out. One probe serves all who ask."""
         if not endpoint.up:
             return False
-        if endpoint.look is None:
-            endpoint.look = asyncio.create_task(endpoint.probe(self._model))
-            endpoint.look.add_done_callback(lambda _: setattr(endpoint, "look", None))
-        there = await asyncio.shield(endpoint.look)
+        if endpoint.running_probe is None:
+            endpoint.running_probe = asyncio.create_task(endpoint.probe(self._model))
+            endpoint.running_probe.add_done_callback(lambda _: setattr(endpoint, "running_probe", None))
+        there = await asyncio.shield(endpoint.running_probe)
         if not there:
-            self._take_out(endpoint, endpoint.trouble)
+            self._take_out(endpoint, endpoint.down_reason)
         return there
 
     async def close(self) -> None:
@@ -95,7 +96,7 @@ class EndpointPool:
         for endpoint in self.endpoints:
             await endpoint.close()
 
-    async def _first_look(self, endpoint: Endpoint) -> None:
+    async def _first_probe(self, endpoint: Endpoint) -> None:
         if not await endpoint.probe(self._model):
             endpoint.up = False
             self._probe_until_back(endpoint)
@@ -103,7 +104,7 @@ class EndpointPool:
     def _take_out(self, endpoint: Endpoint, why: str) -> None:
         if not endpoint.up:
             return
-        endpoint.up, endpoint.trouble = False, why
+        endpoint.up, endpoint.down_reason = False, why
         logger.warning("captioner %s is gone (%s): taken out, tried again until it is back", endpoint.url, why)
         self._probe_until_back(endpoint)
         if not any(other.up for other in self.endpoints):
@@ -134,13 +135,13 @@ class EndpointPool:
 
     def _start_alarm(self) -> None:
         if self._alarm is None:
-            self._alarm = asyncio.get_running_loop().call_later(self._patience_s, self._give_up)
+            self._alarm = asyncio.get_running_loop().call_later(self._settings.patience_s, self._give_up)
 
     def _give_up(self) -> None:
-        places = ", ".join(f"{endpoint.url} ({endpoint.trouble})" for endpoint in self.endpoints)
+        asked = ", ".join(f"{endpoint.url} ({endpoint.down_reason})" for endpoint in self.endpoints)
         self._fail(
             EndpointUnreachableError(
-                f"no captioner answers at {places} for {self._patience_s:g} s: start one, for example "
+                f"no captioner answers at {asked} for {self._settings.patience_s:g} s: start one, for example "
                 f"`vllm serve {self._model} --host 127.0.0.1 --port 8000`, correct `endpoints`, or choose backend=local; "
                 "what was captioned before is kept"
             )
@@ -159,7 +160,7 @@ class EndpointPool:
         return min(open_ones, key=lambda endpoint: endpoint.in_flight / endpoint.limit.value, default=None)
 
     def _serve(self) -> None:
-        """Hand out places to those who wait, oldest first."""
+        """Hand out slots to those who wait, oldest first."""
         while self._waiting:
             if self._waiting[0].done():  # its request was cancelled
                 self._waiting.popleft()
@@ -171,5 +172,4 @@ class EndpointPool:
             self._waiting.popleft().set_result(endpoint)
 
     def _serve_at(self, moment: float) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(max(0.0, moment - time.monotonic()) + 0.001, self._serve)
+        asyncio.get_running_loop().call_later(max(0.0, moment - time.monotonic()) + 0.001, self._serve)

@@ -8,13 +8,12 @@ annotation files are read with their pictures.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
-from coemogen_core.data.readers.reader import LoadItem
-from coemogen_core.data.source_folder import SourceFolder, safe_relative_path
+from coemogen_core.data.readers.reader import SourceReader
+from coemogen_core.data.source_folder import safe_relative_path
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.emotions import parse_emotion
 from schemas.tables import SPLITS
@@ -24,14 +23,8 @@ EXPECTED = "EmoSet's layout: image/<emotion>/, annotation/<emotion>/ and the spl
 logger = logging.getLogger(__name__)
 
 
-class EmoSetReader:
+class EmoSetReader(SourceReader):
     """Reader of EmoSet's layout. The label is the split file's; an annotation must not contradict it."""
-
-    version = 1
-
-    def __init__(self, root: str, licence: str | None = None) -> None:
-        self.folder = SourceFolder(root)
-        self.licence = licence
 
     def list_items(self) -> list[SourceItem | RejectedFile]:
         """All entries of the split files that exist, in the order train, val, test.
@@ -44,33 +37,24 @@ class EmoSetReader:
         splits = {split: entries for split in SPLITS if (entries := self._read_split(split)) is not None}
         if not splits:
             raise FileNotFoundError(f"{self.folder.root} has none of train.json, val.json, test.json: expected {EXPECTED}")
-        listing = _SplitListing(files=self.folder.files(), licence=self.licence)
+        listing = _SplitListing(files=dict(self.folder.walk()), licence=self.licence)
         listed = [listing.describe(entry, split, number) for split, entries in splits.items() for number, entry in enumerate(entries)]
         if not listed:
             raise ValueError(f"the split files in {self.folder.root} list no pictures ({', '.join(splits)}): expected {EXPECTED}")
-        self._log_unlisted(listing)
+        unlisted = sum(path.startswith("image/") and path not in listing.seen for path in listing.files)
+        if unlisted:
+            logger.warning("%s: %d files below image/ stand in no split file and are left out", self.folder.root, unlisted)
         return listed
 
-    def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
-        """A file each, with its annotation."""
-        return (partial(self._load, item) for item in items)
-
-    def join_annotation(self, item: SourceItem) -> SourceItem:
-        """The item with the annotation's attributes; unchanged where it has no annotation file.
-
-        Raises:
-            UnusableItem: the annotation is no JSON object, names an unknown emotion or another one than the split file.
-        """
+    def _load_file(self, item: SourceItem) -> tuple[SourceItem, bytes]:
+        """The file, and the item with its annotation's attributes, where it has one."""
+        _, data = super()._load_file(item)
         if item.annotation is None:
-            return item
+            return item, data
         annotation = _parse_annotation(self.folder.read(item.annotation, item.annotation_stamp), item.annotation)
         _check_emotion(annotation, item)
         attributes = {key: value for key, value in annotation.items() if key not in ("emotion", "image_id")}
-        return replace(item, attributes=json.dumps(attributes, sort_keys=True))
-
-    def _load(self, item: SourceItem) -> tuple[SourceItem, bytes]:
-        data = self.folder.read(item.path, item.stamp)
-        return self.join_annotation(item), data
+        return replace(item, attributes=json.dumps(attributes, sort_keys=True)), data
 
     def _read_split(self, split: str) -> list[Any] | None:
         name = f"{split}.json"
@@ -85,11 +69,6 @@ class EmoSetReader:
         if not isinstance(entries, list):
             raise ValueError(f"{self.folder.root}/{name} holds no list: expected [[emotion, image id, image path, annotation path], ...]")
         return entries
-
-    def _log_unlisted(self, listing: "_SplitListing") -> None:
-        unlisted = sum(path.startswith("image/") and path not in listing.seen for path in listing.files)
-        if unlisted:
-            logger.warning("%s: %d files below image/ stand in no split file and are left out", self.folder.root, unlisted)
 
 
 @dataclass

@@ -4,22 +4,27 @@ Planning reads footers. Rows come a row group at a time, so a shard is read once
 groups that two parts share.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from typing import Any, NoReturn
+from typing import Any
 
 import pyarrow as pa
 
-from coemogen_core.data.readers.listing import list_containers, parse_split, require_unchanged, split_of
 from coemogen_core.data.readers.parquet_file import SourceParquet
-from coemogen_core.data.readers.reader import LoadItem
-from coemogen_core.data.source_folder import MAX_FILE_BYTES, SourceFolder
+from coemogen_core.data.readers.reader import (
+    LoadItem,
+    SourceReader,
+    known_emotion,
+    known_text,
+    list_containers,
+    require_unchanged,
+    split_of,
+    with_annotation,
+)
+from coemogen_core.data.source_folder import MAX_FILE_BYTES
 from coemogen_core.data.source_item import FileStamp, Place, RejectedFile, SourceItem, UnusableItem, printable
-from coemogen_core.emotions import parse_emotion
 
 EXPECTED = "Parquet files with an image column, as datasets.Dataset.to_parquet writes them"
 MAX_TEXT = 2**16  # characters: longer values do not become attributes
@@ -27,14 +32,12 @@ _LABELS = ("label", "emotion")
 _SAID = ("artist", "style", "genre")
 
 
-class HfParquetReader:
+class HfParquetReader(SourceReader):
     """Reader of Parquet files. The label is the column `label` or `emotion`, a name or a `ClassLabel`, where it is one of the eight."""
 
-    version = 1
-
     def __init__(self, root: str, licence: str | None = None, image_column: str | None = None) -> None:
-        self.folder = SourceFolder(root)
-        self.licence = licence
+        """`image_column` names the column of the pictures; None = found by its name or type."""
+        super().__init__(root, licence)
         self.image_column = image_column
 
     def list_items(self) -> Iterator[SourceItem | RejectedFile]:
@@ -52,17 +55,17 @@ class HfParquetReader:
 
     def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
         """A table is read as far as the iterator is advanced."""
-        for (path, stamp), inside in groupby(items, key=lambda item: (_place(item).container, _place(item).stamp)):
+        for (path, stamp), inside in groupby(items, key=lambda item: (item.inside.container, item.inside.stamp)):
             rows = list(inside)
             try:
                 require_unchanged(self.folder, path, stamp)
                 table = SourceParquet(self.folder, path, stamp)
                 columns = self._columns(table)
             except UnusableItem as error:
-                yield from (partial(_refuse, error) for _ in rows)
+                yield from (error.refuse for _ in rows)
                 continue
             for group in table.groups():
-                wanted = [item for item in rows if _place(item).start in group]
+                wanted = [item for item in rows if item.inside.start in group]
                 if wanted:
                     yield from self._load_rows(table, columns, wanted)
 
@@ -83,15 +86,15 @@ class HfParquetReader:
         names = table.class_names()
         done = 0
         try:
-            for row, values in table.rows(columns, _place(items[0]).start, _place(items[-1]).start + 1):
-                if row == _place(items[done]).start:
+            for row, values in table.rows(columns, items[0].inside.start, items[-1].inside.start + 1):
+                if row == items[done].inside.start:
                     done += 1
                     yield partial(_joined, items[done - 1], values, columns[0], names)
         except UnusableItem as error:
-            yield from (partial(_refuse, error) for _ in items[done:])
+            yield from (error.refuse for _ in items[done:])
         else:
             missing = UnusableItem("broken table", f"{table.path} has fewer rows than its footer claims; write it again")
-            yield from (partial(_refuse, missing) for _ in items[done:])
+            yield from (missing.refuse for _ in items[done:])
 
     def _columns(self, table: SourceParquet) -> list[str]:
         """What is read of a row: first the pictures, then all plain values."""
@@ -109,21 +112,10 @@ def _joined(item: SourceItem, values: Mapping[str, Any], image: str, class_names
     data, file_name = _picture(values[image], item.path)
     said = {name: _named(value, class_names.get(name)) for name, value in values.items() if name != image and value is not None}
     said |= {"file_name": file_name} if file_name else {}
-    label = next((emotion for name in _LABELS if (emotion := _emotion(said.get(name))) is not None), None)
-    taken = [name for name in _SAID if _text(said.get(name)) is not None]
-    licence = _text(said.get("licence")) or _text(said.get("license")) or item.licence
-    attributes = {name: value for name, value in said.items() if name not in taken and _fits(value)}
-    joined = replace(
-        item,
-        label=label,
-        split=parse_split(said.get("split")) or item.split,
-        licence=licence,
-        attributes=json.dumps(attributes, sort_keys=True) if attributes else None,
-        artist=_text(said.get("artist")),
-        style=_text(said.get("style")),
-        genre=_text(said.get("genre")),
-    )
-    return joined, data
+    taken = [name for name in _SAID if known_text(said.get(name)) is not None]
+    attributes = {name: value for name, value in said.items() if name not in taken and value is not None and len(str(value)) <= MAX_TEXT}
+    label = next((emotion for name in _LABELS if (emotion := known_emotion(said.get(name))) is not None), None)
+    return with_annotation(item, said, label, attributes), data
 
 
 def _picture(value: Any, path: str) -> tuple[bytes, str | None]:
@@ -135,7 +127,7 @@ def _picture(value: Any, path: str) -> tuple[bytes, str | None]:
     data: bytes = value["bytes"]
     if len(data) > MAX_FILE_BYTES:
         raise UnusableItem("file too large", f"{path} has more than {MAX_FILE_BYTES // 2**20} MiB; reduce the picture or remove it")
-    return data, _text(value.get("path"))
+    return data, known_text(value.get("path"))
 
 
 def _named(value: Any, names: list[str] | None) -> Any:
@@ -145,21 +137,6 @@ def _named(value: Any, names: list[str] | None) -> Any:
     if names is not None and isinstance(value, int) and 0 <= value < len(names):
         return names[value]
     return value
-
-
-def _emotion(value: Any) -> Any:
-    try:
-        return parse_emotion(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _text(value: Any) -> str | None:
-    return printable(value) if isinstance(value, str) and value else None
-
-
-def _fits(value: Any) -> bool:
-    return value is not None and not (isinstance(value, str) and len(value) > MAX_TEXT)
 
 
 def _holds_pictures(kind: pa.DataType) -> bool:
@@ -175,12 +152,3 @@ def _is_binary(kind: pa.DataType) -> bool:
 def _is_plain_value(kind: pa.DataType) -> bool:
     tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer, pa.types.is_floating)
     return any(test(kind) for test in tests) or pa.types.is_boolean(kind)
-
-
-def _place(item: SourceItem) -> Place:
-    assert item.place is not None, f"{item.path} was not listed by this reader"
-    return item.place
-
-
-def _refuse(error: UnusableItem) -> NoReturn:
-    raise error

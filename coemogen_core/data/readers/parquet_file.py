@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -40,8 +39,7 @@ class SourceParquet:
         """
         self.path = path
         self._folder = folder
-        self._metadata = _parse_footer(folder, path, stamp.size or 0)
-        self.schema: pa.Schema = _arrow_schema(self._metadata, path)
+        self._metadata, self.schema = _parse_footer(folder, path, stamp.size or 0)
         self.rows_in_all: int = self._metadata.num_rows
 
     def class_names(self) -> dict[str, list[str]]:
@@ -146,7 +144,7 @@ class SourceParquet:
             return {}
 
 
-def _parse_footer(folder: SourceFolder, path: str, size: int) -> pq.FileMetaData:
+def _parse_footer(folder: SourceFolder, path: str, size: int) -> tuple[pq.FileMetaData, pa.Schema]:
     """Reads the footer's bytes alone; Arrow never sees the rest of the file here."""
     if size < len(_MAGIC) + _TAIL:
         raise UnusableItem("not a Parquet file", f"{path} has {size} bytes; fetch it again or remove it")
@@ -158,14 +156,8 @@ def _parse_footer(folder: SourceFolder, path: str, size: int) -> pq.FileMetaData
         raise UnusableItem("broken table", f"{path} claims a footer of {length:,} bytes; fetch it again or remove it")
     footer = folder.read_range(path, size - _TAIL - length, length)
     try:
-        return pq.read_metadata(pa.BufferReader(_MAGIC + footer + tail))
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        raise _broken(path, error) from error
-
-
-def _arrow_schema(metadata: pq.FileMetaData, path: str) -> pa.Schema:
-    try:
-        return metadata.schema.to_arrow_schema()
+        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer + tail))
+        return metadata, metadata.schema.to_arrow_schema()
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise _broken(path, error) from error
 
@@ -175,13 +167,7 @@ def _unpacked(file: Any, chunk: pq.ColumnChunkMetaData) -> int:
     if chunk.compression == "UNCOMPRESSED":
         return int(chunk.total_compressed_size)
     start = min(offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset)
-    return unpacked_bytes(partial(_read_at, file), start, start + chunk.total_compressed_size)
-
-
-def _read_at(file: Any, position: int, size: int) -> bytes:
-    file.seek(position)
-    data: bytes = file.read(size)
-    return data
+    return unpacked_bytes(file, start, start + chunk.total_compressed_size)
 
 
 def _broken(path: str, error: Exception) -> UnusableItem:

@@ -4,7 +4,7 @@ A header is a Thrift struct in the compact protocol (parquet-format, `PageHeader
 uncompressed and compressed.
 """
 
-from collections.abc import Callable
+from typing import BinaryIO
 
 MAX_HEADER_BYTES = 2**20
 MAX_PAGES = 100_000  # of one column of one row group
@@ -14,21 +14,13 @@ _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 0, 1, 2, 3
 _INTEGERS = (4, 5, 6)
 
 
-def unpacked_bytes(read: Callable[[int, int], bytes], start: int, end: int) -> int:
-    """Bytes that the pages between two positions take when they are unpacked.
-
-    Args:
-        read: gives so many bytes (the second number) from a position.
-        start, end: of a column chunk.
-
-    Raises:
-        ValueError: what lies there are no pages.
-    """
+def unpacked_bytes(file: BinaryIO, start: int, end: int) -> int:
+    """Bytes that the pages from `start` to before `end`, a column chunk, take when they are unpacked. Raises ValueError for no pages."""
     total, position = 0, start
     for _ in range(MAX_PAGES):
         if position >= end:
             return total
-        fields, length = _page_header(read, position, end)
+        fields, length = _page_header(file, position, end)
         unpacked, packed = fields.get(2, -1), fields.get(3, -1)
         if unpacked < 0 or packed < 0:
             raise ValueError(f"the page at byte {position} claims a negative size")
@@ -37,9 +29,10 @@ def unpacked_bytes(read: Callable[[int, int], bytes], start: int, end: int) -> i
     raise ValueError(f"more than {MAX_PAGES:,} pages in a column")
 
 
-def _page_header(read: Callable[[int, int], bytes], position: int, end: int) -> tuple[dict[int, int], int]:
+def _page_header(file: BinaryIO, position: int, end: int) -> tuple[dict[int, int], int]:
     for size in (_USUAL_HEADER_BYTES, MAX_HEADER_BYTES):
-        header = _Compact(read(position, min(size, end - position)))
+        file.seek(position)
+        header = _Compact(file.read(min(size, end - position)))
         try:
             return header.struct(), header.position
         except IndexError:

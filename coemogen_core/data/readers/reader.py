@@ -1,11 +1,19 @@
 """What every reader of a source does: list its pictures without reading them, and load them with their annotations, a part at a time."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+import logging
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from pathlib import PurePosixPath
 
-from coemogen_core.data.source_folder import SourceFolder
-from coemogen_core.data.source_item import RejectedFile, SourceItem
+from coemogen_core.data.source_folder import SourceFolder, is_picture, is_plain_text
+from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
+from coemogen_core.emotions import Emotion, parse_emotion
+
+logger = logging.getLogger(__name__)
 
 LoadItem = Callable[[], tuple[SourceItem, bytes]]
 """Gives a picture's bytes, and the item with what its annotation says; called once, on any thread.
@@ -14,19 +22,28 @@ Raises:
     UnusableItem: the picture cannot be read, or its annotation is broken or contradicts the listing.
     OSError: a remote store failed; trying again may help.
 """
+Describe = Callable[[str, FileStamp], SourceItem | RejectedFile]
+_SPLIT_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
+_NO_FILE = "a pipe, a device, a dead or circular link; put the"
 
 
-class SourceReader(Protocol):
+class SourceReader(ABC):
     """One layout of pictures on disk.
 
     Attributes:
         version: part of the ingest recipe; raise it when the same files give other rows.
         folder: the source's root.
+        licence: of every picture that the source gives none for.
     """
 
-    version: int
-    folder: SourceFolder
+    version = 1
 
+    def __init__(self, root: str, licence: str | None = None) -> None:
+        """Nothing is read yet. The root is a folder or its URI."""
+        self.folder = SourceFolder(root)
+        self.licence = licence
+
+    @abstractmethod
     def list_items(self) -> Iterable[SourceItem | RejectedFile]:
         """Everything that the source lists, in an order that depends on its content alone; of containers, headers and footers are read.
 
@@ -34,21 +51,130 @@ class SourceReader(Protocol):
             FileNotFoundError, NotADirectoryError: the root is not what the layout needs.
             ValueError: the source is empty or its list files are unreadable; the message names file and remedy.
         """
-        ...
 
     def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
-        """For each item, in the given order, what loads it.
+        """For each item, in the given order, what loads it. Here: a file each, without an annotation.
 
         A layout of single files does all its reading there, on whichever thread calls; a reader of tables may read ahead of the calls, as
         far as the iterator is advanced.
         """
-        ...
+        return (partial(self._load_file, item) for item in items)
+
+    def _load_file(self, item: SourceItem) -> tuple[SourceItem, bytes]:
+        return item, self.folder.read(item.path, item.stamp)
 
 
-def load_files(folder: SourceFolder, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
-    """Items that are files of their own and have no annotation."""
-    return (partial(_load_file, folder, item) for item in items)
+def list_pictures(folder: SourceFolder, expected: str, describe: Describe) -> Iterator[SourceItem | RejectedFile]:
+    """Every file whose name ends like a picture's, sorted by path; never more than the entries of one folder are in memory.
+
+    Args:
+        expected: the layout in words, for error messages.
+        describe: makes an item (or a rejection) of a relative path and a stamp.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the root is no folder.
+        ValueError: there is no picture below it.
+    """
+    folder.require(expected)
+    pictures = others = 0
+    for path, stamp in folder.walk():
+        if is_picture(path):
+            pictures += 1
+            yield _describe_safely(path, stamp, describe)
+        else:
+            others += 1
+    if not pictures:
+        raise ValueError(f"source folder {folder.root} holds no pictures ({others} other files): expected {expected}")
+    if others:
+        logger.info("%s: %d files whose names do not end like a picture's are left out", folder.root, others)
 
 
-def _load_file(folder: SourceFolder, item: SourceItem) -> tuple[SourceItem, bytes]:
-    return item, folder.read(item.path, item.stamp)
+def _describe_safely(path: str, stamp: FileStamp | None, describe: Describe) -> SourceItem | RejectedFile:
+    if not is_plain_text(path):
+        detail = "the name is no valid Unicode text or has control characters; rename the file"
+        return RejectedFile(printable(path), "unusable file name", detail)
+    if stamp is None:
+        return RejectedFile(path, "not a regular file", f"{_NO_FILE} picture itself there or remove it")
+    return describe(path, stamp)
+
+
+def list_containers(
+    folder: SourceFolder, expected: str, endings: tuple[str, ...], unreadable_endings: tuple[str, ...] = ()
+) -> Iterator[tuple[str, FileStamp] | RejectedFile]:
+    """Every container below the root, sorted by path, with its stamp; those that cannot be read as they are, are rejected.
+
+    Raises:
+        FileNotFoundError, NotADirectoryError: the root is no folder.
+        ValueError: there is no container below it.
+    """
+    folder.require(expected)
+    found = 0
+    for path, stamp in folder.walk():
+        if path.lower().endswith(unreadable_endings):
+            yield RejectedFile(printable(path), "compressed archive", "single pictures cannot be read out of it; uncompress it")
+        elif not path.lower().endswith(endings):
+            continue
+        elif not is_plain_text(path):
+            yield RejectedFile(printable(path), "unusable file name", "no valid Unicode text, or control characters; rename the file")
+        elif stamp is None:
+            yield RejectedFile(path, "not a regular file", f"{_NO_FILE} file itself there")
+        elif not stamp.size:
+            yield RejectedFile(path, "empty file", "the file has no bytes; fetch it again or remove it")
+        else:
+            yield path, stamp
+        found += 1
+    if not found:
+        raise ValueError(f"source folder {folder.root} holds no {' or '.join(endings)} file: expected {expected}")
+
+
+def require_unchanged(folder: SourceFolder, path: str, listed: FileStamp) -> None:
+    """Make sure that a container is the one that was listed: what lies where is known from then.
+
+    Raises:
+        UnusableItem: it is missing, or has another size or content tag.
+        OSError: a remote store failed; trying again may help.
+    """
+    now = folder.stamp(path)
+    if (now.size, now.tag) != (listed.size, listed.tag):
+        raise UnusableItem("changed since listing", f"{path} had {listed.size} bytes and now has {now.size}; plan the source again")
+
+
+def split_of(path: str) -> str | None:
+    """Split that a container's name (`train-00000-of-00002.parquet`) or else a folder (`train/`) names."""
+    parts = PurePosixPath(path).parts
+    words = (re.split(r"[-_.]", parts[-1].lower(), maxsplit=1)[0], *(part.lower() for part in reversed(parts[:-1])))
+    return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
+
+
+def with_annotation(item: SourceItem, said: Mapping[str, object], label: Emotion | None, attributes: Mapping[str, object]) -> SourceItem:
+    """The item with what is said of its picture by name: split, artist, style, genre and licence; and `attributes`, kept as JSON.
+
+    Split and licence stay as they were listed where nothing is said of them.
+    """
+    return replace(
+        item,
+        label=label,
+        split=_known_split(said.get("split")) or item.split,
+        artist=known_text(said.get("artist")),
+        style=known_text(said.get("style")),
+        genre=known_text(said.get("genre")),
+        licence=known_text(said.get("licence")) or known_text(said.get("license")) or item.licence,
+        attributes=json.dumps(attributes, sort_keys=True) if attributes else None,
+    )
+
+
+def _known_split(value: object) -> str | None:
+    return _SPLIT_WORDS.get(value.strip().lower()) if isinstance(value, str) else None
+
+
+def known_emotion(value: object) -> Emotion | None:
+    """Emotion that a word names; None for any other value."""
+    try:
+        return parse_emotion(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def known_text(value: object) -> str | None:
+    """A text that every table can hold; None for an empty one and any other value."""
+    return printable(value) if isinstance(value, str) and value else None

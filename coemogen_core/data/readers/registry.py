@@ -1,6 +1,5 @@
 """The layouts that can be read, by name. A new reader is one file beside this one and one line here."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from coemogen_core.data.readers.emoset import EmoSetReader
@@ -12,7 +11,7 @@ from coemogen_core.data.readers.wikiart import WikiArtReader
 
 Layout = Literal["emoset", "wikiart", "image_folder", "hf_parquet", "webdataset"]
 
-READERS: dict[str, Callable[[str, str | None], SourceReader]] = {
+READERS: dict[str, type[SourceReader]] = {
     "emoset": EmoSetReader,
     "wikiart": WikiArtReader,
     "image_folder": ImageFolderReader,
@@ -25,9 +24,8 @@ def open_reader(layout: Layout, root: str, licence: str | None = None, image_col
     """Reader of a source; nothing is read yet.
 
     Args:
-        layout: how the pictures lie.
         root: folder or URI of the source.
-        licence: licence of every picture, written into every row.
+        licence: of every picture that the source gives none for.
         image_column: column of the pictures in `hf_parquet`; None = found by its name or type.
 
     Raises:

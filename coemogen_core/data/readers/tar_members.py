@@ -15,12 +15,7 @@ MAX_MEMBERS = 1_000_000  # of one archive: their names are remembered
 
 
 def tar_members(folder: SourceFolder, path: str, size: int) -> Iterator[Extent | RejectedFile]:
-    """Regular members in the archive's order; everything else in it, folders and hidden files left out, as a rejection.
-
-    Args:
-        folder: the source.
-        path: of the archive.
-        size: its bytes.
+    """Regular members of an archive of `size` bytes in its order; all else but folders and hidden files comes as a rejection.
 
     Raises:
         OSError: a remote store failed; trying again may help.

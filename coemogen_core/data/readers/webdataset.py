@@ -7,83 +7,37 @@ What img2dataset writes is read as it is: its JSON is kept, and what it failed t
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Any
 
-from coemogen_core.data.readers.listing import list_containers, parse_split, require_unchanged, split_of
 from coemogen_core.data.readers.parquet_file import SourceParquet
-from coemogen_core.data.readers.reader import LoadItem
+from coemogen_core.data.readers.reader import (
+    LoadItem,
+    SourceReader,
+    known_emotion,
+    list_containers,
+    require_unchanged,
+    split_of,
+    with_annotation,
+)
 from coemogen_core.data.readers.tar_members import tar_members
 from coemogen_core.data.source_folder import SourceFolder, is_picture
 from coemogen_core.data.source_item import Extent, FileStamp, Place, RejectedFile, SourceItem, UnusableItem, printable
-from coemogen_core.emotions import Emotion, parse_emotion
-
-SUCCESS = "success"
-
-logger = logging.getLogger(__name__)
-
-
-def require_success(said: Mapping[str, object], path: str) -> None:
-    """Raises UnusableItem, with the status as its reason, where a sample's JSON has a status other than success."""
-    status = said.get("status")
-    if isinstance(status, str) and status != SUCCESS:
-        raise UnusableItem(_reason(status), f"{path}: img2dataset says {said.get('error_message')!r}; download it again or leave it out")
-
-
-def failed_downloads(folder: SourceFolder, archive: str) -> Iterator[RejectedFile]:
-    """The entries of `<shard>.parquet` beside an archive that are in no archive, with their status as reason; none without such a table.
-
-    Raises:
-        OSError: a remote store failed; trying again may help.
-    """
-    path = archive.removesuffix(".tar") + ".parquet"
-    try:
-        table = SourceParquet(folder, path, folder.stamp(path))
-    except UnusableItem as error:
-        if error.reason != "missing file":
-            logger.warning("%s is left out: %s", path, error)
-        return
-    if not {"key", "status"} <= set(table.schema.names):
-        return
-    columns = [name for name in ("key", "status", "error_message", "url") if name in table.schema.names]
-    seen = set()
-    try:
-        for _, row in table.rows(columns, 0, table.rows_in_all):
-            if row["status"] != SUCCESS and row["key"] not in seen:
-                seen.add(row["key"])
-                yield RejectedFile(printable(f"{archive}/{row['key']}"), _reason(str(row["status"])), _detail(row))
-    except UnusableItem as error:
-        logger.warning("%s: the rest is left out: %s", path, error)
-
-
-def _reason(status: str) -> str:
-    return printable(status)[:60] or "no status"
-
-
-def _detail(row: Mapping[str, object]) -> str:
-    said = f"{row.get('url')!r}: {row.get('error_message')!r}"
-    return printable(f"img2dataset could not download {said[:1000]}; download it again or leave it out")
-
+from coemogen_core.emotions import Emotion
 
 EXPECTED = "WebDataset archives: *.tar with <key>.jpg and, where there are any, <key>.json, <key>.cls, <key>.txt"
 MAX_ANNOTATION_BYTES = 2**20
 READ_ACROSS = 2**16  # bytes between two members of a sample that are read along rather than asked for apart
 _ANNOTATIONS = (".json", ".cls", ".txt")
+SUCCESS = "success"
 
 logger = logging.getLogger(__name__)
 
 
-class WebDatasetReader:
+class WebDatasetReader(SourceReader):
     """Reader of tar archives. The label is `label` or `emotion` of the JSON or the `.cls`, where that is one of the eight emotions."""
-
-    version = 1
-
-    def __init__(self, root: str, licence: str | None = None) -> None:
-        self.folder = SourceFolder(root)
-        self.licence = licence
 
     def list_items(self) -> Iterator[SourceItem | RejectedFile]:
         """All samples, archive by archive, in the order of their members."""
@@ -95,13 +49,14 @@ class WebDatasetReader:
 
     def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
         """Each by the byte range of its sample."""
-        for (path, stamp), inside in groupby(items, key=lambda item: (_place(item).container, _place(item).stamp)):
-            changed = None
+        for (path, stamp), group in groupby(items, key=lambda item: (item.inside.container, item.inside.stamp)):
+            inside = list(group)
             try:
                 require_unchanged(self.folder, path, stamp)
             except UnusableItem as error:
-                changed = error
-            yield from (partial(self._load, item, changed) for item in inside)
+                yield from (error.refuse for _ in inside)
+            else:
+                yield from (partial(self._load, item) for item in inside)
 
     def _list_archive(self, path: str, stamp: FileStamp) -> Iterator[SourceItem | RejectedFile]:
         members = tar_members(self.folder, path, stamp.size or 0)
@@ -110,7 +65,7 @@ class WebDatasetReader:
                 yield from (member for member in members_of_key if isinstance(member, RejectedFile))
             else:
                 yield from self._list_sample(path, stamp, [member for member in members_of_key if isinstance(member, Extent)])
-        yield from failed_downloads(self.folder, path)
+        yield from _failed_downloads(self.folder, path)
 
     def _list_sample(self, path: str, stamp: FileStamp, members: list[Extent]) -> Iterator[SourceItem | RejectedFile]:
         pictures = [member for member in members if is_picture(member.name)]
@@ -137,15 +92,13 @@ class WebDatasetReader:
             for member in beside:
                 if member.name.lower().endswith(".json"):
                     _require_short(member)
-                    require_success(_parse_json(self._read(path, member), name), name)
+                    _require_success(_parse_json(self._read(path, member), name), name)
         except UnusableItem as error:
             return RejectedFile(name, error.reason, printable(error.detail))
         return RejectedFile(name, "no picture", "the sample has no member that ends like a picture; add it or remove the sample")
 
-    def _load(self, item: SourceItem, changed: UnusableItem | None) -> tuple[SourceItem, bytes]:
-        if changed is not None:
-            raise changed
-        place = _place(item)
+    def _load(self, item: SourceItem) -> tuple[SourceItem, bytes]:
+        place = item.inside
         picture = Extent(item.path, place.start, item.stamp.size or 0)
         for member in place.beside:
             _require_short(member)
@@ -165,30 +118,22 @@ class WebDatasetReader:
 
     def _joined(self, item: SourceItem, texts: dict[str, bytes]) -> SourceItem:
         said = _parse_json(texts[".json"], item.path) if ".json" in texts else {}
-        require_success(said, item.path)
-        labels = {label for label in (_emotion(said.get("label")), _emotion(said.get("emotion")), self._class(texts.get(".cls"))) if label}
+        _require_success(said, item.path)
+        found = (known_emotion(said.get("label")), known_emotion(said.get("emotion")), self._class(texts.get(".cls")))
+        labels = {label for label in found if label is not None}
         if len(labels) > 1:
             raise UnusableItem("contradictory emotion", f"{item.path} is called {' and '.join(sorted(labels))}; correct its annotations")
         for ending, name in ((".cls", "cls"), (".txt", "caption")):
             if ending in texts:
                 said.setdefault(name, texts[ending].decode("utf-8", "replace").strip())
-        return replace(
-            item,
-            label=next(iter(labels), None),
-            split=parse_split(said.get("split")) or item.split,
-            artist=_text(said.get("artist")),
-            style=_text(said.get("style")),
-            genre=_text(said.get("genre")),
-            licence=_text(said.get("licence")) or _text(said.get("license")) or item.licence,
-            attributes=json.dumps(said, sort_keys=True) if said else None,
-        )
+        return with_annotation(item, said, next(iter(labels), None), said)
 
     def _class(self, text: bytes | None) -> Emotion | None:
         """Emotion of a `.cls`: its name, or its number in `classes.txt`; a number means nothing without that list."""
         word = text.decode("utf-8", "replace").strip() if text is not None else ""
         if word.isascii() and word.isdigit() and int(word[:9]) < len(self._classes):
-            return _emotion(self._classes[int(word[:9])])
-        return _emotion(word)
+            return known_emotion(self._classes[int(word[:9])])
+        return known_emotion(word)
 
     @cached_property
     def _classes(self) -> list[str]:
@@ -202,11 +147,6 @@ def _key(member: Extent) -> str:
     """WebDataset's rule: the path up to the first dot of its last piece."""
     folder, separator, name = member.name.rpartition("/")
     return folder + separator + name.partition(".")[0]
-
-
-def _place(item: SourceItem) -> Place:
-    assert item.place is not None, f"{item.path} was not listed by this reader"
-    return item.place
 
 
 def _require_short(member: Extent) -> None:
@@ -224,12 +164,36 @@ def _parse_json(data: bytes, path: str) -> dict[str, Any]:
     return said
 
 
-def _emotion(word: object) -> Emotion | None:
+def _require_success(said: Mapping[str, object], path: str) -> None:
+    """Raises UnusableItem, with the status as its reason, where a sample's JSON has a status other than img2dataset's success."""
+    status = said.get("status")
+    if isinstance(status, str) and status != SUCCESS:
+        raise UnusableItem(_reason(status), f"{path}: img2dataset says {said.get('error_message')!r}; download it again or leave it out")
+
+
+def _failed_downloads(folder: SourceFolder, archive: str) -> Iterator[RejectedFile]:
+    """What img2dataset lists in `<shard>.parquet` beside an archive, but could not download; none without such a table."""
+    path = archive.removesuffix(".tar") + ".parquet"
     try:
-        return parse_emotion(word) if isinstance(word, str) else None
-    except ValueError:
-        return None
+        table = SourceParquet(folder, path, folder.stamp(path))
+    except UnusableItem as error:
+        if error.reason != "missing file":
+            logger.warning("%s is left out: %s", path, error)
+        return
+    if not {"key", "status"} <= set(table.schema.names):
+        return
+    columns = [name for name in ("key", "status", "error_message", "url") if name in table.schema.names]
+    seen = set()
+    try:
+        for _, row in table.rows(columns, 0, table.rows_in_all):
+            if row["status"] != SUCCESS and row["key"] not in seen:
+                seen.add(row["key"])
+                said = f"{row.get('url')!r}: {row.get('error_message')!r}"[:1000]
+                detail = printable(f"img2dataset could not download {said}; download it again or leave it out")
+                yield RejectedFile(printable(f"{archive}/{row['key']}"), _reason(str(row["status"])), detail)
+    except UnusableItem as error:
+        logger.warning("%s: the rest is left out: %s", path, error)
 
 
-def _text(value: object) -> str | None:
-    return printable(value) if isinstance(value, str) and value else None
+def _reason(status: str) -> str:
+    return printable(status)[:60] or "no status"

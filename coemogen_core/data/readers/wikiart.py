@@ -2,12 +2,11 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
-from coemogen_core.data.readers.listing import list_pictures
-from coemogen_core.data.readers.reader import LoadItem, load_files
+from coemogen_core.data.readers.reader import SourceReader, list_pictures
 from coemogen_core.data.source_folder import SourceFolder, safe_relative_path
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 
@@ -19,25 +18,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class WikiArtLists:
-    """What the list files say.
+    """What the list files say."""
 
-    Attributes:
-        classes: of every listed painting, by path: task to class name, where the class is known.
-        rejected: lines that say nothing usable.
-        named_by: list file that names a painting first.
-    """
-
-    classes: dict[str, dict[str, str]] = field(default_factory=dict)
-    rejected: list[RejectedFile] = field(default_factory=list)
-    named_by: dict[str, str] = field(default_factory=dict)
+    classes: dict[str, dict[str, str]] = field(default_factory=dict)  # of every listed painting, by path: known class by task
+    rejected: list[RejectedFile] = field(default_factory=list)  # lines that say nothing usable
+    named_by: dict[str, str] = field(default_factory=dict)  # list file that names a painting first
 
 
 def read_lists(folder: SourceFolder) -> WikiArtLists:
-    """The list files of a source; nothing where there are none.
-
-    Raises:
-        OSError: a remote store failed; trying again may help.
-    """
+    """The list files of a source; nothing where there are none. Raises OSError when a remote store failed; trying again may help."""
     lists = WikiArtLists()
     for task in TASKS:
         names = _class_names(folder, task)
@@ -84,14 +73,8 @@ def _lines(folder: SourceFolder, name: str) -> Iterator[str]:
 EXPECTED = "WikiArt's layout: <Style>/<artist>_<title>.jpg"
 
 
-class WikiArtReader:
+class WikiArtReader(SourceReader):
     """Reader of WikiArt's style folders; style, artist and title come from the path, and from the list files where they lie there."""
-
-    version = 1
-
-    def __init__(self, root: str, licence: str | None = None) -> None:
-        self.folder = SourceFolder(root)
-        self.licence = licence
 
     def list_items(self) -> Iterator[SourceItem | RejectedFile]:
         """All paintings, sorted by path; then what the list files name and the folders do not hold, and broken lines."""
@@ -104,16 +87,11 @@ class WikiArtReader:
             yield RejectedFile(path, "missing file", f"{where}: {path} does not exist; restore it or take it off the list")
         yield from lists.rejected
 
-    def load_items(self, items: Sequence[SourceItem]) -> Iterator[LoadItem]:
-        """A file each; there are no annotations."""
-        return load_files(self.folder, items)
-
     def _describe(self, path: str, stamp: FileStamp) -> SourceItem | RejectedFile:
         parts = PurePosixPath(path).parts
         if len(parts) != 2:
-            return RejectedFile(
-                path, "outside the layout", f"a painting lies in exactly one folder, named by its style ({EXPECTED}); move it"
-            )
+            detail = f"a painting lies in exactly one folder, named by its style ({EXPECTED}); move it"
+            return RejectedFile(path, "outside the layout", detail)
         artist, separator, title = PurePosixPath(path).stem.partition("_")
         return SourceItem(
             path=path,

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPModel, LlavaForConditionalGeneration, LlavaProcessor
 
-from coemogen_core.captioning.answer_form import form_instruction
-from coemogen_core.captioning.prompt import load_prompt
+from coemogen_core.captioning.prompt import form_instruction, load_prompt
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.lab.architectures import new_captioner
 from coemogen_core.lab.build.judges import augmented

@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from coemogen_core.captioning.answer_form import (
+from coemogen_core.captioning.prompt import (
     BrokenAnswerError,
     CaptionFields,
     answer_schema,

@@ -1,10 +1,12 @@
+from typing import get_args
+
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from coemogen_core.captioning.attempts import HISTORY_COLUMNS, attempts_of, chunk_name, due_now, free_sequences, part_recipe_sequence
-from coemogen_core.captioning.failure import FAILURE_KINDS, failure, is_final
+from coemogen_core.captioning.backend import FailureKind, failure, is_final
 from coemogen_core.captioning.recipe import CaptionRecipe
 
 GREEDY = CaptionRecipe(model="m")
@@ -54,7 +56,7 @@ def test_an_emotion_that_changed_is_another_question():
     assert due(wanted(a=None), attempts(("a", 1, None, "A dog.", None))) == []
 
 
-@given(st.sampled_from(FAILURE_KINDS), st.text(max_size=50))
+@given(st.sampled_from(get_args(FailureKind)), st.text(max_size=50))
 def test_the_kind_of_a_failure_survives_its_detail(kind, detail):
     assert is_final(failure(kind, detail), deterministic=False) == (kind in ("unreadable image", "refused"))
     assert is_final(failure(kind, detail), deterministic=True) == (kind in ("unreadable image", "refused", "rejected"))

@@ -8,8 +8,8 @@ from werkzeug import Response
 
 from coemogen_core.captioning import caption_part as caption_part_module
 from coemogen_core.captioning.attempts import chunk_names
+from coemogen_core.captioning.backend import EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
-from coemogen_core.captioning.failure import EndpointUnreachableError
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions

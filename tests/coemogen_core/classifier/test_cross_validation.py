@@ -85,7 +85,7 @@ def test_the_same_question_is_answered_once_and_another_beside_it(photos):
 def test_a_source_without_an_emotion_or_embeddings_is_refused(photos, tiny_clip):
     workspace, encoder_id = photos
     write_images(workspace, "some", PART, labelled_photos(10, emotions=EMOTIONS[:7]))
-    with pytest.raises(FileNotFoundError, match="ingest and embed it first"):
+    with pytest.raises(FileNotFoundError, match="embed source 'some' with this encoder first"):
         cross_validate(workspace, "some", [PART], encoder_id, RECIPE, FoldsRecipe())
     embed_part(workspace, "some", PART, EncoderRecipe(model=str(tiny_clip), device="cpu"))
     with pytest.raises(ValueError, match="no image of: sadness"):

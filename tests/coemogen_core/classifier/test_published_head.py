@@ -6,9 +6,8 @@ import polars as pl
 import pytest
 import torch
 
-from coemogen_core.classifier.classifier_store import load_probe, read_classifier_card
+from coemogen_core.classifier.classifier_store import load_probe, read_classifier_card, score_part
 from coemogen_core.classifier.published_head import EMOGEN_ORDER, import_published_head, read_head
-from coemogen_core.classifier.scoring import score_part
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import embeddings_schema

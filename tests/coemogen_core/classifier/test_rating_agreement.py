@@ -4,9 +4,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from coemogen_core.classifier.classifier_report import agreement_markdown
+from coemogen_core.classifier.classifier_store import score_rows
 from coemogen_core.classifier.human_ratings import RATINGS_SCHEMA, Ratings
 from coemogen_core.classifier.rating_agreement import compare_with_ratings, measure_agreement, polarity_score, rank_correlation
-from coemogen_core.classifier.scoring import score_rows
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import EmotionScores

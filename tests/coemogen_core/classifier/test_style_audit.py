@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from coemogen_core.classifier.classifier_report import styles_markdown
-from coemogen_core.classifier.scoring import score_rows
+from coemogen_core.classifier.classifier_store import score_rows
 from coemogen_core.classifier.style_audit import NO_STYLE, audit_styles, zero_shot_labels
 from coemogen_core.emotions import EMOTIONS, polarity_of
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder

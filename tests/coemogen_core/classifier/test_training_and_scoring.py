@@ -5,10 +5,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coemogen_core.classifier.classifier_store import load_probe, read_classifier_card
+from coemogen_core.classifier.classifier_store import load_probe, read_classifier_card, score_part
 from coemogen_core.classifier.emotion_probe import ProbeRecipe
 from coemogen_core.classifier.probe_training import classifier_id, train_classifier
-from coemogen_core.classifier.scoring import score_part
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from coemogen_core.encoders.embedding import embed_part
@@ -99,7 +98,7 @@ def test_an_empty_part_gets_empty_scores(workspace, encoder):
 def test_errors_name_the_missing_stage(workspace, encoder):
     with pytest.raises(FileNotFoundError, match="no classifier probe-1"):
         score_part(workspace, "photos", PARTS[0], encoder.encoder_id, "probe-1")
-    with pytest.raises(FileNotFoundError, match="ingest and embed it first"):
+    with pytest.raises(FileNotFoundError, match="ingest source 'photos' first"):
         train_classifier(workspace, "photos", [*PARTS, "part-00002-dd"], encoder.encoder_id, RECIPE)
     name = train_classifier(workspace, "photos", PARTS, encoder.encoder_id, RECIPE).card.classifier_id
     with pytest.raises(ValueError, match="reads embeddings of"):

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from coemogen_core.captioning.current_captions import CaptionPolicy
-from coemogen_core.curation.decisions import CurationRecipe, current_version, decide, mark_current, read_decisions, read_record
+from coemogen_core.curation.decide import decide
+from coemogen_core.curation.decisions import CurationRecipe, mark_current, read_decisions, read_record, resolve_version
 from coemogen_core.curation.funnel import funnel, write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.storage.workspace import Workspace
@@ -154,7 +155,7 @@ def test_labelled_corpus(workspace):
     add_captions(workspace, "part-0", 0, [caption_row(image_id, "x", prior="awe") for image_id in ids[:4]], [0.4, 0.3, 0.2, 0.1])
     recipe = CurationRecipe(
         dataset="emoset",
-        selection=Selection.by_label(),
+        selection=Selection(),
         captions=CaptionPolicy.pinned(CAPTION_RECIPE),
         encoder_id=ENCODER,
         drop_fraction=0.25,
@@ -192,11 +193,11 @@ def test_funnel_as_markdown_shows_the_steps_that_dropped_something(workspace, pi
 
 def test_the_current_version_is_the_one_marked_last(workspace, pictures):
     with pytest.raises(FileNotFoundError, match="no curated dataset 'emoart'"):
-        current_version(workspace, "emoart")
+        resolve_version(workspace, "emoart")
     versions = [decide(workspace, SOURCE, PARTS, RECIPE.model_copy(update={"drop_fraction": share})).version for share in (0.2, 0.4)]
     for version in (*versions, versions[0]):
         mark_current(workspace, "emoart", version)
-        assert current_version(workspace, "emoart") == version
+        assert resolve_version(workspace, "emoart") == version
     with pytest.raises(FileNotFoundError, match="no decisions emoart-9"):
         mark_current(workspace, "emoart", "emoart-9")
 

@@ -7,7 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from coemogen_core.curation.decisions import CurationRecipe, decide, read_decisions
+from coemogen_core.curation.decide import decide
+from coemogen_core.curation.decisions import CurationRecipe, read_decisions
 from coemogen_core.curation.funnel import funnel
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, drop_near_duplicates, group_near_duplicates, read_groups
 from coemogen_core.storage.workspace import Workspace
@@ -101,7 +102,7 @@ def test_off_by_default_and_part_of_the_recipe():
 
 
 def test_groups_must_have_been_made(workspace, pictures):
-    with pytest.raises(FileNotFoundError, match="embed it first"):
+    with pytest.raises(FileNotFoundError, match=r"embed source 'art' first"):
         group_near_duplicates(workspace, SOURCE, PARTS, ENCODER, ALIKE)
     with pytest.raises(FileNotFoundError, match="group the near-duplicates"):
         decide(workspace, SOURCE, PARTS, WITH_GROUPS)

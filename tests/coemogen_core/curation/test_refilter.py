@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from coemogen_core.curation.decisions import current_version, decide, mark_current, read_decisions
-from coemogen_core.curation.refilter import Thresholds, refilter
+from coemogen_core.curation.decide import Thresholds, decide, refilter
+from coemogen_core.curation.decisions import mark_current, read_decisions, resolve_version
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, build_art
 
@@ -34,7 +34,7 @@ def test_other_thresholds_give_what_building_with_them_gives(workspace, version)
     reasons = Counter(read_decisions(workspace, "emoart", outcome.version)["reason"])
     assert (reasons["kept"], reasons["low alignment"], reasons["low confidence"]) == (3, 2, 13)
     assert decide(workspace, SOURCE, PARTS, wanted).version == outcome.version
-    assert current_version(workspace, "emoart") == version  # the new one stands beside it
+    assert resolve_version(workspace, "emoart") == version  # the new one stands beside it
 
 
 def test_a_lower_threshold_names_what_was_never_captioned(workspace, version):
@@ -51,11 +51,11 @@ def test_nothing_changed_is_the_same_version(workspace, version):
 
 
 def test_labels_have_no_confidence(workspace, version):
-    from coemogen_core.curation.refilter import with_thresholds
+    from coemogen_core.curation.decide import with_thresholds
     from coemogen_core.curation.selection import Selection
 
     with pytest.raises(ValueError, match="leave min_confidence out"):
-        with_thresholds(RECIPE.model_copy(update={"selection": Selection.by_label()}), Thresholds(min_confidence=0.5))
+        with_thresholds(RECIPE.model_copy(update={"selection": Selection()}), Thresholds(min_confidence=0.5))
     with pytest.raises(FileNotFoundError, match="no decisions emoart-0"):
         refilter(workspace, "emoart", "emoart-0", Thresholds())
 
@@ -72,7 +72,7 @@ def test_no_model_is_loaded(workspace, version):
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-c", code, workspace.uri], capture_output=True, text=True, check=True, env=environment)
-    new = current_version(workspace, "emoart")
+    new = resolve_version(workspace, "emoart")
     assert new != version
     assert f"{new}: 9 kept" in done.stdout
     assert workspace.exists("curated", "emoart", new, "manifest.json")

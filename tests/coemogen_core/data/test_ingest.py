@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from coemogen_core.data import examine as examine_module
 from coemogen_core.data import ingest as ingest_module
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
@@ -212,7 +211,7 @@ def test_one_thread_and_many_give_the_same_rows(tmp_path, monkeypatch):
     workspace = Workspace(str(tmp_path / "workspace"))
     root = make_wikiart(str(tmp_path / "art"), 30)
     many = ingest(workspace, "wikiart", root, source="many")[1]
-    monkeypatch.setattr(examine_module, "LOCAL_THREADS", 1)
+    monkeypatch.setattr(ingest_module, "LOCAL_THREADS", 1)
     assert ingest(workspace, "wikiart", root, source="one")[1].equals(many)
 
 

@@ -26,6 +26,11 @@ def listed(layout, root):
     return items, {entry.path: entry for entry in entries if isinstance(entry, RejectedFile)}
 
 
+def loaded(reader, item):
+    """The item with what its annotation says."""
+    return next(reader.load_items([item]))()[0]
+
+
 def test_emoset(root):
     make_emoset(root, {"train": [("awe", 1), ("fear", 2)], "test": [("awe", 3)]})
     put(root, "info.json", "{}")
@@ -38,7 +43,7 @@ def test_emoset(root):
     ]
     assert items[0].attributes is None
     assert items[0].stamp.size == len(open_reader("emoset", root).folder.read(items[0].path))
-    joined = open_reader("emoset", root).join_annotation(items[0])
+    joined = loaded(open_reader("emoset", root), items[0])
     assert json.loads(joined.attributes) == {"brightness": 0.4, "colorfulness": 0.7, "object": ["Tree"]}
 
 
@@ -49,7 +54,7 @@ def test_emoset_reads_no_annotation_while_listing(root):
     assert len(items) == 1
     assert not rejected
     with pytest.raises(UnusableItem, match=r"broken annotation: annotation/awe/awe_00001\.json"):
-        open_reader("emoset", root).join_annotation(items[0])
+        loaded(open_reader("emoset", root), items[0])
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,7 @@ def test_emoset_annotations_that_cannot_be_joined(root, text, reason, words):
     put(root, "annotation/awe/awe_00001.json", text)
     reader = open_reader("emoset", root)
     with pytest.raises(UnusableItem) as caught:
-        reader.join_annotation(next(iter(reader.list_items())))
+        loaded(reader, next(iter(reader.list_items())))
     assert caught.value.reason == reason
     assert words in caught.value.detail
 
@@ -81,14 +86,14 @@ def test_emoset_annotation_is_optional(root):
     items, rejected = listed("emoset", root)
     assert not rejected
     reader = open_reader("emoset", root)
-    assert [reader.join_annotation(item).attributes is None for item in items] == [False, True, True]
+    assert [loaded(reader, item).attributes is None for item in items] == [False, True, True]
 
 
 def test_emoset_annotation_with_numbers_that_are_no_json(root):
     make_emoset(root, {"train": [("awe", 1)]})
     put(root, "annotation/awe/awe_00001.json", '{"emotion": "Awe ", "brightness": NaN, "scene": "lone \\ud800"}')
     reader = open_reader("emoset", root)
-    assert json.loads(reader.join_annotation(next(iter(reader.list_items()))).attributes)["brightness"] is None
+    assert json.loads(loaded(reader, next(iter(reader.list_items()))).attributes)["brightness"] is None
 
 
 def test_emoset_entries_that_cannot_be_used_are_listed(root):

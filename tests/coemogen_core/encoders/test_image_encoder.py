@@ -1,4 +1,3 @@
-import builtins
 import io
 
 import numpy as np
@@ -86,12 +85,10 @@ def test_the_id_names_precision_and_not_where_it_runs():
 
 
 def test_without_the_optional_packages_the_extra_is_named(monkeypatch):
-    def refuse(name, *args, real=builtins.__import__, **kwargs):
-        if name.startswith("efficientnet"):
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return real(name, *args, **kwargs)
+    def refuse(name):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr("coemogen_core.encoders.efficientnet.import_module", refuse)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'coemogen\[efficientnet\]'"):
         _ = LITE.encoder_id
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from coemogen_core.curation.decisions import decide
+from coemogen_core.curation.decide import decide
 from coemogen_core.publication.exports import export_clip_retrieval, export_webdataset
 from coemogen_core.publication.publication import ending, publish
 from coemogen_core.storage.workspace import Workspace

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 import yaml
 
-from coemogen_core.curation.decisions import decide, read_decisions
+from coemogen_core.curation.decide import decide
+from coemogen_core.curation.decisions import read_decisions
 from coemogen_core.publication.publication import publish, publish_part
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, build_art

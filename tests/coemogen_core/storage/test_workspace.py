@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coemogen_core.storage.whole_file import write_atomically
-from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace
+from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace, local_copy
 from schemas.tables import EMOTION_NAMES, SPLITS, Images, Rejected, embeddings_schema
 
 
@@ -112,6 +112,14 @@ def test_a_missing_table_and_part_are_named(workspace):
         workspace.table("rejected", "photos").read()
     with pytest.raises(FileNotFoundError):
         workspace.table("rejected", "photos").read_part("part-00000")
+
+
+def test_a_missing_part_is_named_with_the_remedy(workspace):
+    table = workspace.table("rejected", "photos")
+    table.write_part("part-00000", rejected_rows(1), Rejected)
+    table.require_parts(["part-00000"], "ingest it")
+    with pytest.raises(FileNotFoundError, match=r"no part part-00001 in .*rejected/photos: ingest it"):
+        table.require_parts(["part-00000", "part-00001"], "ingest it")
 
 
 def test_an_empty_part_is_a_part(workspace):
@@ -245,6 +253,20 @@ def test_files_and_json(workspace):
     assert workspace.read_file("runs", "a.json") == b'{\n  "a": [\n    2,\n    null\n  ],\n  "b": 1\n}\n'
     workspace.write_json({}, "runs", "a.json")
     assert workspace.read_json("runs", "a.json") == {}
+
+
+def test_a_file_is_removed_where_there_is_one(workspace):
+    workspace.write_json({}, "runs", "a.json")
+    for _ in range(2):
+        workspace.remove_file("runs", "a.json")
+        assert workspace.list_files("runs") == []
+
+
+def test_a_local_copy_has_the_files_content(workspace):
+    uri = workspace.write_file(b"bytes", "runs", "a")
+    assert Path(local_copy(uri, "write it")).read_bytes() == b"bytes"
+    with pytest.raises(FileNotFoundError, match="b does not exist: write it"):
+        local_copy(workspace.path("runs", "b"), "write it")
 
 
 def test_paths_do_not_double_slashes():

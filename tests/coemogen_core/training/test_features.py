@@ -109,5 +109,5 @@ def test_remote_features_open(corpus, cached):
 def test_missing_features_say_what_to_do(corpus):
     with pytest.raises(FileNotFoundError, match="cache the features"):
         FeatureSet.open(corpus, "emoset", "features-none")
-    with pytest.raises(FileNotFoundError, match="cache this part"):
+    with pytest.raises(FileNotFoundError, match="cache the features of this part first"):
         FeatureSet.open(corpus, "emoset", "features-none", ["part-00000"])

@@ -97,7 +97,7 @@ def exported(rows: Sequence[dict[str, Any]], *, exported_at: str = "2026-01-01T0
 
 def write_decisions(workspace: Workspace, captions: pl.DataFrame, kept: pl.Expr) -> None:
     """Decisions of the dataset `emoset`, version `v1`, about a captioned source."""
-    recipe = CurationRecipe(dataset="emoset", selection=Selection.by_label(), captions=CaptionPolicy.pinned(RECIPE), encoder_id="clip-0")
+    recipe = CurationRecipe(dataset="emoset", selection=Selection(), captions=CaptionPolicy.pinned(RECIPE), encoder_id="clip-0")
     record = DecisionsRecord(version="v1", source=SOURCE, parts=PARTS, captions="0" * 64, recipe=recipe)
     workspace.write_json(record.model_dump(mode="json"), "decisions", "emoset", "v1", "recipe.json")
     workspace.write_json({"version": "v1"}, "decisions", "emoset", "current.json")

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from coemogen_core.captioning.audit.page import write_audit
 from coemogen_core.captioning.audit.reviews import import_file, read_reviews
-from coemogen_core.captioning.audit.write_audit import write_audit
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.captioning.audit.audited_source import NASTY, SOURCE, write_source

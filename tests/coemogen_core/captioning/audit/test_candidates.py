@@ -6,8 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from coemogen_core.captioning.audit.candidates import draw_from_dataset
-from coemogen_core.captioning.audit.sample import draw_sample
+from coemogen_core.captioning.audit.sample import draw_from_dataset, draw_sample
 from coemogen_core.curation.decisions import read_record
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.captioning.audit.audited_source import PARTS, write_captions, write_decisions, write_source

@@ -20,12 +20,12 @@ def test_pictures_are_found_part_by_part_and_missing_ones_have_a_reason(tmp_path
             "part": [PARTS[0], PARTS[0], PARTS[1], PARTS[1], "part-00009", PARTS[0]],
         }
     )
-    thumbnails = read_thumbnails(workspace, SOURCE, wanted)
-    assert set(thumbnails.found) == {first[0], first[129], broken[1]}
-    assert "not an image" in thumbnails.missing[broken[0]]
-    assert "not in part part-00009" in thumbnails.missing[first[3]]
-    assert f"not in part {PARTS[0]}" in thumbnails.missing["f" * 64]
-    assert len(thumbnails.missing) == 3
+    found, missing = read_thumbnails(workspace, SOURCE, wanted)
+    assert set(found) == {first[0], first[129], broken[1]}
+    assert "not an image" in missing[broken[0]]
+    assert "not in part part-00009" in missing[first[3]]
+    assert f"not in part {PARTS[0]}" in missing["f" * 64]
+    assert len(missing) == 3
 
 
 def test_a_source_without_pictures_is_named_with_its_remedy(tmp_path: Path) -> None:

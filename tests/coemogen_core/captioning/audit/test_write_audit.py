@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from coemogen_core.captioning.audit.write_audit import write_audit
+from coemogen_core.captioning.audit.page import write_audit
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.captioning.audit.audited_source import PARTS, SOURCE, auditable, picture, write_images, write_source
 

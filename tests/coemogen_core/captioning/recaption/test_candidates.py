@@ -3,7 +3,8 @@ import pytest
 
 from coemogen_core.captioning.recaption.candidates import Found, RecaptionReasons, find_candidates
 from coemogen_core.captioning.recipe import CaptionRecipe
-from coemogen_core.curation.decisions import decide, read_record
+from coemogen_core.curation.decide import decide
+from coemogen_core.curation.decisions import read_record
 from coemogen_core.storage.workspace import Workspace
 from schemas.caption_reviews import CaptionReviews
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, add_captions, build_art

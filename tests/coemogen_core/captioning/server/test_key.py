@@ -7,8 +7,7 @@ import openai
 import pytest
 from werkzeug import Response
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk
-from coemogen_core.captioning.failure import EndpointError
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, EndpointError
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.captioning.server.api_key import read_key
 from coemogen_core.captioning.server.backend import ServerBackend

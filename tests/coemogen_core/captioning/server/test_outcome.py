@@ -5,7 +5,7 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from coemogen_core.captioning.server.outcome import LONGEST_PAUSE_S, outcome_of_error, outcome_of_status, retry_after
+from coemogen_core.captioning.server.chat_request import LONGEST_PAUSE_S, outcome_of_error, outcome_of_status, retry_after
 
 
 @pytest.mark.parametrize(

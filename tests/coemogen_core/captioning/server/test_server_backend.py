@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from werkzeug import Response
 
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk
-from coemogen_core.captioning.failure import EndpointError, EndpointUnreachableError
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, EndpointError, EndpointUnreachableError
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.captioning.server.backend import ServerBackend
 from tests.coemogen_core.captioning.corpus import jpeg

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from coemogen_core.captioning.picture import bounded_picture, data_url
 from coemogen_core.data.decode import UnreadableImage, decode_image
+from coemogen_core.data.thumbnail import bounded_picture, data_url
 from tests.coemogen_core.captioning.corpus import jpeg
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from coemogen_core.captioning.own_server.vllm_checkpoint import cache_folder, folder_for_vllm
+from coemogen_core.captioning.server.vllm_checkpoint import cache_folder, folder_for_vllm
 from coemogen_core.lab import models_folder
 
 

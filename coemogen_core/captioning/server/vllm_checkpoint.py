@@ -9,7 +9,8 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+
+from safetensors import safe_open
 
 from coemogen_core.storage.model_source import fingerprint
 
@@ -45,7 +46,11 @@ def _needs_mending(source: Path) -> bool:
     vision_model = (config.get("vision_config") or {}).get("model_type")
     if config.get("model_type") != "llava" or vision_model not in VISION_MODELS_WITH_PREFIX:
         return False
-    return any(_renamed(name) != name for file in source.glob("*.safetensors") for name in _read_header(file))
+    for file in source.glob("*.safetensors"):
+        with safe_open(file, framework="numpy") as tensors:
+            if any(_renamed(name) != name for name in tensors.keys()):  # noqa: SIM118  no mapping
+                return True
+    return False
 
 
 def _mended_copy(source: Path) -> Path:
@@ -79,12 +84,11 @@ def _renamed(tensor: str) -> str:
 
 
 def _copy_renamed(source: Path, target: Path) -> None:
-    """Copy a safetensors file (length of the header, header as JSON, tensors) with a new header."""
-    header = json.dumps({_renamed(name): value for name, value in _read_header(source).items()}).encode()
-    header += b" " * (-len(header) % 8)  # tensors start at a multiple of 8
+    """Copy a safetensors file with a new header."""
+    from coemogen_core.storage.tensor_files import header_bytes, read_header  # imports torch, which takes seconds and is seldom needed
+
     with source.open("rb") as reader, target.open("wb") as writer:
-        reader.seek(8 + int.from_bytes(reader.read(8), "little"))
-        writer.write(len(header).to_bytes(8, "little") + header)
+        writer.write(header_bytes({_renamed(name): value for name, value in read_header(reader).items()}))
         shutil.copyfileobj(reader, writer, length=16 * 2**20)
 
 
@@ -93,9 +97,3 @@ def _copy_index(source: Path, target: Path) -> None:
     index = json.loads(source.read_text(encoding="utf-8"))
     index["weight_map"] = {_renamed(name): file for name, file in index["weight_map"].items()}
     target.write_text(json.dumps(index, indent=2), encoding="utf-8")
-
-
-def _read_header(file: Path) -> dict[str, Any]:
-    """Header of a safetensors file: what is known of each tensor by its name, and `__metadata__`."""
-    with file.open("rb") as reader:
-        return json.loads(reader.read(int.from_bytes(reader.read(8), "little")))

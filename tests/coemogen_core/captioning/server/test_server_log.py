@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from coemogen_core.captioning.own_server.process import TAIL_LINES, end_of_log
+from coemogen_core.captioning.server.own_server import TAIL_LINES, end_of_log
 
 LOG = """(APIServer pid=1) WARNING 11-21 18:36:01 [system_utils.py:255] This can cause errors like `OSError: [Errno 24]`
 (Worker pid=3) ERROR 11-21 18:36:24 [multiproc_executor.py:953]     raise ValueError(

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from coemogen_core.captioning.own_server import process as own_server
-from coemogen_core.captioning.own_server.process import OwnServerError, serve
-from coemogen_core.captioning.own_server.settings import OwnServerSettings, default_environment
-from tests.coemogen_core.captioning.own_server.stand_in_vllm import is_alive, lives, make_environment
+from coemogen_core.captioning.server import own_server
+from coemogen_core.captioning.server.own_server import OwnServerError, serve
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings, default_environment
+from tests.coemogen_core.captioning.server.stand_in_vllm import is_alive, lives, make_environment
 
 DEADLINE_S = 60
 
@@ -164,8 +164,8 @@ def test_when_this_process_is_killed_the_server_ends(environment: Path, tmp_path
     program = f"""
 import time
 from pathlib import Path
-from coemogen_core.captioning.own_server import process as own_server
-from coemogen_core.captioning.own_server.settings import OwnServerSettings
+from coemogen_core.captioning.server import own_server
+from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 own_server.GRACE_S = 0.5
 settings = OwnServerSettings(model="org/captioner", environment=Path({str(environment)!r}))
 with own_server.serve(settings, Path({str(tmp_path / "log")!r})):
@@ -188,7 +188,7 @@ def test_settings_are_bounded_and_the_default_environment_can_be_moved(monkeypat
     monkeypatch.setenv("COEMOGEN_CAPTIONER_ENV", "/somewhere/else")
     assert default_environment() == Path("/somewhere/else")
     monkeypatch.delenv("COEMOGEN_CAPTIONER_ENV")
-    assert default_environment() == Path(__file__).parents[3] / "envs" / "captioner" / ".venv"
+    assert default_environment() == Path(__file__).parents[4] / "envs" / "captioner" / ".venv"
 
 
 def test_command_and_variables_fit_the_build(environment: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import hashlib
+import io
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load, save_file
 
-from coemogen_core.storage.tensor_files import safetensors_bytes, tensors_hash
+from coemogen_core.storage.tensor_files import header_bytes, read_header, safetensors_bytes, tensors_hash
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor(8)}
 METADATA = {f"key{index}": f"value “{index}”" for index in range(20)}
@@ -41,3 +42,12 @@ def test_the_hash_does_not_depend_on_metadata(tmp_path):
     save_file(TENSORS, tmp_path / "file.safetensors", metadata={"some": "words"})
     data = (tmp_path / "file.safetensors").read_bytes()
     assert tensors_hash(TENSORS) == hashlib.sha256(data[8 + int.from_bytes(data[:8], "little") :]).hexdigest()
+
+
+def test_a_header_is_read_alone_and_written_anew():
+    data = safetensors_bytes(TENSORS, METADATA)
+    file = io.BytesIO(data)
+    header = read_header(file)
+    assert header["b"]["shape"] == [2, 3]
+    assert header["__metadata__"] == METADATA
+    assert header_bytes(header) + file.read() == data

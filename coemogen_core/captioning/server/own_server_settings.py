@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.storage.model_source import ModelName
+from schemas.frozen_model import FrozenModel
 
 HOST = "127.0.0.1"  # vLLM has no users and no passwords: it is for this machine only
 ENVIRONMENT_VARIABLE = "COEMOGEN_CAPTIONER_ENV"
@@ -23,10 +24,8 @@ def default_environment() -> Path:
     return Path(named).expanduser() if named else _CHECKOUT / "envs" / "captioner" / ".venv"
 
 
-class OwnServerSettings(BaseModel):
+class OwnServerSettings(FrozenModel):
     """A vLLM server that we start, watch and stop."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: ModelName = Field(min_length=1, description="folder of a saved model, a hub id, or lab:captioner; also the served name")
     revision: str | None = Field(default=None, description="commit of a hub model")
@@ -70,12 +69,7 @@ class OwnServerSettings(BaseModel):
         return any(self.environment.glob("lib/python3*/site-packages/vllm-*+cpu.dist-info"))
 
     def command(self, weights: str, port: int) -> list[str]:
-        """Command line of the server.
-
-        Args:
-            weights: folder or hub id that vLLM opens, which may be a mended copy of `model`.
-            port: the port, which is never 0.
-        """
+        """Command line of the server on a port (never 0), with weights (folder or hub id) that may be a mended copy of `model`."""
         options: dict[str, object] = {
             "--served-model-name": self.model,
             "--host": HOST,

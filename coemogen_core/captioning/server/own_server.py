@@ -12,17 +12,17 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
-from coemogen_core import process_keeper
-from coemogen_core.captioning.failure import EndpointError
-from coemogen_core.captioning.own_server.settings import ENVIRONMENT_VARIABLE, HOST, OwnServerSettings
-from coemogen_core.captioning.own_server.vllm_checkpoint import folder_for_vllm
+from coemogen_core.captioning.backend import EndpointError
+from coemogen_core.captioning.server.own_server_settings import ENVIRONMENT_VARIABLE, HOST, OwnServerSettings
+from coemogen_core.captioning.server.vllm_checkpoint import folder_for_vllm
+from coemogen_core.process_keeper import kept_command
 from coemogen_core.storage.model_source import locate
 
 TAIL_LINES = 20
@@ -33,13 +33,9 @@ _EXCEPTION = re.compile(r"^(?:\([^)]*\) ERROR [^\[]*\[[^\]]*\] )?((?:\w+\.)*\w*(
 
 
 def end_of_log(log_file: Path, start: int) -> str:
-    """The first exception and the last lines.
+    """The first exception and the last lines of a log, from the byte at which this server's own begins.
 
     The processes of a server report one after the other, the one where it began first, so that its exception is often far above the end.
-
-    Args:
-        log_file: the log.
-        start: byte at which this server's own log begins.
     """
     with log_file.open("rb") as log:
         log.seek(max(start, log_file.stat().st_size - READ_AT_MOST))
@@ -52,7 +48,6 @@ def end_of_log(log_file: Path, start: int) -> str:
 
 logger = logging.getLogger(__name__)
 
-KEEPER = Path(process_keeper.__file__)
 GRACE_S = 20.0  # between SIGTERM and SIGKILL
 POLL_S = 0.2
 PROBE_TIMEOUT_S = 5.0
@@ -68,11 +63,7 @@ class OwnServerError(EndpointError):
 def serve(settings: OwnServerSettings, log_file: Path) -> Iterator["OwnServer"]:
     """A running server: yields when it is healthy, and ends it with everything it started on the way out, whatever the reason.
 
-    A server that dies is started again on the same port. When this process is killed, the server ends as well.
-
-    Args:
-        settings: the model, and how to serve it.
-        log_file: takes everything that the server writes, after what is there already.
+    A server that dies is started again on the same port. When this process is killed, the server ends as well. It writes into the log.
 
     Raises:
         FileNotFoundError: the environment or the model's folder does not exist.
@@ -94,6 +85,7 @@ class OwnServer:
         model: the name under which the model is served.
         port: where it listens, on 127.0.0.1.
         log_file: everything that the server has written.
+        pid: of the server; another one after a restart.
         error: why the server was given up; None until then.
     """
 
@@ -111,7 +103,7 @@ class OwnServer:
         self._command = settings.command(weights, self.port)
         self._variables = settings.variables(weights, os.environ)
         self._keeper: subprocess.Popen[str] | None = None
-        self._pid = 0
+        self.pid = 0
         self.error: OwnServerError | None = None
         self._turn = threading.Lock()  # between starting the next life and stopping for good
         self._stopping = threading.Event()
@@ -124,11 +116,6 @@ class OwnServer:
         """Base URL of the chat API."""
         return f"http://{HOST}:{self.port}/v1"
 
-    @property
-    def pid(self) -> int:
-        """Process id of the server; another one after a restart."""
-        return self._pid
-
     def start(self) -> None:
         """Start the server and wait until it is healthy. See `serve` for the errors."""
         logger.info("starting vLLM, which takes half a minute and more; its log: %s", self.log_file)
@@ -136,11 +123,7 @@ class OwnServer:
         self._supervisor.start()
 
     def wait(self) -> None:
-        """Wait until the server is given up or stopped.
-
-        Raises:
-            OwnServerError: it died too often.
-        """
+        """Wait until the server is given up or stopped. Raises OwnServerError when it died too often."""
         while self._supervisor.is_alive():  # in slices: a signal interrupts no longer wait on every platform
             self._supervisor.join(1.0)
         if self.error is not None:
@@ -170,12 +153,10 @@ class OwnServer:
                 return
 
     def _start_keeper(self) -> subprocess.Popen[str]:
-        # -I: none of the modules beside the keeper shall be taken for one of the standard library.
-        arguments = [sys.executable, "-I", str(KEEPER), str(os.getpid()), str(GRACE_S), *self._command]
         with self.log_file.open("ab") as log:
             self._log_start = log.tell()
             keeper = self._keeper = subprocess.Popen(
-                arguments,
+                kept_command(self._command, GRACE_S),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -183,9 +164,8 @@ class OwnServer:
                 start_new_session=True,  # Ctrl-C in a terminal reaches us alone, and we end the server in order
                 text=True,
             )
-        assert keeper.stdout is not None
-        with keeper.stdout:
-            self._pid = int(keeper.stdout.readline() or 0)
+        with cast(IO[str], keeper.stdout) as stdout:
+            self.pid = int(stdout.readline() or 0)
         return keeper
 
     def _end_keeper(self) -> None:
@@ -195,7 +175,7 @@ class OwnServer:
         self._keeper.terminate()
         if self._keeper.wait() < 0:  # the keeper itself was killed, and could not clear up
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._pid, signal.SIGKILL)
+                os.killpg(self.pid, signal.SIGKILL)
 
     def _supervise(self) -> None:
         """Start the server again whenever it dies, with growing pauses, until it has died too often in a row."""
@@ -237,11 +217,7 @@ class OwnServer:
 
 
 def _free_port(port: int) -> int:
-    """The port itself, or a free one for 0.
-
-    Raises:
-        OSError: something listens there already.
-    """
+    """The port itself, or a free one for 0. Raises OSError when something listens there already."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: a port that was just left is free
         try:
