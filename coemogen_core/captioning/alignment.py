@@ -5,7 +5,7 @@ import time
 import numpy as np
 import polars as pl
 
-from coemogen_core.captioning.attempts import part_recipe_sequence
+from coemogen_core.captioning.attempts import ATTEMPT_KEY, part_recipe_sequence
 from coemogen_core.captioning.current_captions import CaptionPolicy, admitted_chunks
 from coemogen_core.device import give_back_heap
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
@@ -24,9 +24,9 @@ def align_part(workspace: Workspace, source: str, captions_part: str, recipe: En
     """
     started = time.perf_counter()
     alignment = workspace.table("alignment", source, recipe.encoder_id)
-    table, key = workspace.table("captions", source), ["image_id", "recipe_id", "attempt"]
+    table = workspace.table("captions", source)
     table.require_parts([captions_part], f"caption source {source!r} first")
-    captions = table.read_part(captions_part, [*key, "caption"]).filter(pl.col("caption").is_not_null()).sort(key)
+    captions = table.read_part(captions_part, [*ATTEMPT_KEY, "caption"]).filter(pl.col("caption").is_not_null()).sort(ATTEMPT_KEY)
     reused = alignment.has_part(captions_part)
     if not reused:
         image_part = part_recipe_sequence(captions_part)[0]
@@ -74,4 +74,4 @@ def _with_similarity(pairs: pl.DataFrame, recipe: EncoderRecipe) -> pl.DataFrame
         lengths = np.array(encoder.count_tokens(texts), np.int32)
         cut = np.maximum(lengths - encoder.text_limit, 0)
     scores = (pl.Series("similarity", similarity), pl.Series("text_tokens", lengths), pl.Series("cut_tokens", cut))
-    return pairs.select("image_id", "recipe_id", "attempt", *scores)
+    return pairs.select(*ATTEMPT_KEY, *scores)

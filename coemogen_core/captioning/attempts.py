@@ -16,6 +16,8 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions
 
 FOLDER = "caption_recipes"
+ATTEMPT_KEY = ("image_id", "recipe_id", "attempt")
+"""What names one caption among all."""
 HISTORY_COLUMNS = ["image_id", "attempt", "emotion_prior", "caption", "error"]
 """What `attempts_of` needs to know of an attempt."""
 

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import polars as pl
 from pydantic import Field, model_validator
 
-from coemogen_core.captioning.attempts import chunk_names, part_recipe_sequence
+from coemogen_core.captioning.attempts import ATTEMPT_KEY, chunk_names, part_recipe_sequence
 from coemogen_core.recipe import Recipe
 from coemogen_core.storage.workspace import Workspace
 
@@ -76,8 +76,7 @@ CURRENT = {
 }
 """Columns of the current captions; `similarity` and the tokens are null where the picture has no embedding."""
 
-_ATTEMPT = ["image_id", "recipe_id", "attempt", "caption", "emotion_prior", "asked_at"]
-_KEY = ["image_id", "recipe_id", "attempt"]
+_ATTEMPT = [*ATTEMPT_KEY, "caption", "emotion_prior", "asked_at"]
 
 
 def admitted_chunks(workspace: Workspace, source: str, part: str, policy: CaptionPolicy) -> list[str]:
@@ -159,7 +158,7 @@ def current_captions_of_parts(
     captions = _aligned_chunks(workspace, source, list(image_parts), encoder_id)
     captions = captions.with_columns(part=pl.col("part").replace_strict(image_parts, return_dtype=kind))
     if rejected is not None:
-        captions = captions.join(rejected, on=_KEY, how="anti", maintain_order="left")
+        captions = captions.join(rejected, on=ATTEMPT_KEY, how="anti", maintain_order="left")
     labelled = captions.join(labels.select("part", "image_id", "label"), on=["part", "image_id"], how="left", maintain_order="left")
     fits = (pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label"))).fill_null(False)
     return policy.select(labelled.with_columns(fits=fits)).select("part", *CURRENT)
@@ -170,5 +169,5 @@ def _aligned_chunks(workspace: Workspace, source: str, chunks: list[str], encode
     alignment = workspace.table("alignment", source, encoder_id)
     alignment.require_parts(chunks, f"align the captions of source {source!r} with this encoder first")
     attempts = workspace.table("captions", source).read_parts(chunks, _ATTEMPT).filter(pl.col("caption").is_not_null())
-    scores = alignment.read_parts(chunks, [*_KEY, "similarity", "text_tokens", "cut_tokens"])
-    return attempts.join(scores, on=["part", *_KEY], how="left", maintain_order="left")
+    scores = alignment.read_parts(chunks, [*ATTEMPT_KEY, "similarity", "text_tokens", "cut_tokens"])
+    return attempts.join(scores, on=["part", *ATTEMPT_KEY], how="left", maintain_order="left")

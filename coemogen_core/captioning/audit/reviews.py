@@ -5,9 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 import polars as pl
 from pydantic import Field
 
-from coemogen_core.captioning.attempts import chunk_names
+from coemogen_core.captioning.attempts import ATTEMPT_KEY, chunk_names
 from coemogen_core.captioning.audit.acceptance import AcceptanceRates, acceptance_rates
-from coemogen_core.captioning.audit.sample import ATTEMPT_KEY
 from coemogen_core.captioning.audit.verdicts import RefusedVerdict, UnusableVerdicts, Verdict, VerdictDocument, read_verdicts
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace

@@ -9,15 +9,12 @@ import hashlib
 import dataframely as dy
 import polars as pl
 
-from coemogen_core.captioning.attempts import read_attempts
+from coemogen_core.captioning.attempts import ATTEMPT_KEY, read_attempts
 from coemogen_core.captioning.current_captions import CaptionedDataset
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 from schemas.emotion_names import EMOTION_NAMES
 from schemas.tables import SHA256_PATTERN
-
-ATTEMPT_KEY = ("image_id", "recipe_id", "attempt")
-"""What names one caption among all."""
 
 
 class AuditableCaptions(dy.Schema):
