@@ -19,7 +19,7 @@ from coemogen_core.captioning.own_server.settings import OwnServerSettings
 from coemogen_core.captioning.prompt import load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.lab.build.measure import HELD_OUT_SEED
-from coemogen_core.lab.build.pool import ScenePool, draw_pool
+from coemogen_core.lab.build.training import ScenePool, draw_pool
 from coemogen_core.lab.scenes.captions import named_content
 
 SETTINGS = OwnServerSettings(model="lab:captioner", startup_timeout_s=300)

@@ -11,7 +11,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, CLIPModel, 
 
 from coemogen_core.lab import models_folder
 from coemogen_core.lab.build.measure import HELD_OUT_SEED, content_accuracy, content_agreement, emotion_accuracy, to_unit_range
-from coemogen_core.lab.build.pool import ScenePool, draw_pool
+from coemogen_core.lab.build.training import ScenePool, draw_pool
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
 from coemogen_core.lab.scenes.captions import caption_of, named_content
 
