@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from prompt_alignment import PromptAlignment, prompt_alignment
 from results_table import Row, report, row
 
 from coemogen_core.data.thumbnail import draw_sheet
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.prompt_alignment import PromptAlignment, prompt_alignment
 from coemogen_core.generation.denoising import batches, denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
