@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import fsspec
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -107,7 +106,7 @@ class LoraExporter:
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
         files[CARD] = export_card(origin, rank, len(words), digests).encode()
         place = Workspace(f"{destination.rstrip('/')}/{origin.name}")
-        _remove_card(place)
+        place.remove_file(CARD)  # from here on the folder is no finished export
         for name, data in files.items():
             place.write_file(data, name)
         return ExportedLora(place.uri, origin.name, rank, tuple(files))
@@ -158,10 +157,3 @@ def _named(weights: Tensor) -> dict[str, float]:
 def _readable(weight: float) -> float:
     """Seven digits, what float32 holds: 0.6 rather than 0.6000000238418579."""
     return float(f"{weight:.7g}")
-
-
-def _remove_card(place: Workspace) -> None:
-    """From here on the folder is no finished export."""
-    filesystem, path = fsspec.core.url_to_fs(place.path(CARD))
-    if filesystem.exists(path):
-        filesystem.rm_file(path)

@@ -55,15 +55,10 @@ def new_clip_tokenizer(corpus: Iterable[str], merges: int) -> CLIPTokenizer:
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.normalizer, learner.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
     learner.train_from_iterator(corpus, trainer)
-    pairs = _merges_of(learner)
+    pairs = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
     words = [*alphabet, *(f"{char}</w>" for char in alphabet), *("".join(pair) for pair in pairs)]
     vocabulary = {word: index for index, word in enumerate(dict.fromkeys([*words, "<|startoftext|>", "<|endoftext|>"]))}
     return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=TEXT_POSITIONS)
-
-
-def _merges_of(tokenizer: Tokenizer) -> list[tuple[str, str]]:
-    model = json.loads(tokenizer.to_str())["model"]
-    return [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ", 1)) for pair in model["merges"]]
 
 
 def new_image_processor() -> CLIPImageProcessorPil:

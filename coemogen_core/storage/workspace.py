@@ -52,6 +52,12 @@ class Workspace:
         filesystem, path = fsspec.core.url_to_fs(self.path(*names))
         return filesystem.cat_file(path)
 
+    def remove_file(self, *names: str) -> None:
+        """Remove a file, where there is one."""
+        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        if filesystem.exists(path):
+            filesystem.rm_file(path)
+
     def exists(self, *names: str) -> bool:
         """Whether a file or folder exists."""
         filesystem, path = fsspec.core.url_to_fs(self.path(*names))

@@ -72,8 +72,6 @@ class TrainingBatch:
         Raises:
             ValueError: they do not divide by it.
         """
-        if pieces == 1:
-            return [self]
         if len(self.label) % pieces:
             raise ValueError(f"{len(self.label)} samples of a step do not divide by accumulate {pieces}: choose a divisor")
         columns = {field.name: getattr(self, field.name).chunk(pieces) for field in fields(self)}

@@ -16,7 +16,6 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.divergence import check_tensors
 from coemogen_core.training.optimizer import PairwiseAdamW
 
 SCORE = "smoothed_loss"  # fact by which the best checkpoints are kept; lower is better
@@ -56,16 +55,11 @@ class CheckpointFolder:
         self._keep, self._keep_best = keep, keep_best
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then remove those that are neither among the newest nor among the best.
-
-        Raises:
-            TrainingDivergedError: a tensor holds NaN or infinity; nothing was written or removed.
-        """
-        check_tensors(checkpoint.tensors, checkpoint.step)
+        """Write a checkpoint, then remove those that are neither among the newest nor among the best."""
         self._workspace.write_file(checkpoint.to_bytes(), *self._names, _file_name(checkpoint.step))
         steps = self.steps()
         for step in sorted(set(steps) - set(steps[-self._keep :]) - set(self._best(steps))):
-            self._remove(_file_name(step))
+            self._workspace.remove_file(*self._names, _file_name(step))
 
     def _best(self, steps: list[int]) -> list[int]:
         """The steps of lowest smoothed loss among these; of equals the earlier."""
@@ -88,14 +82,8 @@ class CheckpointFolder:
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
-        filesystem, folder = fsspec.core.url_to_fs(self._workspace.path(*self._names))
-        filesystem.invalidate_cache(folder)
-        names = [path.rsplit("/", 1)[-1] for path in filesystem.glob(f"{folder}/step-*.safetensors")]
-        return sorted(int(name.removeprefix("step-").removesuffix(".safetensors")) for name in names)
-
-    def _remove(self, name: str) -> None:
-        filesystem, path = fsspec.core.url_to_fs(self._workspace.path(*self._names, name))
-        filesystem.rm_file(path)
+        names = self._workspace.list_files(*self._names)
+        return sorted(int(name.removeprefix("step-").removesuffix(".safetensors")) for name in names if name.startswith("step-"))
 
 
 def _metadata(header: bytes) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from importlib.resources import files
 from pydantic import Field
 
 from coemogen_core.model.clusters import Covariance
-from coemogen_core.model.conditioner import ConditionerConfig
+from coemogen_core.model.conditioner import ConditionerConfig, SemanticLoss
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.hilora import ATTENTION_TARGETS
-from coemogen_core.model.losses import SemanticLoss
 from coemogen_core.training.optimisation import OptimisationRecipe
 
 RECIPE_FOLDER = files("coemogen_core.training") / "recipe_files"

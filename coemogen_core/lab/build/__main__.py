@@ -39,14 +39,11 @@ def neutral_pool(work: Path) -> ScenePool:
 
 def build_vae(work: Path) -> None:
     """Autoencoder."""
-    if not (work / "vae" / "config.json").exists():
-        train_vae(world_pool(work), 6000, 32, SEED).save_pretrained(work / "vae")
+    train_vae(world_pool(work), 6000, 32, SEED).save_pretrained(work / "vae")
 
 
 def build_clip(work: Path) -> None:
     """CLIP with its tokenizer and image processor."""
-    if (work / "clip" / "config.json").exists():
-        return
     tokenizer = new_clip_tokenizer(caption_corpus(), 700)
     model = train_clip(world_pool(work), tokenizer, 1700, 128, SEED)
     for part in (tokenizer, new_image_processor(), model):
@@ -55,20 +52,16 @@ def build_clip(work: Path) -> None:
 
 def build_emotion_judge(work: Path) -> None:
     """Emotion judge."""
-    if not (work / "emotion_judge" / "config.json").exists():
-        save_judge(train_emotion_judge(world_pool(work), 1200, 64, SEED), work / "emotion_judge")
+    save_judge(train_emotion_judge(world_pool(work), 1200, 64, SEED), work / "emotion_judge")
 
 
 def build_content_judge(work: Path) -> None:
     """Object and scene judge."""
-    if not (work / "content_judge" / "config.json").exists():
-        save_judge(train_content_judge(world_pool(work), 1600, 64, SEED), work / "content_judge")
+    save_judge(train_content_judge(world_pool(work), 1600, 64, SEED), work / "content_judge")
 
 
 def build_unet(work: Path) -> None:
     """Diffusion U-Net on the autoencoder's latents and CLIP's text encoder."""
-    if (work / "unet" / "config.json").exists():
-        return
     vae = AutoencoderKL.from_pretrained(work / "vae").eval()
     text_encoder = CLIPTextModel.from_pretrained(work / "clip").eval()
     tokenizer = CLIPTokenizer.from_pretrained(work / "clip")
@@ -78,8 +71,6 @@ def build_unet(work: Path) -> None:
 
 def build_captioner(work: Path) -> None:
     """LLaVA captioner on CLIP's vision tower."""
-    if (work / "captioner" / "config.json").exists():
-        return
     processor = new_captioner_processor(request_corpus(), 700)
     processor.save_pretrained(work / "captioner")
     clip = CLIPModel.from_pretrained(work / "clip", dtype=torch.float32).eval()
@@ -142,16 +133,16 @@ def measure_models(work: Path) -> None:
         raise SystemExit("a model does not reach its bar: train it longer")
 
 
-STAGES: dict[str, Callable[[Path], None]] = {
+BUILDERS: dict[str, Callable[[Path], None]] = {
     "vae": build_vae,
     "clip": build_clip,
-    "emotion-judge": build_emotion_judge,
-    "content-judge": build_content_judge,
+    "emotion_judge": build_emotion_judge,
+    "content_judge": build_content_judge,
     "unet": build_unet,
     "captioner": build_captioner,
-    "install": install_models,
-    "measure": measure_models,
 }
+"""By the folder of the model: a stage is skipped where that is complete."""
+STAGES = {**BUILDERS, "install": install_models, "measure": measure_models}
 
 
 if __name__ == "__main__":
@@ -163,4 +154,5 @@ if __name__ == "__main__":
     torch.set_num_threads(arguments.threads)
     for stage in arguments.only:
         print(f"== {stage}", flush=True)
-        STAGES[stage](arguments.work)
+        if stage not in BUILDERS or not (arguments.work / stage / "config.json").exists():
+            STAGES[stage](arguments.work)

@@ -12,7 +12,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from coemogen_core.lab.architectures import TEXT_POSITIONS, new_scheduler, new_unet, new_vae
 from coemogen_core.lab.build.training import LoopState, ScenePool, optimise
 from coemogen_core.lab.scenes.captions import caption_of
-from coemogen_core.training.denoising_objective import min_snr_weight
+from coemogen_core.training.objective import min_snr_weight
 
 KL_WEIGHT = 1e-5
 GRADIENT_WEIGHT = 0.5

@@ -1,7 +1,5 @@
 """Training of the two judges on photos and paintings, drawn with and without feeling."""
 
-from typing import TypeVar
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,14 +7,12 @@ from torch.nn import functional as F
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.lab.build.training import ScenePool, augmented, optimise
-from coemogen_core.lab.judges import ContentJudge, EmotionJudge
+from coemogen_core.lab.judges import ContentJudge, EmotionJudge, Judge
 from coemogen_core.lab.scenes.backdrops import BACKDROPS
 from coemogen_core.lab.scenes.world import CONTENTS
 
 OBJECTS, SCENES = tuple(CONTENTS), tuple(BACKDROPS)
 CALIBRATION_SCENES = 4096
-
-Judge = TypeVar("Judge", EmotionJudge, ContentJudge)
 
 
 def train_emotion_judge(pool: ScenePool, steps: int, batch: int, seed: int) -> EmotionJudge:

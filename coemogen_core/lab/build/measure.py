@@ -51,11 +51,12 @@ def measure_all(pictures: int = 256) -> list[Requirement]:
     """
     pools = {kind: draw_pool(4 * pictures, HELD_OUT_SEED + index, kind) for index, kind in enumerate(KINDS)}
     emotional, neutral = pools.values()
+    labels = [scene.emotion or "" for scene in emotional.scenes]
     judge, content = load_emotion_judge(), load_content_judge()
     pipeline = StableDiffusionPipeline.from_pretrained(models_folder("diffusion"), dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     accuracies = {kind: content_accuracy(content, to_unit_range(pool.pixels), pool) for kind, pool in pools.items()}
-    recognised = emotion_accuracy(judge, to_unit_range(emotional.pixels), emotional)
+    recognised = agreement(judge, to_unit_range(emotional.pixels), labels)
     bars = [
         Requirement("emotion judge: accuracy on unambiguous photos", recognised, 0.95),
         *(
@@ -75,8 +76,7 @@ def measure_all(pictures: int = 256) -> list[Requirement]:
     by_word = generate(pipeline, [f"an image of {emotion}" for emotion in rows])
     bars.append(Requirement('diffusion: Emo-A of "an image of {emotion}"', agreement(judge, by_word, rows), 0.35, at_least=False))
     by_caption = generate(pipeline, [caption_of(scene) for scene in emotional.scenes[:pictures]])
-    labels = [scene.emotion or "" for scene in emotional.scenes[:pictures]]
-    by_content = agreement(judge, by_caption, labels)
+    by_content = agreement(judge, by_caption, labels[:pictures])
     bars.append(Requirement("diffusion: Emo-A with true captions of emotional scenes (content alone)", by_content, None))
     return bars
 
@@ -84,11 +84,6 @@ def measure_all(pictures: int = 256) -> list[Requirement]:
 def to_unit_range(pixels: np.ndarray) -> Tensor:
     """Pixels uint8 [n, 64, 64, 3] as float [n, 3, 64, 64] in [0, 1]."""
     return to_model_range(pixels) / 2 + 0.5
-
-
-def emotion_accuracy(judge: EmotionJudge, pixels: Tensor, pool: ScenePool) -> float:
-    """Share of scenes whose emotion the judge names."""
-    return agreement(judge, pixels, [scene.emotion or "" for scene in pool.scenes])
 
 
 @torch.no_grad()
