@@ -6,7 +6,6 @@ share near 1, whatever its accuracy.
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.statistics import bootstrap
@@ -33,7 +32,8 @@ def probe_metrics(
         level: of the intervals.
     """
     seen = probabilities.argmax(axis=1)
-    matrix = confusion_matrix(wanted, seen, labels=range(len(EMOTIONS)))  # row = wanted, column = recognised
+    matrix = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=np.int64)
+    np.add.at(matrix, (wanted, seen), 1)
     total = int(matrix.sum())
     if total == 0:
         return ProbeMetrics(accuracy=None, confusion=matrix.tolist(), majority_share=None, majority_emotion=None, majority_baseline=None)
