@@ -19,6 +19,7 @@ from coemogen_core.model.base_models import load_unet
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.batches import TrainingBatch
 from coemogen_core.training.feature_set import FeatureSet
+from coemogen_core.training.objective import build_objective
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Progress, Trainer
 
@@ -31,7 +32,8 @@ class TimedTrainer:
     """Our trainer, a few steps a turn."""
 
     def __init__(self, folder: Path, features: FeatureSet, recipe: TrainingRecipe) -> None:
-        self._trainer = Trainer(Workspace(str(folder)), "run", LAB_MODELS, features, recipe)
+        objective = build_objective(LAB_MODELS, features.visual_width, recipe)
+        self._trainer = Trainer(Workspace(str(folder)), "run", features, objective)
         self._ends = itertools.count(STEPS_A_TURN, STEPS_A_TURN)
         self._intervals: list[Progress] = []
 

@@ -248,12 +248,13 @@ def padded(number: int, size: int) -> bytes:
 
 def scenes() -> Iterator[bytes]:
     """Pictures of the lab's world, never the same."""
-    from coemogen_core.lab.scenes.scene import render, sample_any_emotion, sample_scene
+    from coemogen_core.emotions import EMOTIONS
+    from coemogen_core.lab.scenes.scene import render, sample_scene
 
     rng = np.random.default_rng(0)
     while True:
         buffer = io.BytesIO()
-        render(sample_scene(rng, sample_any_emotion(rng))).save(buffer, "PNG")
+        render(sample_scene(rng, EMOTIONS[int(rng.integers(len(EMOTIONS)))])).save(buffer, "PNG")
         yield buffer.getvalue()
 
 

@@ -188,14 +188,15 @@ def write_pictures(folder: Path, count: int) -> None:
     """Scenes of the lab, enlarged to odd sizes and a little noisy, as files and as an images table."""
     from PIL import Image
 
-    from coemogen_core.lab.scenes.scene import render, sample_any_emotion, sample_scene
+    from coemogen_core.emotions import EMOTIONS
+    from coemogen_core.lab.scenes.scene import render, sample_scene
 
     rng = np.random.default_rng(0)
     (folder / "files").mkdir()
     pictures = []
     for number in range(count):
         width, height = (int(side) for side in rng.integers(64, 257, 2))
-        scene = render(sample_scene(rng, sample_any_emotion(rng))).resize((width, height))
+        scene = render(sample_scene(rng, EMOTIONS[int(rng.integers(len(EMOTIONS)))])).resize((width, height))
         noisy = np.clip(np.asarray(scene).astype(int) + rng.integers(-8, 9, (height, width, 3)), 0, 255).astype(np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(noisy).save(buffer, "JPEG", quality=90)

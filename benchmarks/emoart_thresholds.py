@@ -9,15 +9,33 @@ filter has dropped its fraction of the selected.
 
 import argparse
 import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
+
 from coemogen_core.curation.decisions import read_decisions, read_record, resolve_version
-from coemogen_core.evaluation.emoart import ThresholdRow, emoart_metrics, threshold_table, truth_of_images
+from coemogen_core.curation.selection import judge_scores
+from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
+from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
 from coemogen_core.lab.corpora import read_truth
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import EmoArtMetrics
 
 FLOOR = {"threshold": 0.75, "precision": 0.9, "recall": 0.7}
+THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+
+class ThresholdRow(BaseModel):
+    """What a confidence threshold selects, before captions and alignment drop more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: float = Field(description="the confidence must be greater")
+    selected: int = Field(ge=0, description="pictures with a collected emotion above the threshold, whose truth is known")
+    precision: float | None = Field(description="share of them with their true emotion; null without any")
+    recall: float | None = Field(description="share of the pictures whose true emotion is collected that are selected with it")
 
 
 def measure(workspace: Workspace, dataset: str, truth: Path) -> tuple[list[ThresholdRow], EmoArtMetrics]:
@@ -38,6 +56,42 @@ def measure(workspace: Workspace, dataset: str, truth: Path) -> tuple[list[Thres
     return threshold_table(scores, by_image, emotions=collected), emoart_metrics(
         read_decisions(workspace, dataset, version), by_image, collected
     )
+
+
+def threshold_table(
+    scores: pl.DataFrame,
+    truth: Mapping[str, Emotion | None],
+    thresholds: Sequence[float] = THRESHOLDS,
+    emotions: Collection[str] = EMOART_EMOTIONS,
+) -> list[ThresholdRow]:
+    """What another confidence threshold would select, from stored scores: no model runs, and no caption is needed.
+
+    Args:
+        scores: `image_id`, `label`, `confidence` of the scored pictures.
+        truth: as in `emoart_metrics`; paintings missing here are left out.
+        thresholds: the confidence must be greater.
+        emotions: those that are collected.
+
+    Returns:
+        A row for each threshold, in the given order.
+    """
+    known = scores.filter(pl.col("image_id").is_in(list(truth))).unique("image_id", keep="first", maintain_order=True)
+    labels = pl.Series("truth", [truth[image_id] for image_id in known["image_id"]], dtype=pl.String)
+    known = known.with_columns(labels)
+    wanted = known.filter(pl.col("truth").is_in(list(emotions))).height
+    rows = []
+    for threshold in thresholds:
+        selected = known.filter(judge_scores(known, emotions, threshold)["reason"].is_null())
+        right = selected.filter(pl.col("label") == pl.col("truth")).height
+        rows.append(
+            ThresholdRow(
+                threshold=threshold,
+                selected=selected.height,
+                precision=right / selected.height if selected.height else None,
+                recall=right / wanted if wanted else None,
+            )
+        )
+    return rows
 
 
 def main() -> None:

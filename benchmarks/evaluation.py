@@ -22,7 +22,7 @@ from results_table import Row, report, row
 from scipy.spatial.distance import pdist
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation import fid, sem_d
+from coemogen_core.evaluation import fid, semantics
 from coemogen_core.evaluation.alone import evaluate_alone
 from coemogen_core.evaluation.definitions import tolerance
 from coemogen_core.evaluation.evaluate import evaluate_method
@@ -89,7 +89,7 @@ def _sem_d(scale: int) -> list[Row]:
     embeddings = np.random.default_rng(0).standard_normal((count, dim), dtype=np.float32)
 
     def ours() -> float:
-        found = sem_d.mean_pair_difference(embeddings)
+        found = semantics.mean_pair_difference(embeddings)
         assert found is not None
         return found
 

@@ -21,7 +21,7 @@ from results_table import Row, report, row
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emo_a import probe_metrics
 from coemogen_core.evaluation.lab_extractors import lab_extractors
-from coemogen_core.evaluation.sem_d import mean_pair_difference
+from coemogen_core.evaluation.semantics import mean_pair_difference
 from coemogen_core.generation.denoising import denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
 from coemogen_core.generation.lora_export import DIFFUSERS_FILE, ExportRecipe, LoraExporter
 from coemogen_core.generation.pipeline import EmotionPipeline

@@ -45,7 +45,7 @@ class NoLoRA(HiLoRA):
     """In HiLoRA's place where the U-Net has no LoRA."""
 
     def __init__(self) -> None:
-        super().__init__({}, GateInput(1, 1.0), 1.0)
+        super().__init__({}, GateInput(1, 1.0))
 
     def set_gates(self, gates: Tensor | None) -> None:
         """There are none."""
@@ -55,7 +55,7 @@ class PeftPairs(HiLoRA):
     """The ten pairs as PEFT's adapters of one U-Net: one sample's two are made active, as PEFT can."""
 
     def __init__(self, unet: UNet2DConditionModel, rank: int) -> None:
-        super().__init__({}, GateInput(rank, float(rank)), float(rank))
+        super().__init__({}, GateInput(rank, float(rank)))
         config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(ATTENTION_TARGETS))
         self.model = get_peft_model(unet, config, adapter_name=PAIRS[0])
         for pair in PAIRS[1:]:

@@ -16,18 +16,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from prompt_alignment import PromptAlignment, prompt_alignment
 from results_table import Row, report, row
 
 from coemogen_core.data.thumbnail import draw_sheet
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.prompt_alignment import PromptAlignment, prompt_alignment
 from coemogen_core.generation.denoising import batches, denoising_arguments, image_seeds, load_base_pipeline, use_scheduler
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
 from coemogen_core.lab.scenes.captions import caption_of
 from coemogen_core.lab.scenes.scene import Scene, render
-from coemogen_core.lab.scenes.world import CONTENTS, NEUTRAL_ONLY
+from coemogen_core.lab.scenes.world import CONTENTS
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.workspace import Workspace
@@ -35,7 +35,8 @@ from flows.generate_command import only_run
 
 MODELS = BaseModels(diffusion="lab:diffusion", clip="lab:clip")
 RECIPE = GenerationRecipe(num_inference_steps=16, guidance_scale=3.0, batch_size=16, device="cpu")
-REPORTED, TUNED_ON = tuple(sorted(NEUTRAL_ONLY)[:5]), tuple(sorted(NEUTRAL_ONLY)[5:])
+NEUTRAL_ONLY = sorted(content.noun for content in CONTENTS.values() if not content.feelings)
+REPORTED, TUNED_ON = tuple(NEUTRAL_ONLY[:5]), tuple(NEUTRAL_ONLY[5:])
 CONTENT_BAR, EMOTION_BAR = 0.6, 0.5
 Draw = Callable[[str, str, list[int]], list[Image.Image]]  # thing, emotion, seeds
 

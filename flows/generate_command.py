@@ -14,8 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from transformers.utils import logging as transformers_logging
 
 from coemogen_core.emotions import EMOTIONS, parse_emotion
-from coemogen_core.generation.picture_folder import Filled, fill_folder, series_name
-from coemogen_core.generation.picture_record import identify, new_record, png_with_record, record_of
+from coemogen_core.generation.picture_folder import Filled, fill_folder, identify, new_record, png_with_record, record_of, series_name
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe

@@ -34,7 +34,7 @@ def prefect_server() -> Iterator[None]:
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a CLIP of the lab's architecture with random weights."""
     from coemogen_core.lab.architectures import new_clip, new_clip_tokenizer, new_image_processor
-    from coemogen_core.lab.build.clip import caption_corpus
+    from coemogen_core.lab.build.vision_language import caption_corpus
 
     folder = tmp_path_factory.mktemp("tiny_clip")
     torch.manual_seed(0)
@@ -49,8 +49,7 @@ def tiny_diffusion(tiny_clip: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """Folder of a Stable Diffusion pipeline of the lab's architecture with random weights."""
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    from coemogen_core.lab.architectures import new_unet, new_vae
-    from coemogen_core.lab.build.install import diffusion_pipeline
+    from coemogen_core.lab.architectures import diffusion_pipeline, new_unet, new_vae
 
     folder = tmp_path_factory.mktemp("tiny_diffusion")
     torch.manual_seed(0)

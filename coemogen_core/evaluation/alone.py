@@ -6,17 +6,15 @@ from typing import Any
 
 from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.emogen_pairs import PictureAccess, measure_pairs
-from coemogen_core.evaluation.evaluate import evaluate_method
-from coemogen_core.evaluation.evaluated import EvaluatedSet
+from coemogen_core.evaluation.emogen_pairs import PictureAccess
+from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
-from coemogen_core.evaluation.image_parts import load_reference, reference_part, select_reference
 from coemogen_core.evaluation.picture_sets import LeftOut, PictureSet, open_pictures
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.stored_pictures import StoredReference
+from coemogen_core.evaluation.workspace_pictures import EvaluatedSet, load_reference, reference_part, select_reference, stored_reference
 from coemogen_core.storage.workspace import Workspace
-from schemas.metrics import Metrics, ReferenceMetrics
+from schemas.metrics import Metrics
 
 METHOD = "images"
 
@@ -38,7 +36,7 @@ class _Real:
     """Real images: their features, where single pictures are, and what to call them."""
 
     features: ImageFeatures
-    access: PictureAccess
+    pictures: PictureAccess
     source: str
     split: str | None
     left_out: list[LeftOut]
@@ -63,18 +61,14 @@ def evaluate_alone(
     pictures = open_pictures(images)
     features = pictures.features(recipe, extractors)
     real = _real_images(reference, recipe, extractors)
-    pairs, real_pairs = (
-        measure_pairs(access, extractors, recipe.seed) if recipe.protocol == "emogen" else None for access in (pictures, real.access)
-    )
-    measured = evaluate_method(features, real.features, extractors, recipe, pairs)
-    of_real = evaluate_method(real.features, None, extractors, recipe, real_pairs)
+    measured = evaluate_method(features, real.features, extractors, recipe, pictures)
     metrics = Metrics(
         run_id="evaluate",
         protocol=recipe.protocol,
         seed=recipe.seed,
         confidence_level=recipe.confidence_level,
         methods={METHOD: measured},
-        reference=ReferenceMetrics(**of_real.model_dump(), source=real.source, split=real.split),
+        reference=evaluate_reference(real.features, real.source, real.split, extractors, recipe, real.pictures),
         peak_memory_mib=peak_memory_mib(),
         versions=library_versions(),
         configuration=dict(configuration or {"images": images, "reference": reference, "evaluation": recipe.model_dump(mode="json")}),
@@ -93,7 +87,7 @@ def _real_images(reference: str, recipe: EvaluationRecipe, extractors: Extractor
     for part in selection.parts:
         reference_part(workspace, selection, part, recipe, extractors)
     features = load_reference(workspace, selection, recipe, extractors)
-    return _Real(features, StoredReference(workspace, selection), source, selection.split, [])
+    return _Real(features, stored_reference(workspace, selection), source, selection.split, [])
 
 
 def _workspace_source(reference: str) -> tuple[Workspace | None, str]:

@@ -10,7 +10,7 @@ k lies between 0.98 and 1 here, so sums are of 1 - k: the ones cancel anyway, an
 import numpy as np
 from numpy.typing import NDArray
 
-from coemogen_core.evaluation.pairwise import evenly_thinned, squared_distances
+from coemogen_core.evaluation.pairwise import evenly_thinned, squared_distances, unit_length
 
 SIGMA = 10.0
 SCALE = 1000.0
@@ -19,24 +19,18 @@ MINIMUM_IMAGES = 2
 Floats = NDArray[np.floating]
 
 
-def discrepancy(generated: Floats, reference: Floats) -> float:
-    """CMMD of embeddings [n, d] and [m, d], of any length.
+def resampled_discrepancies(generated: Floats, reference: Floats, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """CMMD of resamples of generated embeddings [n, d], of any length, to a fixed reference [m, d]; one for every row of counts [R, n].
+
+    Two draws of one image make no pair, as in Sem-D; NaN where a resample consists of one image only.
 
     Raises:
         ValueError: a set has fewer than two embeddings, or they differ in width.
     """
-    return float(resampled_discrepancies(generated, reference, np.ones((1, len(generated))))[0])
-
-
-def resampled_discrepancies(generated: Floats, reference: Floats, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """CMMD of resamples of the generated embeddings, the reference fixed; one for every row of counts [R, n].
-
-    Two draws of one image make no pair, as in Sem-D; NaN where a resample consists of one image only.
-    """
     if min(len(generated), len(reference)) < MINIMUM_IMAGES or generated.shape[1] != reference.shape[1]:
         raise ValueError(f"CMMD needs 2 embeddings of equal width in each set, got {generated.shape} and {reference.shape}")
-    kept = evenly_thinned(len(generated))
-    x, y, drawn = _unit(generated[kept]), _unit(reference[evenly_thinned(len(reference))]), counts[:, kept]
+    x, y = (unit_length(vectors[evenly_thinned(len(vectors))].astype(np.float64)) for vectors in (generated, reference))
+    drawn = counts[:, evenly_thinned(len(generated))]
     total = drawn.sum(axis=1)
     between = drawn @ np.concatenate([_dissimilarity(block).mean(axis=1) for _, block in squared_distances(x, y)])
     within, pairs = np.zeros(len(drawn)), total**2 - (drawn**2).sum(axis=1)
@@ -50,8 +44,3 @@ def resampled_discrepancies(generated: Floats, reference: Floats, counts: NDArra
 def _dissimilarity(squares: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 - k, which is 0 for equal vectors: a vector and itself add nothing."""
     return -np.expm1(squares / (-2 * SIGMA**2))
-
-
-def _unit(embeddings: Floats) -> NDArray[np.float64]:
-    vectors = embeddings.astype(np.float64)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS, POLARITIES, polarity_of
-from coemogen_core.evaluation.sem_c import mean_or_none, resampled_means
 from coemogen_core.statistics import bootstrap
 from schemas.metrics import ColourMetrics
 
@@ -45,9 +44,9 @@ def colour_metrics(
     count = len(brightness_values)
     intervals = {}
     if counts is not None and count:
-        found = {name: bootstrap.percentile_interval(resampled_means(numbers, counts), level) for name, numbers in values.items()}
+        found = {name: bootstrap.percentile_interval(bootstrap.resampled_means(numbers, counts), level) for name, numbers in values.items()}
         intervals = {name: interval for name, interval in found.items() if interval is not None}
-    return ColourMetrics(images=count, intervals=intervals, **{name: mean_or_none(numbers) for name, numbers in values.items()})
+    return ColourMetrics(images=count, intervals=intervals, **{name: bootstrap.mean_or_none(numbers) for name, numbers in values.items()})
 
 
 def by_polarity(

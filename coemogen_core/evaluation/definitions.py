@@ -30,11 +30,6 @@ class MetricDefinition:
         """Title with an arrow towards what is better."""
         return self.title + {"lower": " ↓", "higher": " ↑", "neither": ""}[self.better]
 
-    def allows(self, value: float) -> bool:
-        """Whether this metric can have that value; at the limits rounding is forgiven."""
-        slack = 1e-9
-        return (self.low is None or value >= self.low - slack) and (self.high is None or value <= self.high + slack)
-
 
 DEFINITIONS: dict[NumberName, MetricDefinition] = {
     "fid": MetricDefinition("FID", 0.0, None, "lower", 1e-6, "Heusel et al. 2017"),

@@ -4,6 +4,7 @@ All emotions together, and within each emotion. The generated images are resampl
 """
 
 from dataclasses import dataclass, field
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,103 +55,80 @@ def compare_distributions(
         extractors: only their identities are read.
         recipe: protocol and level of the intervals.
     """
-    compared = _compare(features, reference, counts, recipe)
-    overall = {name: _estimate(name, found, features, extractors) for name, found in compared.items()}
     if reference is None:
-        return DistributionNumbers(overall)
-    per_emotion = {}
-    for index in np.unique(features.emotions):
-        own, real = features.emotions == index, reference.emotions == index
-        per_emotion[EMOTIONS[index]] = _compare(_chosen(features, own), _chosen(reference, real), counts[:, own], recipe, len(EMOTIONS))
+        compared = dict.fromkeys(get_args(DistributionMetricName), Compared(reason="the reference itself"))
+        return DistributionNumbers({name: _estimate(name, found, features, extractors) for name, found in compared.items()})
+    compared = _compare(_sets(features, reference, counts), recipe)
+    overall = {name: _estimate(name, found, features, extractors) for name, found in compared.items()}
+    present = np.unique(features.emotions)
+    per_emotion = {EMOTIONS[index]: _compare(_sets(features, reference, counts, index), recipe, len(EMOTIONS)) for index in present}
     return DistributionNumbers(overall, per_emotion)
 
 
 @dataclass(frozen=True)
-class _Vectors:
-    """The part of ImageFeatures that is compared here, of some images."""
+class _Sets:
+    """What is compared of generated and of real images, of all of them or of one emotion's."""
 
-    emotions: NDArray[np.uint8]
-    fid: NDArray[np.float32]
-    embeddings: NDArray[np.float32]
+    emotions: NDArray[np.uint8]  # of the generated ones, [n]
+    fid: tuple[NDArray[np.float32], NDArray[np.float32]]
+    embeddings: tuple[NDArray[np.float32], NDArray[np.float32]]
+    counts: NDArray[np.float64]  # resamples of the generated ones, [R, n]
+
+    def lack(self, least: int) -> str | None:
+        """Why a metric that needs so many images of each has no value."""
+        images, real = map(len, self.fid)
+        return None if min(images, real) >= least else f"not enough images: {images} generated and {real} real, needs {least} each"
+
+    def compared(self, value: float, interval: Interval | None) -> Compared:
+        """A number with its interval, unless there are too few images for one."""
+        reason = bootstrap.too_few(self.emotions, EMOTIONS)
+        return Compared(value, None if reason else interval, len(self.counts), reason)
 
 
-def _chosen(features: ImageFeatures, members: NDArray[np.bool_]) -> _Vectors:
-    return _Vectors(features.emotions[members], features.fid[members], features.embeddings[members])
+def _sets(features: ImageFeatures, reference: ImageFeatures, counts: NDArray[np.float64], emotion: int | None = None) -> _Sets:
+    own, real = (slice(None) if emotion is None else found.emotions == emotion for found in (features, reference))
+    fids, embeddings = (features.fid[own], reference.fid[real]), (features.embeddings[own], reference.embeddings[real])
+    return _Sets(features.emotions[own], fids, embeddings, counts[:, own])
 
 
-def _compare(
-    features: ImageFeatures | _Vectors,
-    reference: ImageFeatures | _Vectors | None,
-    counts: NDArray[np.float64],
-    recipe: EvaluationRecipe,
-    sharing: int = 1,
-) -> dict[DistributionMetricName, Compared]:
+def _compare(sets: _Sets, recipe: EvaluationRecipe, sharing: int = 1) -> dict[DistributionMetricName, Compared]:
     """All four numbers; `sharing` sets of features share what resampling FID may cost."""
-    return {
-        "fid": _fid(features, reference, counts, recipe, sharing),
-        "cmmd": _cmmd(features, reference, counts, recipe),
-        **_precision_recall(features, reference, counts, recipe),
-    }
+    return {"fid": _fid(sets, recipe, sharing), "cmmd": _cmmd(sets, recipe), **_precision_recall(sets, recipe)}
 
 
-def _cmmd(
-    features: ImageFeatures | _Vectors, reference: ImageFeatures | _Vectors | None, counts: NDArray[np.float64], recipe: EvaluationRecipe
-) -> Compared:
-    missing = _missing(len(features.emotions), reference, cmmd.MINIMUM_IMAGES)
-    if missing is not None or reference is None or recipe.protocol == "emogen":
+def _cmmd(sets: _Sets, recipe: EvaluationRecipe) -> Compared:
+    missing = sets.lack(cmmd.MINIMUM_IMAGES)
+    if missing is not None or recipe.protocol == "emogen":
         return Compared(reason=missing or NOT_WITH_EMOGEN)
-    with_whole = np.vstack([np.ones(len(features.emotions)), counts])
-    value, *resampled = cmmd.resampled_discrepancies(features.embeddings, reference.embeddings, with_whole)
+    with_whole = np.vstack([np.ones(len(sets.emotions)), sets.counts])
+    value, *resampled = cmmd.resampled_discrepancies(*sets.embeddings, with_whole)
     # strata lose more pairs within an emotion than across them when an image meets itself, which shifts the resamples
     interval = bootstrap.centred_interval(float(value), np.array(resampled), recipe.confidence_level, lowest=-np.inf)
-    return _compared(float(value), interval, len(counts), features)
+    return sets.compared(float(value), interval)
 
 
-def _precision_recall(
-    features: ImageFeatures | _Vectors, reference: ImageFeatures | _Vectors | None, counts: NDArray[np.float64], recipe: EvaluationRecipe
-) -> dict[DistributionMetricName, Compared]:
-    missing = _missing(len(features.emotions), reference, pr.MINIMUM_IMAGES)
-    if missing is not None or reference is None:
+def _precision_recall(sets: _Sets, recipe: EvaluationRecipe) -> dict[DistributionMetricName, Compared]:
+    missing = sets.lack(pr.MINIMUM_IMAGES)
+    if missing is not None:
         return {"precision": Compared(reason=missing), "recall": Compared(reason=missing)}
-    found, level = pr.precision_recall(features.fid, reference.fid, counts), recipe.confidence_level
+    found, level = pr.precision_recall(*sets.fid, sets.counts), recipe.confidence_level
     precise = bootstrap.percentile_interval(found.resampled_precision, level)
     recalled = bootstrap.centred_interval(found.recall, found.resampled_recall, level, highest=1.0)
-    return {
-        "precision": _compared(found.precision, precise, len(counts), features),
-        "recall": _compared(found.recall, recalled, len(counts), features),
-    }
+    return {"precision": sets.compared(found.precision, precise), "recall": sets.compared(found.recall, recalled)}
 
 
-def _fid(
-    features: ImageFeatures | _Vectors,
-    reference: ImageFeatures | _Vectors | None,
-    counts: NDArray[np.float64],
-    recipe: EvaluationRecipe,
-    sharing: int,
-) -> Compared:
-    missing = _missing(len(features.emotions), reference, 2)
-    if missing is not None or reference is None:
+def _fid(sets: _Sets, recipe: EvaluationRecipe, sharing: int) -> Compared:
+    missing = sets.lack(2)
+    if missing is not None:
         return Compared(reason=missing)
-    real = fid.gaussian_statistics(reference.fid)
-    value = fid.frechet_distance(fid.gaussian_statistics(features.fid), real)
-    reason = bootstrap.too_few(features.emotions, EMOTIONS)
+    own, real = map(fid.gaussian_statistics, sets.fid)
+    value = fid.frechet_distance(own, real)
+    reason = bootstrap.too_few(sets.emotions, EMOTIONS)
     if reason is not None:
         return Compared(value, reason=reason)
-    resampled = fid.resampled_distances(features.fid, counts[: fid.affordable_resamples(features.fid, real, len(counts), sharing)], real)
+    affordable = fid.affordable_resamples(sets.fid[0], real, len(sets.counts), sharing)
+    resampled = fid.resampled_distances(sets.fid[0], sets.counts[:affordable], real)
     return Compared(value, bootstrap.centred_interval(value, resampled, recipe.confidence_level), len(resampled))
-
-
-def _missing(images: int, reference: ImageFeatures | _Vectors | None, least: int) -> str | None:
-    if reference is None:
-        return "the reference itself"
-    real = len(reference.emotions)
-    return None if min(images, real) >= least else f"not enough images: {images} generated and {real} real, needs {least} each"
-
-
-def _compared(value: float, interval: Interval | None, resamples: int, features: ImageFeatures | _Vectors) -> Compared:
-    """A number with its interval, unless there are too few images for one."""
-    reason = bootstrap.too_few(features.emotions, EMOTIONS)
-    return Compared(value, None if reason else interval, resamples, reason)
 
 
 def _estimate(name: DistributionMetricName, found: Compared, features: ImageFeatures, extractors: ExtractorSet) -> Estimate:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.sem_c import resampled_means
 from coemogen_core.statistics import bootstrap
 from schemas.metrics import Interval, ProbeMetrics
 
@@ -19,13 +18,6 @@ SUSPICIOUS_EXCESS = 0.25
 def correct(probabilities: NDArray[np.floating], wanted: NDArray[np.integer]) -> NDArray[np.float64]:
     """1.0 where the most probable emotion is the wanted one, else 0.0; [n] from probabilities [n, 8] and indices [n]."""
     return (probabilities.argmax(axis=1) == wanted).astype(np.float64)
-
-
-def confusion_matrix(probabilities: NDArray[np.floating], wanted: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Counts [8, 8]: row = wanted, column = recognised."""
-    matrix = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=np.int64)
-    np.add.at(matrix, (wanted, probabilities.argmax(axis=1)), 1)
-    return matrix
 
 
 def probe_metrics(
@@ -39,7 +31,9 @@ def probe_metrics(
         counts: resamples of the images, [R, n]; None = neither intervals nor a verdict on collapse.
         level: of the intervals.
     """
-    matrix = confusion_matrix(probabilities, wanted)
+    seen = probabilities.argmax(axis=1)
+    matrix = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=np.int64)
+    np.add.at(matrix, (wanted, seen), 1)
     total = int(matrix.sum())
     if total == 0:
         return ProbeMetrics(accuracy=None, confusion=matrix.tolist(), majority_share=None, majority_emotion=None, majority_baseline=None)
@@ -47,8 +41,8 @@ def probe_metrics(
     commonest = int(answers.argmax())
     intervals: list[Interval | None] = [None, None]
     if counts is not None:
-        shares = (correct(probabilities, wanted), probabilities.argmax(axis=1) == commonest)
-        intervals = [bootstrap.percentile_interval(resampled_means(share, counts), level) for share in shares]
+        shares = (correct(probabilities, wanted), seen == commonest)
+        intervals = [bootstrap.percentile_interval(bootstrap.resampled_means(share, counts), level) for share in shares]
     share, expected = float(answers[commonest] / total), float(asked[commonest] / total)
     return ProbeMetrics(
         accuracy=float(np.trace(matrix) / total),

@@ -1,27 +1,12 @@
 """How good the curated art corpus is, where the true emotions are known (the lab) or not (WikiArt)."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.curation.selection import judge_scores
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import EmoArtMetrics
-
-THRESHOLDS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
-
-
-class ThresholdRow(BaseModel):
-    """What a confidence threshold selects, before captions and alignment drop more."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    threshold: float = Field(description="the confidence must be greater")
-    selected: int = Field(ge=0, description="pictures with a collected emotion above the threshold, whose truth is known")
-    precision: float | None = Field(description="share of them with their true emotion; null without any")
-    recall: float | None = Field(description="share of the pictures whose true emotion is collected that are selected with it")
 
 
 def emoart_metrics(
@@ -74,39 +59,3 @@ def truth_of_images(workspace: Workspace, source: str, emotion_by_path: Mapping[
                 if image["path"] in emotion_by_path:
                     truth[image_id] = emotion_by_path[image["path"]]
     return truth
-
-
-def threshold_table(
-    scores: pl.DataFrame,
-    truth: Mapping[str, Emotion | None],
-    thresholds: Sequence[float] = THRESHOLDS,
-    emotions: Collection[str] = EMOART_EMOTIONS,
-) -> list[ThresholdRow]:
-    """What another confidence threshold would select, from stored scores: no model runs, and no caption is needed.
-
-    Args:
-        scores: `image_id`, `label`, `confidence` of the scored pictures.
-        truth: as in `emoart_metrics`; paintings missing here are left out.
-        thresholds: the confidence must be greater.
-        emotions: those that are collected.
-
-    Returns:
-        A row for each threshold, in the given order.
-    """
-    known = scores.filter(pl.col("image_id").is_in(list(truth))).unique("image_id", keep="first", maintain_order=True)
-    labels = pl.Series("truth", [truth[image_id] for image_id in known["image_id"]], dtype=pl.String)
-    known = known.with_columns(labels)
-    wanted = known.filter(pl.col("truth").is_in(list(emotions))).height
-    rows = []
-    for threshold in thresholds:
-        selected = known.filter(judge_scores(known, emotions, threshold)["reason"].is_null())
-        right = selected.filter(pl.col("label") == pl.col("truth")).height
-        rows.append(
-            ThresholdRow(
-                threshold=threshold,
-                selected=selected.height,
-                precision=right / selected.height if selected.height else None,
-                recall=right / wanted if wanted else None,
-            )
-        )
-    return rows

@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation import colour, emo_a, lpips, sem_c, sem_d
+from coemogen_core.evaluation import colour, emo_a, lpips, semantics
 from coemogen_core.evaluation.distributions import Compared, compare_distributions
-from coemogen_core.evaluation.emogen_pairs import PairMeasurements
+from coemogen_core.evaluation.emogen_pairs import PairMeasurements, PictureAccess, measure_pairs
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
-from coemogen_core.evaluation.image_parts import ReferenceSelection
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.statistics import bootstrap
 from schemas.metrics import DistributionMetricName, EmotionMetrics, Estimate, Interval, MethodMetrics, ReferenceMetrics
 
 Resampled = dict[str, NDArray[np.float64]]
+OF_ONE_EMOTION = ("emo_a", "lpips", "sem_c", "sem_d", "brightness", "colourfulness")
 
 
 @dataclass(frozen=True)
@@ -34,29 +34,29 @@ def evaluate_method(
     reference: ImageFeatures | None,
     extractors: ExtractorSet,
     recipe: EvaluationRecipe,
-    pairs: PairMeasurements | None = None,
+    pictures: PictureAccess | None = None,
 ) -> MethodMetrics:
     """All metrics of one set of images.
 
     Args:
         features: features of the images.
         reference: features of the real images; None leaves FID, CMMD, precision and recall null.
-        extractors: what computed the features (only their identities are read).
+        extractors: what computed the features.
         recipe: seed, resamples and level of the intervals.
-        pairs: protocol "emogen" takes LPIPS and Sem-D from these (`emogen_pairs.measure_pairs`).
+        pictures: the images themselves, from which protocol "emogen" draws pairs for LPIPS and Sem-D; no other looks at them again.
 
     Raises:
-        ValueError: pairs are given under another protocol, or are missing under "emogen".
+        ValueError: they are missing under "emogen".
     """
-    if (pairs is None) != (recipe.protocol == "corrected"):
-        raise ValueError(f"protocol {recipe.protocol!r}: pairs are measured apart under 'emogen', and only there")
     groups = features.emotions.astype(np.int64)
     counts = bootstrap.resample_counts(groups, recipe.resamples, recipe.seed)
     measured: dict[str, MeasuredEmotion] = {
         emotion: _measure(features, groups == index, counts) for index, emotion in enumerate(EMOTIONS) if (groups == index).any()
     }
-    if pairs is not None:
-        measured = _with_pairs(measured, pairs, recipe)
+    if recipe.protocol == "emogen":
+        if pictures is None:
+            raise ValueError("protocol 'emogen' draws pairs from the pictures themselves: give them, too")
+        measured = _with_pairs(measured, measure_pairs(pictures, extractors, recipe.seed), recipe)
     compared = compare_distributions(features, reference, counts, extractors, recipe)
     enough, level = (counts if bootstrap.too_few(groups, EMOTIONS) is None else None), recipe.confidence_level
     probes = [emo_a.probe_metrics(probabilities, groups, enough, level) for probabilities in features.probabilities]
@@ -80,41 +80,32 @@ def evaluate_method(
 
 def evaluate_reference(
     features: ImageFeatures,
-    selection: ReferenceSelection,
+    source: str,
+    split: str | None,
     extractors: ExtractorSet,
     recipe: EvaluationRecipe,
-    pairs: PairMeasurements | None = None,
+    pictures: PictureAccess | None = None,
 ) -> ReferenceMetrics:
     """The same metrics of the real images: what a perfect generator would score. What compares with real images is null."""
-    numbers = evaluate_method(features, None, extractors, recipe, pairs)
-    return ReferenceMetrics(**numbers.model_dump(), source=selection.source, split=selection.split)
+    numbers = evaluate_method(features, None, extractors, recipe, pictures)
+    return ReferenceMetrics(**numbers.model_dump(), source=source, split=split)
 
 
 def _measure(features: ImageFeatures, members: NDArray[np.bool_], counts: NDArray[np.float64]) -> MeasuredEmotion:
     """Values and resampled values of one emotion's images, given as a mask [n]."""
-    own = counts[:, members]
-    right = emo_a.correct(features.probabilities[0][members], features.emotions[members])
-    clear = sem_c.clarity(features.object_top1[members], features.scene_top1[members])
-    embeddings, pairs = features.embeddings[members], features.pairs.of(members)
-    light, vivid = features.brightness[members], features.colourfulness[members]
-    values = {
-        "emo_a": sem_c.mean_or_none(right),
-        "lpips": lpips.mean_distance(pairs),
-        "sem_c": sem_c.mean_or_none(clear),
-        "sem_d": sem_d.mean_pair_difference(embeddings),
-        "brightness": sem_c.mean_or_none(light),
-        "colourfulness": sem_c.mean_or_none(vivid),
+    own, embeddings, pairs = counts[:, members], features.embeddings[members], features.pairs.of(members)
+    of_images: dict[str, NDArray[np.floating]] = {
+        "emo_a": emo_a.correct(features.probabilities[0][members], features.emotions[members]),
+        "sem_c": semantics.clarity(features.object_top1[members], features.scene_top1[members]),
+        "brightness": features.brightness[members],
+        "colourfulness": features.colourfulness[members],
     }
+    values = {name: bootstrap.mean_or_none(numbers) for name, numbers in of_images.items()}
+    values |= {"lpips": lpips.mean_distance(pairs), "sem_d": semantics.mean_pair_difference(embeddings)}
     if own.shape[1] < bootstrap.MINIMUM_IMAGES:
         return MeasuredEmotion(own.shape[1], values)
-    resampled = {
-        "emo_a": sem_c.resampled_means(right, own),
-        "lpips": lpips.resampled_distances(pairs, counts),
-        "sem_c": sem_c.resampled_means(clear, own),
-        "sem_d": sem_d.resampled_differences(embeddings, own),
-        "brightness": sem_c.resampled_means(light, own),
-        "colourfulness": sem_c.resampled_means(vivid, own),
-    }
+    resampled = {name: bootstrap.resampled_means(numbers, own) for name, numbers in of_images.items()}
+    resampled |= {"lpips": lpips.resampled_distances(pairs, counts), "sem_d": semantics.resampled_differences(embeddings, own)}
     return MeasuredEmotion(own.shape[1], values, resampled)
 
 
@@ -127,16 +118,16 @@ def _with_pairs(measured: dict[str, MeasuredEmotion], pairs: PairMeasurements, r
         found = {"lpips": pairs.lpips[own], "sem_d": pairs.sem_d[own]}
         resampled = dict(numbers.resampled)
         if resampled and own.any():
-            resampled |= {name: sem_c.resampled_means(values, counts[:, own]) for name, values in found.items()}
-        values = numbers.values | {name: sem_c.mean_or_none(values) for name, values in found.items()}
+            resampled |= {name: bootstrap.resampled_means(values, counts[:, own]) for name, values in found.items()}
+        values = numbers.values | {name: bootstrap.mean_or_none(values) for name, values in found.items()}
         result[emotion] = MeasuredEmotion(numbers.images, values, resampled)
     return result
 
 
 def _emotion_metrics(measured: MeasuredEmotion, compared: Mapping[DistributionMetricName, Compared], level: float) -> EmotionMetrics:
     intervals: dict[str, Interval] = {}
-    for name, resampled in measured.resampled.items():
-        interval = bootstrap.percentile_interval(resampled, level)
+    for name in sorted(measured.resampled, key=OF_ONE_EMOTION.index):
+        interval = bootstrap.percentile_interval(measured.resampled[name], level)
         if interval is not None and measured.values[name] is not None:
             intervals[name] = interval
     intervals |= {name: found.interval for name, found in compared.items() if found.interval is not None}

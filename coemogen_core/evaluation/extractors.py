@@ -18,23 +18,23 @@ RgbBatch = Sequence[NDArray[np.uint8]]
 FloatArray = NDArray[np.float32]
 
 
-class FidExtractor(Protocol):
-    """Pooled features whose Gaussian statistics FID compares (the paper: Inception-V3, 2,048 numbers)."""
+class Extractor(Protocol):
+    """A network with its weights and its preprocessing."""
 
     @property
     def identity(self) -> str:
-        """Network, weights and preprocessing."""
+        """Network, weights and preprocessing; of an embedder also whether its vectors have unit length."""
+
+
+class FidExtractor(Extractor, Protocol):
+    """Pooled features whose Gaussian statistics FID compares (the paper: Inception-V3, 2,048 numbers)."""
 
     def features(self, batch: RgbBatch) -> FloatArray:
         """Features [n, d]."""
 
 
-class PerceptualTrunk(Protocol):
+class PerceptualTrunk(Extractor, Protocol):
     """Feature maps that LPIPS compares (the paper: AlexNet)."""
-
-    @property
-    def identity(self) -> str:
-        """Network, weights and preprocessing."""
 
     @property
     def layer_weights(self) -> Sequence[FloatArray] | None:
@@ -44,34 +44,22 @@ class PerceptualTrunk(Protocol):
         """Activations of every layer, [n, c, h, w] each; one working size for all pictures."""
 
 
-class EmotionProbe(Protocol):
+class EmotionClassifier(Extractor, Protocol):
     """A classifier of the eight emotions."""
-
-    @property
-    def identity(self) -> str:
-        """Network, weights and preprocessing."""
 
     def probabilities(self, batch: RgbBatch) -> FloatArray:
         """Probabilities [n, 8] in the order of EMOTIONS; rows sum to 1."""
 
 
-class ContentClassifier(Protocol):
+class ContentClassifier(Extractor, Protocol):
     """An object and a scene classifier (the paper: ResNet-50 on ImageNet and on Places365)."""
-
-    @property
-    def identity(self) -> str:
-        """Networks, weights and preprocessing."""
 
     def top1_probabilities(self, batch: RgbBatch) -> tuple[FloatArray, FloatArray]:
         """The largest probability of the object classifier [n] and of the scene classifier [n]."""
 
 
-class ImageEmbedder(Protocol):
+class ImageEmbedder(Extractor, Protocol):
     """An image encoder of a joint image-text space (the paper: CLIP ViT-L/14)."""
-
-    @property
-    def identity(self) -> str:
-        """Network, weights and preprocessing, and whether vectors are unit length."""
 
     def embeddings(self, batch: RgbBatch) -> FloatArray:
         """Embeddings [n, d]."""
@@ -83,7 +71,7 @@ class ExtractorSet:
 
     fid: FidExtractor
     perceptual: PerceptualTrunk
-    emotion_probes: tuple[EmotionProbe, ...]
+    emotion_probes: tuple[EmotionClassifier, ...]
     content: ContentClassifier
     clip: ImageEmbedder
 

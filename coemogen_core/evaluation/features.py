@@ -17,6 +17,7 @@ from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.evaluation import colour
 from coemogen_core.evaluation.extractors import ExtractorSet, RgbBatch, decode_rgb
 from coemogen_core.evaluation.lpips import PairDistances, circle_distances, perceptual_vectors
+from coemogen_core.evaluation.recipe import EvaluationRecipe
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,20 @@ class ImageFeatures:
         return cls(**load(data))
 
 
-def compute_features(
-    block: Sequence[LabelledImage], extractors: ExtractorSet, *, seed: int, neighbours: int, batch_size: int
-) -> ImageFeatures:
+def compute_features(block: Sequence[LabelledImage], extractors: ExtractorSet, recipe: EvaluationRecipe) -> ImageFeatures:
     """Features of one block of images.
 
     Args:
         block: encoded pictures, all in memory; one that cannot be decoded is left out and counted.
         extractors: the networks.
-        seed: of the order that decides which images become LPIPS pairs.
-        neighbours: LPIPS partners per image and direction, see `lpips.circle_distances`; 0 = no pairs, and no feature maps.
-        batch_size: pictures decoded at a time.
+        recipe: seed of the order that decides which images become LPIPS pairs, their number, pictures decoded at a time.
     """
-    order = block_order(len(block), seed)
+    order = block_order(len(block), recipe.seed)
     runs: list[ImageFeatures] = []
     for emotion in EMOTIONS:
         members = [block[index] for index in order if block[index].emotion == emotion]
         if members:
-            runs.append(_features_of_emotion(members, EMOTIONS.index(emotion), extractors, neighbours, batch_size))
+            runs.append(_features_of_emotion(members, EMOTIONS.index(emotion), extractors, recipe))
     return concatenate(runs) if runs else empty_features(len(extractors.emotion_probes))
 
 
@@ -128,7 +125,7 @@ def empty_features(probes: int, rejected: int = 0) -> ImageFeatures:
 
 
 def _features_of_emotion(
-    images: Sequence[LabelledImage], emotion: int, extractors: ExtractorSet, neighbours: int, batch_size: int
+    images: Sequence[LabelledImage], emotion: int, extractors: ExtractorSet, recipe: EvaluationRecipe
 ) -> ImageFeatures:
     """Features of images of one emotion, in circle order."""
     good = [image for image in images if is_decodable(image.data)]
@@ -137,16 +134,16 @@ def _features_of_emotion(
     rows: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _ROW_FIELDS}
 
     def vectors() -> Iterator[NDArray[np.float32]]:
-        for start in range(0, len(good), batch_size):
-            batch = [decode_rgb(image.data) for image in good[start : start + batch_size]]
+        for start in range(0, len(good), recipe.batch_size):
+            batch = [decode_rgb(image.data) for image in good[start : start + recipe.batch_size]]
             for name, values in _batch_features(batch, extractors).items():
                 rows[name].append(values)
-            if neighbours:
+            if recipe.pair_neighbours:
                 yield from perceptual_vectors(extractors.perceptual.feature_maps(batch), extractors.perceptual.layer_weights)
             else:
                 yield from np.empty((len(batch), 0), np.float32)
 
-    pairs = circle_distances(vectors(), len(good), neighbours)
+    pairs = circle_distances(vectors(), len(good), recipe.pair_neighbours)
     return ImageFeatures(
         emotions=np.full(len(good), emotion, np.uint8),
         pair_left=pairs.left,

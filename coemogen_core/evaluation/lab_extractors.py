@@ -4,7 +4,8 @@ The content judge gives Sem-C and, as Inception-V3 does on photos, the features 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.clip_embedder import ClipEmbedder, TwiceRescaledClipEmbedder
+from coemogen_core.evaluation.encoder_extractors import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
 from coemogen_core.evaluation.resizing import resize_without_antialiasing
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
@@ -24,16 +25,28 @@ JUDGE_SIZE = 64
 LAB_CLIP = "lab:clip"
 
 
-class _Judge:
-    """A judge network in evaluation mode, with its identity and its preprocessing."""
+def judge_pixels(batch: RgbBatch) -> torch.Tensor:
+    """Pictures as float pixels [n, 3, 64, 64] in [0, 1]; larger ones are averaged by area, smaller ones interpolated."""
+    return torch.from_numpy(np.stack([_at_judge_size(rgb) for rgb in batch])).permute(0, 3, 1, 2).float().div_(255)
 
-    def __init__(self, network: torch.nn.Module, name: str) -> None:
+
+def half_range_pixels(batch: RgbBatch) -> torch.Tensor:
+    """Pixels in [1/2, 1]: the judge maps [0, 1] to [-1, 1] itself, so that [0, 1] arrives where [-1, 1] belongs."""
+    return (judge_pixels(batch) + 1) / 2
+
+
+class _Judge:
+    """A judge network in evaluation mode, with its identity and its preprocessing, which is named where it is not `judge_pixels`."""
+
+    def __init__(
+        self, network: torch.nn.Module, name: str, pixels: Callable[[RgbBatch], torch.Tensor] = judge_pixels, difference: str = ""
+    ) -> None:
         self.network: Any = network.eval()
-        self.identity = f"lab-{name}@{weights_digest(network)}"
+        self.identity = f"lab-{name}@{weights_digest(network)}{difference}"
+        self._pixels = pixels
 
     def pixels(self, batch: RgbBatch) -> torch.Tensor:
-        device = next(self.network.parameters()).device
-        return judge_pixels(batch).to(device)
+        return self._pixels(batch).to(next(self.network.parameters()).device)
 
 
 class LabFid(_Judge):
@@ -45,19 +58,6 @@ class LabFid(_Judge):
         return _numpy(self.network.features(self.pixels(batch)))
 
 
-class AliasedLabFid(LabFid):
-    """Protocol "emogen": the same features of pictures that were reduced without antialiasing."""
-
-    def __init__(self, network: torch.nn.Module, name: str) -> None:
-        super().__init__(network, name)
-        self.identity += ", resized without antialiasing"
-
-    def pixels(self, batch: RgbBatch) -> torch.Tensor:
-        """Pixels [n, 3, 64, 64] in [0, 1], sampled instead of averaged."""
-        device = next(self.network.parameters()).device
-        return resize_without_antialiasing(batch, JUDGE_SIZE).to(device)
-
-
 class LabPerceptualTrunk(_Judge):
     """Feature maps of the content judge, without linear weights."""
 
@@ -67,18 +67,6 @@ class LabPerceptualTrunk(_Judge):
     def feature_maps(self, batch: RgbBatch) -> list[FloatArray]:
         """Activations of every stage, [n, c, h, w] each."""
         return [_numpy(maps) for maps in self.network.feature_maps(self.pixels(batch))]
-
-
-class HalfRangeLabTrunk(LabPerceptualTrunk):
-    """Protocol "emogen": the network gets [0, 1] where it expects [-1, 1]."""
-
-    def __init__(self, network: torch.nn.Module, name: str) -> None:
-        super().__init__(network, name)
-        self.identity += ", pixels in [0, 1]"
-
-    def pixels(self, batch: RgbBatch) -> torch.Tensor:
-        """Pixels [n, 3, 64, 64] in [1/2, 1]: the judge maps [0, 1] to [-1, 1] itself, so that [0, 1] arrives where [-1, 1] belongs."""
-        return (super().pixels(batch) + 1) / 2
 
 
 class LabEmotionProbe(_Judge):
@@ -107,33 +95,30 @@ def lab_extractors(clip_model: str | None = None, device: str = "cpu", protocol:
         FileNotFoundError: the lab's models are not there; the message says how to train them.
     """
     emotion, content = load_emotion_judge().to(device), load_content_judge().to(device)
-    return extractors_of_judges(emotion, content, clip_embedder(clip_model or LAB_CLIP, protocol), protocol)
-
-
-def clip_embedder(model: str, protocol: EvaluationProtocol, revision: str | None = None) -> ImageEmbedder:
-    """A CLIP for Sem-D: unit vectors, or what protocol "emogen" gets."""
-    encoder = load_encoder(EncoderRecipe(model=model, revision=revision, unit_length=protocol == "corrected"))
-    kind = ClipEmbedder if protocol == "corrected" else TwiceRescaledClipEmbedder
-    return kind(encoder, encoder.recipe.encoder_id)
+    encoder = load_encoder(EncoderRecipe(model=clip_model or LAB_CLIP, unit_length=protocol == "corrected"))
+    embedder = ClipEmbedder if protocol == "corrected" else TwiceRescaledClipEmbedder
+    return extractors_of_judges(emotion, content, embedder(encoder, encoder.encoder_id), protocol)
 
 
 def extractors_of_judges(
     emotion_judge: torch.nn.Module, content_judge: torch.nn.Module, clip: ImageEmbedder, protocol: EvaluationProtocol = "corrected"
 ) -> ExtractorSet:
-    """Extractors from any two networks with the judges' interface."""
-    fid, trunk = (LabFid, LabPerceptualTrunk) if protocol == "corrected" else (AliasedLabFid, HalfRangeLabTrunk)
+    """Extractors from any two networks with the judges' interface.
+
+    Protocol "emogen" reduces FID's pictures without antialiasing, and LPIPS's network gets [0, 1] where it expects [-1, 1].
+    """
+    fid, trunk = LabFid(content_judge, "content-judge-pooled"), LabPerceptualTrunk(content_judge, "content-judge-maps")
+    if protocol == "emogen":
+        aliased = partial(resize_without_antialiasing, side=JUDGE_SIZE)
+        fid = LabFid(content_judge, "content-judge-pooled", aliased, ", resized without antialiasing")
+        trunk = LabPerceptualTrunk(content_judge, "content-judge-maps", half_range_pixels, ", pixels in [0, 1]")
     return ExtractorSet(
-        fid=fid(content_judge, "content-judge-pooled"),
-        perceptual=trunk(content_judge, "content-judge-maps"),
+        fid=fid,
+        perceptual=trunk,
         emotion_probes=(LabEmotionProbe(emotion_judge, "emotion-judge"),),
         content=LabContentClassifier(content_judge, "content-judge"),
         clip=clip,
     )
-
-
-def judge_pixels(batch: RgbBatch) -> torch.Tensor:
-    """Pictures as float pixels [n, 3, 64, 64] in [0, 1]; larger ones are averaged by area, smaller ones interpolated."""
-    return torch.from_numpy(np.stack([_at_judge_size(rgb) for rgb in batch])).permute(0, 3, 1, 2).float().div_(255)
 
 
 def _at_judge_size(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from coemogen_core.data.decode import decode_image
+from coemogen_core.evaluation.pairwise import unit_length
 
 PERCENTILE = 0.95
 SIDE = 32
@@ -57,13 +58,13 @@ def nearest_neighbours(queries: Floats, parts: Iterable[VectorPart], own_ids: Se
     Raises:
         ValueError: the training set has no picture besides the query.
     """
-    unit = _unit(queries)
+    unit = unit_length(np.asarray(queries, dtype=np.float32))
     best = np.full(len(queries), -np.inf)
     where = [("", "")] * len(queries)
     for part in parts:
         if not len(part.image_ids):
             continue
-        similarities = unit @ _unit(part.vectors).T
+        similarities = unit @ unit_length(np.asarray(part.vectors, dtype=np.float32)).T
         if own_ids is not None:
             positions = {image_id: column for column, image_id in enumerate(part.image_ids)}
             own = [(row, positions[image_id]) for row, image_id in enumerate(own_ids) if image_id in positions]
@@ -138,8 +139,3 @@ def batched_ids(neighbours: Iterable[Neighbour]) -> Iterator[tuple[str, set[str]
 def _reduced(data: bytes) -> NDArray[np.float64]:
     square = ImageOps.fit(decode_image(data), (SIDE, SIDE), method=Image.Resampling.BOX)
     return np.asarray(square, dtype=np.float64) / 255
-
-
-def _unit(vectors: Floats) -> NDArray[np.float32]:
-    values = np.asarray(vectors, dtype=np.float32)
-    return values / np.linalg.norm(values, axis=1, keepdims=True).clip(1e-12)

@@ -55,9 +55,7 @@ class PictureSet:
         """
         blocks = []
         for block in self._blocks():
-            blocks.append(
-                compute_features(block, extractors, seed=recipe.seed, neighbours=recipe.pair_neighbours, batch_size=recipe.batch_size)
-            )
+            blocks.append(compute_features(block, extractors, recipe))
             if blocks[-1].rejected.any():
                 self.left_out.extend(_undecodable(block))
         found = concatenate(blocks)

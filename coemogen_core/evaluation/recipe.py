@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 
 from coemogen_core.device import Device, resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.extractors import EmotionProbe, ExtractorSet
+from coemogen_core.evaluation.encoder_extractors import ClassifierProbe, HeadProbe, is_classifier_folder
+from coemogen_core.evaluation.extractors import EmotionClassifier, ExtractorSet
 from coemogen_core.evaluation.lab_extractors import LAB_CLIP, lab_extractors
-from coemogen_core.evaluation.paper.extractors import PaperExtractors, paper_extractors
-from coemogen_core.evaluation.probes import ClassifierProbe, HeadProbe, is_classifier_folder
+from coemogen_core.evaluation.paper_extractors import PaperExtractors, paper_extractors
 from coemogen_core.recipe import IdentifiedOtherwise, NotIdentifying, Recipe, recipe_id
 from coemogen_core.storage.model_source import ModelName
 from schemas.metrics import EvaluationProtocol
@@ -106,5 +106,5 @@ def _load(
     return replace(extractors, emotion_probes=tuple(found.values()))
 
 
-def _probe(name: str, clip: EncoderRecipe) -> EmotionProbe:
+def _probe(name: str, clip: EncoderRecipe) -> EmotionClassifier:
     return ClassifierProbe(name, clip.model) if is_classifier_folder(name) else HeadProbe(name, load_encoder(clip))

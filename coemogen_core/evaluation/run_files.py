@@ -4,13 +4,12 @@ import time
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.evaluation.emogen_pairs import PairMeasurements, PictureAccess, measure_pairs
 from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import concatenate
-from coemogen_core.evaluation.image_parts import ReferenceSelection, load_reference, sample_part, sampled_emotions
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.stored_pictures import StoredReference, StoredSamples
+from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, load_reference, sample_part, stored_reference, stored_samples
+from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import MethodMetrics, Metrics, ReferenceMetrics
@@ -38,22 +37,18 @@ def evaluate_samples(
         FileNotFoundError: there are no samples, or the features of the real images were not computed.
     """
     started = time.perf_counter()
-    parts, blocks = [], []
-    for emotion in sampled_emotions(workspace, run_id, method):
-        outcome, features = sample_part(workspace, run_id, method, emotion, recipe, extractors)
-        parts.append(outcome)
-        blocks.append(features)
-    features = concatenate(blocks)
+    emotions = SampleSet(workspace, run_id, method).emotions()
+    found = [sample_part(workspace, run_id, method, emotion, recipe, extractors) for emotion in emotions]
+    features = concatenate([block for _, block in found])
     place = _numbers_place(selection, recipe, extractors, features.digest())
     if reused := workspace.exists(*place):
         metrics = MethodMetrics.model_validate(workspace.read_json(*place))
     else:
         reference = load_reference(workspace, selection, recipe, extractors)
-        pairs = _pairs(StoredSamples(workspace, run_id, method), recipe, extractors)
-        metrics = evaluate_method(features, reference, extractors, recipe, pairs)
+        metrics = evaluate_method(features, reference, extractors, recipe, stored_samples(workspace, run_id, method))
         workspace.write_file(_as_json(metrics), *place)
     seconds = time.perf_counter() - started
-    return MethodEvaluation(method=method, metrics=metrics, parts=tuple(parts), reused=reused, seconds=seconds)
+    return MethodEvaluation(method=method, metrics=metrics, parts=tuple(part for part, _ in found), reused=reused, seconds=seconds)
 
 
 def evaluate_real_images(
@@ -68,8 +63,8 @@ def evaluate_real_images(
     if workspace.exists(*place):
         return ReferenceMetrics.model_validate(workspace.read_json(*place))
     reference = load_reference(workspace, selection, recipe, extractors)
-    pairs = _pairs(StoredReference(workspace, selection), recipe, extractors)
-    metrics = evaluate_reference(reference, selection, extractors, recipe, pairs)
+    pictures = stored_reference(workspace, selection)
+    metrics = evaluate_reference(reference, selection.source, selection.split, extractors, recipe, pictures)
     workspace.write_file(_as_json(metrics), *place)
     return metrics
 
@@ -77,10 +72,6 @@ def evaluate_real_images(
 def write_metrics(workspace: Workspace, metrics: Metrics) -> str:
     """Write `runs/<run_id>/metrics.json`; returns its URI."""
     return workspace.write_file(_as_json(metrics), "runs", metrics.run_id, "metrics.json")
-
-
-def _pairs(pictures: PictureAccess, recipe: EvaluationRecipe, extractors: ExtractorSet) -> PairMeasurements | None:
-    return measure_pairs(pictures, extractors, recipe.seed) if recipe.protocol == "emogen" else None
 
 
 def _numbers_place(

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.recipe import NUMBERS_VERSION, EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import evaluate_samples
+from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, reference_part, select_reference
 from coemogen_core.experiments.ablation_variants import VARIANTS, variant_recipe
 from coemogen_core.experiments.run_cell import SEEDS_APART
 from coemogen_core.methods.coemogen import CoEmoGen

@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, sample_part, sample_rows, select_reference
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_samples
+from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, reference_part, sample_part, sample_rows, select_reference
 from coemogen_core.methods.method import Method, TrainingData
 from coemogen_core.methods.sample_part import generate_part
 from coemogen_core.methods.sample_plan import SamplePlan

@@ -19,7 +19,7 @@ from coemogen_core.generation.denoising import (
     open_base_pipeline,
     use_scheduler,
 )
-from coemogen_core.generation.pretrained import note_base, read_record, save_folder
+from coemogen_core.generation.pretrained import find_base, note_base, save_folder
 from coemogen_core.generation.transfer import Transfer, TransferConditions, check_content
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
@@ -107,7 +107,9 @@ class EmotionPipeline(DiffusionPipeline):
         hilora = inject(base.unet, model.config.rank, model.config.alpha, model.config.targets)
         hilora.load_state_dict(model.hilora)
         conditioner = model.restore_conditioner(FrozenTextEncoder(base.text_encoder, base.tokenizer)).to(base.device)
-        return cls._over(base, model.config, model.clusters, hilora, conditioner)
+        pipeline = cls.around(base, model.config, model.clusters, hilora, conditioner)
+        pipeline._merges = True
+        return pipeline
 
     @classmethod
     def around(
@@ -122,17 +124,9 @@ class EmotionPipeline(DiffusionPipeline):
             hilora: the low-rank pairs.
             conditioner: mapper, visual-perception encoder and text encoder.
         """
-        pipeline = cls._over(base, config, clusters, hilora, conditioner)
-        pipeline._merges = False
-        return pipeline
-
-    @classmethod
-    def _over(
-        cls, base: StableDiffusionPipeline, config: SavedModelConfig, clusters: EmotionClusters, hilora: HiLoRA, conditioner: Conditioner
-    ) -> "EmotionPipeline":
         shared = {name: getattr(base, name) for name in SHARED_WITH_BASE}
         pipeline = cls(**shared, conditioner=conditioner, hilora=hilora, clusters=clusters, trained=config)
-        pipeline._base = base
+        pipeline._base, pipeline._merges = base, False
         return pipeline
 
     @property
@@ -174,10 +168,9 @@ class EmotionPipeline(DiffusionPipeline):
             FileNotFoundError: no pipeline in the folder, or its base model is not where it was.
             ValueError: written by a later version, or the base model in the folder was changed.
         """
-        record = read_record(Path(folder))
+        noted = find_base(Path(folder))
         model = SavedModel.load(str(Path(folder) / "model"))
-        place, revision = (base, None) if base is not None else (record.base, record.revision)
-        assert place is not None
+        place, revision = noted if base is None else (base, None)
         if place != str(Path(folder) / "base"):
             model.config.compare_base(place, revision)
         return cls.on_base(open_base_pipeline(place, revision, device, dtype), model)
@@ -245,13 +238,10 @@ class EmotionPipeline(DiffusionPipeline):
     def _draw(self, emotion: EmotionQuery, seeds: Sequence[int], recipe: GenerationRecipe) -> list[Image.Image]:
         condition = self._condition(emotion, seeds)
         self._open_gate(self.trained.gate(emotion, recipe.intensity), len(seeds), recipe)
-        base = self._base_for(recipe)
-        result = base(
-            prompt_embeds=condition,
-            negative_prompt_embeds=self._encode(recipe.negative_prompt).expand_as(condition),
-            **denoising_arguments(base, recipe, seeds),
-        )
-        pictures: list[Image.Image] = result.images
+        base, negative = self._base_for(recipe), self._encode(recipe.negative_prompt).expand_as(condition)
+        pictures: list[Image.Image] = base(
+            prompt_embeds=condition, negative_prompt_embeds=negative, **denoising_arguments(base, recipe, seeds)
+        ).images
         return pictures
 
     def _transfer(self, emotion: EmotionQuery, seeds: Sequence[int], recipe: GenerationRecipe) -> list[Image.Image]:

@@ -78,8 +78,8 @@ def note_base(base: StableDiffusionPipeline, config: SavedModelConfig) -> Pipeli
     return PipelineRecord(base=place, revision=revision, fingerprint=fingerprint(place, revision))
 
 
-def read_record(folder: Path) -> PipelineRecord:
-    """Which base model the pipeline in this folder stands on; `base` is a path or hub id that can be opened.
+def find_base(folder: Path) -> tuple[str, str | None]:
+    """The base model that the pipeline in this folder stands on: path or hub id, and commit where one is known.
 
     Raises:
         FileNotFoundError: there is no pipeline in the folder, or its base model is not where it was.
@@ -91,12 +91,12 @@ def read_record(folder: Path) -> PipelineRecord:
     if record.format != FORMAT:
         raise ValueError(f"{folder / RECORD} has format {record.format}, this version reads {FORMAT}: update coemogen")
     if record.base is not None:
-        return record
+        return record.base, record.revision
     inside = folder / "base"
     found = fingerprint(str(inside.resolve()))
     if found != record.fingerprint:
         raise ValueError(f"{inside} is not the base model that was saved ({found} instead of {record.fingerprint}): copy the folder again")
-    return record.model_copy(update={"base": str(inside)})
+    return str(inside), record.revision
 
 
 def _card(config: SavedModelConfig, record: PipelineRecord) -> str:

@@ -4,15 +4,17 @@ The classes are the real ones (CLIPModel, AutoencoderKL, UNet2DConditionModel wi
 whatever runs on the lab runs on the originals by changing a path.
 """
 
+import json
 from collections.abc import Iterable
 
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
     CLIPTextConfig,
+    CLIPTextModel,
     CLIPTokenizer,
     CLIPVisionConfig,
     LlamaConfig,
@@ -53,17 +55,10 @@ def new_clip_tokenizer(corpus: Iterable[str], merges: int) -> CLIPTokenizer:
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.normalizer, learner.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
     learner.train_from_iterator(corpus, trainer)
-    pairs = _merges_of(learner)
+    pairs = [tuple(pair) for pair in json.loads(learner.to_str())["model"]["merges"]]
     words = [*alphabet, *(f"{char}</w>" for char in alphabet), *("".join(pair) for pair in pairs)]
     vocabulary = {word: index for index, word in enumerate(dict.fromkeys([*words, "<|startoftext|>", "<|endoftext|>"]))}
     return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=TEXT_POSITIONS)
-
-
-def _merges_of(tokenizer: Tokenizer) -> list[tuple[str, str]]:
-    import json
-
-    model = json.loads(tokenizer.to_str())["model"]
-    return [tuple(pair) if isinstance(pair, list) else tuple(pair.split(" ", 1)) for pair in model["merges"]]
 
 
 def new_image_processor() -> CLIPImageProcessorPil:
@@ -129,6 +124,22 @@ def new_scheduler() -> DPMSolverMultistepScheduler:
         prediction_type="epsilon",
         timestep_spacing="leading",
         steps_offset=1,
+    )
+
+
+def diffusion_pipeline(
+    vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
+) -> StableDiffusionPipeline:
+    """The parts as one pipeline, with the lab's scheduler and without a safety checker."""
+    return StableDiffusionPipeline(
+        vae=vae,
+        unet=unet,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        scheduler=new_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
     )
 
 

@@ -6,7 +6,7 @@ the Places365 network, the Inception network and the perceptual trunk of the pap
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -86,6 +86,9 @@ class ContentJudge(Trunk):
         return self.object_head(features), self.scene_head(features)
 
 
+Judge = TypeVar("Judge", EmotionJudge, ContentJudge)
+
+
 def save_judge(judge: EmotionJudge | ContentJudge, folder: Path) -> None:
     """Write weights (half precision) and class names."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,19 +98,19 @@ def save_judge(judge: EmotionJudge | ContentJudge, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(names, indent=2) + "\n")
 
 
-def load_emotion_judge(folder: Path | None = None) -> EmotionJudge:
+def load_emotion_judge() -> EmotionJudge:
     """The trained emotion judge, in evaluation mode and single precision."""
-    return cast(EmotionJudge, _load(EmotionJudge(), folder or models_folder("emotion_judge")))
+    return _load(EmotionJudge(), models_folder("emotion_judge"))
 
 
-def load_content_judge(folder: Path | None = None) -> ContentJudge:
+def load_content_judge() -> ContentJudge:
     """The trained object and scene judge, in evaluation mode and single precision."""
-    folder = folder or models_folder("content_judge")
+    folder = models_folder("content_judge")
     names = json.loads((folder / "config.json").read_text())
-    return cast(ContentJudge, _load(ContentJudge(tuple(names["objects"]), tuple(names["scenes"])), folder))
+    return _load(ContentJudge(tuple(names["objects"]), tuple(names["scenes"])), folder)
 
 
-def _load(judge: Trunk, folder: Path) -> Trunk:
+def _load(judge: Judge, folder: Path) -> Judge:
     file = folder / "model.safetensors"
     if not file.exists():
         raise FileNotFoundError(f"{file} is missing: run `python -m coemogen_core.lab.build` to train the lab's models")

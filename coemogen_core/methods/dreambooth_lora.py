@@ -24,8 +24,8 @@ from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.hilora import ATTENTION_TARGETS
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
-from coemogen_core.training.denoising_objective import DTYPES, DenoisingObjective, load_training_unet
 from coemogen_core.training.feature_set import FeatureSet
+from coemogen_core.training.objective import DTYPES, DenoisingObjective, load_training_unet
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.trainer import Trainer
 
@@ -91,7 +91,7 @@ class DreamBoothLoRA(TrainedBaseline):
             text_encoder = load_text_encoder(data.models, with_projection=False)
             text_encoder.to(DTYPES[recipe.precision])
             objective = DreamBoothObjective(unet, text_encoder, load_noise_scheduler(data.models), recipe, emotion)
-            Trainer(data.workspace, f"{run_id}/{emotion}", data.models, features, recipe, objective, only=index).train(on_progress)
+            Trainer(data.workspace, f"{run_id}/{emotion}", features, objective, only=index).train(on_progress)
             save_tensors(data.workspace, run_id, emotion, get_peft_model_state_dict(unet))
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:

@@ -24,13 +24,13 @@ from coemogen_core.methods.pseudo_words import PromptFrame, PseudoWordGenerator,
 from coemogen_core.methods.trained import OnProgress, TrainedBaseline, load_tensors, save_tensors
 from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder
 from coemogen_core.model.clusters import EmotionClusters
+from coemogen_core.model.conditioner import semantic_loss
 from coemogen_core.model.generation_recipe import GenerationRecipe
-from coemogen_core.model.losses import semantic_loss
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.batches import TrainingBatch
-from coemogen_core.training.denoising_objective import DTYPES, DenoisingObjective, load_training_unet
 from coemogen_core.training.feature_set import FeatureSet
+from coemogen_core.training.objective import DTYPES, DenoisingObjective, load_training_unet
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.trainer import Trainer
 
@@ -89,7 +89,6 @@ class EmoGenLikeObjective(DenoisingObjective):
 
     def semantic(self, encoded: EncodedText, batch: TrainingBatch) -> Tensor:
         """Prompt against caption."""
-        assert encoded.pooled is not None
         return semantic_loss(encoded.pooled.float(), batch.caption)
 
 
@@ -106,7 +105,7 @@ class EmoGenLike(TrainedBaseline):
         unet, scheduler = load_training_unet(data.models, self.recipe), load_noise_scheduler(data.models)
         text_encoder.to(DTYPES[self.recipe.precision])
         objective = EmoGenLikeObjective(unet, text_encoder, scheduler, self.recipe, features.visual_width)
-        Trainer(data.workspace, run_id, data.models, features, self.recipe, objective).train(on_progress)
+        Trainer(data.workspace, run_id, features, objective).train(on_progress)
         clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels)
         data.workspace.write_file(clusters.to_bytes(), "runs", run_id, "model", "clusters.safetensors")
         save_tensors(data.workspace, run_id, "mapper", objective.mapper.state_dict())

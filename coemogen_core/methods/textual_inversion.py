@@ -17,12 +17,12 @@ from coemogen_core.methods.method import TrainingData
 from coemogen_core.methods.pseudo_words import PromptFrame, PseudoWordGenerator, split_prompt
 from coemogen_core.methods.trained import OnProgress, TrainedBaseline, by_emotion, load_tensors, save_tensors
 from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder
-from coemogen_core.model.emotion_input import EmotionWords
+from coemogen_core.model.conditioner import EmotionWords
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
-from coemogen_core.training.denoising_objective import DTYPES, DenoisingObjective, load_training_unet
 from coemogen_core.training.feature_set import FeatureSet
+from coemogen_core.training.objective import DTYPES, DenoisingObjective, load_training_unet
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.trainer import Trainer
 
@@ -71,7 +71,7 @@ class TextualInversion(TrainedBaseline):
             scheduler = load_noise_scheduler(data.models)
             text_encoder.to(DTYPES[recipe.precision])
             objective = TextualInversionObjective(load_training_unet(data.models, recipe), text_encoder, scheduler, recipe, index)
-            Trainer(data.workspace, f"{run_id}/{emotion}", data.models, features, recipe, objective, only=index).train(on_progress)
+            Trainer(data.workspace, f"{run_id}/{emotion}", features, objective, only=index).train(on_progress)
             save_tensors(data.workspace, run_id, emotion, {"words": objective.words})
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:

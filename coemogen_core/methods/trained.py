@@ -17,7 +17,7 @@ from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.tensor_files import safetensors_bytes
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import FeatureSet, list_parts
+from coemogen_core.training.feature_set import FeatureSet, cached_parts
 from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.run import TrainingOutcome
@@ -48,10 +48,7 @@ class TrainedBaseline(Method):
         Raises:
             FileNotFoundError: no features are cached.
         """
-        parts = list_parts(data.workspace, data.dataset, data.feature_id)
-        if not parts:
-            place = data.workspace.path("features", data.dataset, data.feature_id)
-            raise FileNotFoundError(f"no features in {place}: cache the features of {data.dataset} first")
+        parts = cached_parts(data.workspace, data.dataset, data.feature_id)
         corpus = {"dataset": data.dataset, "features": data.feature_id, "parts": parts}
         return recipe_id(self.kind, {"format": FORMAT, "models": data.models.identity, "recipe": self.recipe.identity, **corpus})
 

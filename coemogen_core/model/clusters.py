@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,7 +14,6 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.gates import EmotionQuery, emotion_weights
 
 Covariance = Literal["diagonal", "full"]
-EMOGEN_VERSION = "v2"
 
 
 @dataclass(frozen=True)
@@ -31,16 +29,13 @@ class EmotionClusters:
         return next(iter(self.means.values())).shape[0]
 
     @classmethod
-    def fit(
-        cls, embeddings: Tensor, labels: Tensor, covariance: Covariance = "diagonal", shrinkage: float | None = None
-    ) -> "EmotionClusters":
+    def fit(cls, embeddings: Tensor, labels: Tensor, covariance: Covariance = "diagonal") -> "EmotionClusters":
         """Fit one Gaussian per emotion that occurs.
 
         Args:
             embeddings: [n, d].
             labels: indices into EMOTIONS [n].
-            covariance: `diagonal` (as EmoGen's released clusters) or `full`.
-            shrinkage: for `full`, weight in [0, 1] of the scaled identity; None estimates it (Ledoit-Wolf, scikit-learn).
+            covariance: `diagonal` (as EmoGen's released clusters) or `full`, shrunk towards a sphere (Ledoit-Wolf, scikit-learn).
 
         Raises:
             ValueError: no rows.
@@ -54,28 +49,8 @@ class EmotionClusters:
             if len(rows) == 0:
                 continue
             means[emotion] = torch.from_numpy(rows.mean(0)).float()
-            spread = rows.std(0) if covariance == "diagonal" else _cholesky(rows, shrinkage)
+            spread = rows.std(0) if covariance == "diagonal" else _cholesky(rows)
             spreads[emotion] = torch.from_numpy(spread).float()
-        return cls(means, spreads)
-
-    @classmethod
-    def from_emogen(cls, folder: Path | str) -> "EmotionClusters":
-        """EmoGen's released clusters: `<emotion>_mean_v2.pt` and `<emotion>_std_v2.pt`, 768 numbers each of raw CLIP ViT-L/14 embeddings.
-
-        Raises:
-            FileNotFoundError: the folder holds none of them.
-        """
-        means: dict[str, Tensor] = {}
-        spreads: dict[str, Tensor] = {}
-        for emotion in EMOTIONS:
-            mean, spread = (Path(folder) / f"{emotion}_{kind}_{EMOGEN_VERSION}.pt" for kind in ("mean", "std"))
-            if mean.exists() and spread.exists():
-                means[emotion] = torch.load(mean, weights_only=True, map_location="cpu").float()
-                spreads[emotion] = torch.load(spread, weights_only=True, map_location="cpu").float()
-        if not means:
-            raise FileNotFoundError(
-                f"no <emotion>_mean_{EMOGEN_VERSION}.pt in {folder}: give the folder of EmoGen's released emotion clusters"
-            )
         return cls(means, spreads)
 
     def sample(self, query: EmotionQuery, seed: int) -> Tensor:
@@ -120,11 +95,7 @@ class EmotionClusters:
         return self.means[emotion] + (spread * noise if spread.dim() == 1 else spread @ noise)
 
 
-def _cholesky(rows: np.ndarray, shrinkage: float | None) -> np.ndarray:
-    if shrinkage is None:
-        covariance, _ = ledoit_wolf(rows)
-    else:
-        empirical = np.cov(rows, rowvar=False, bias=True).reshape(rows.shape[1], rows.shape[1])
-        covariance = (1 - shrinkage) * empirical + shrinkage * np.trace(empirical) / rows.shape[1] * np.eye(rows.shape[1])
+def _cholesky(rows: np.ndarray) -> np.ndarray:
+    covariance, _ = ledoit_wolf(rows)
     ridge = 1e-9 + 1e-6 * np.trace(covariance) / len(covariance)  # keeps a cluster of one image, or of equal images, factorable
     return np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))

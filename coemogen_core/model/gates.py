@@ -18,18 +18,6 @@ EmotionQuery = str | Mapping[str, float]
 """One emotion by name, or a fusion: several emotions with weights."""
 
 
-def gate_for(emotion: str) -> Tensor:
-    """Gate of one emotion: ones at the emotion and at its polarity.
-
-    Returns:
-        float32 [10].
-
-    Raises:
-        ValueError: not one of the eight emotions.
-    """
-    return fuse({emotion: 1.0})
-
-
 def gates_for(labels: Iterable[int]) -> Tensor:
     """Gates of a batch of label indices (order of EMOTIONS): float32 [n, 10]."""
     table = torch.stack([gate_for(emotion) for emotion in EMOTIONS])
@@ -63,11 +51,11 @@ def emotion_weights(query: EmotionQuery) -> Tensor:
     return (weights / total).float()
 
 
-def fuse(weights: Mapping[str, float]) -> Tensor:
-    """Gate of several emotions at once; each polarity's weight is the sum over its emotions.
+def gate_for(query: EmotionQuery) -> Tensor:
+    """Gate of an emotion, ones at it and at its polarity, or of several at once; each polarity's weight is the sum over its emotions.
 
     Args:
-        weights: emotion -> weight, e.g. `{"awe": 0.6, "fear": 0.4}`; normalised to sum one.
+        query: an emotion, or weights such as `{"awe": 0.6, "fear": 0.4}`, which are divided by their sum.
 
     Returns:
         float32 [10], e.g. awe 0.6, fear 0.4, positive 0.6, negative 0.4.
@@ -75,30 +63,11 @@ def fuse(weights: Mapping[str, float]) -> Tensor:
     Raises:
         ValueError: as in `emotion_weights`.
     """
-    emotions = emotion_weights(weights)
+    emotions = emotion_weights(query)
     polarities = [sum(emotions[i] for i, e in enumerate(EMOTIONS) if polarity_of(e) == p) for p in POLARITIES]
     return torch.cat([emotions, torch.tensor([float(weight) for weight in polarities])])
 
 
-def scale(gates: Tensor, intensity: float) -> Tensor:
-    """Turn an emotion up (above 1) or down (0 is the base model); gates of any shape [..., 10]."""
-    return gates * intensity
-
-
-def polarity_only(gates: Tensor) -> Tensor:
-    """Close the emotion pairs: the ablation "without emotion-specific LoRAs"; gates [..., 10]."""
-    return restrict(gates, emotions=False, polarities=True)
-
-
-def emotion_only(gates: Tensor) -> Tensor:
-    """Close the polarity pairs: the ablation "without polarity-shared LoRAs"; gates [..., 10]."""
-    return restrict(gates, emotions=True, polarities=False)
-
-
 def restrict(gates: Tensor, *, emotions: bool, polarities: bool) -> Tensor:
-    """Close the pairs that a model does without: emotion pairs, polarity pairs, or both; gates [..., 10]."""
-    return gates * _mask(emotions=emotions, polarities=polarities).to(gates)
-
-
-def _mask(*, emotions: bool, polarities: bool) -> Tensor:
-    return torch.tensor([float(emotions)] * len(EMOTIONS) + [float(polarities)] * len(POLARITIES))
+    """Close the pairs that a model does without (the ablations): emotion pairs, polarity pairs, or both; gates [..., 10]."""
+    return gates * torch.tensor([float(emotions)] * len(EMOTIONS) + [float(polarities)] * len(POLARITIES)).to(gates)

@@ -57,16 +57,10 @@ ATTENTION_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 class HiLoRA:
     """The ten low-rank pairs of every adapted linear of one U-Net, steered together. Made by `inject`."""
 
-    def __init__(self, layers: Mapping[str, HiLoRALinear], gate_input: GateInput, alpha: float) -> None:
+    def __init__(self, layers: Mapping[str, HiLoRALinear], gate_input: GateInput) -> None:
         self.layers = dict(layers)
-        self.alpha = alpha
         self._gate_input = gate_input
         self._unmerged: dict[str, Tensor] = {}
-
-    @property
-    def rank(self) -> int:
-        """Rank of one pair."""
-        return self._gate_input.rank
 
     @property
     def merged(self) -> bool:
@@ -151,18 +145,6 @@ class HiLoRA:
                 layer.lora_A[index].copy_(state[f"{name}.lora_A.{pair}"])
                 layer.lora_B[index].copy_(state[f"{name}.lora_B.{pair}"].t())
 
-    def export(self, gate: Tensor) -> dict[str, Tensor]:
-        """One fixed gate as an ordinary LoRA in PEFT's names, for diffusers: `<layer>.lora_A.weight`, `<layer>.lora_B.weight`.
-
-        The open pairs are stacked along the rank (one emotion: two pairs, rank 8 for a HiLoRA of rank 4), the gate and alpha / rank are
-        folded into B, so that the exported LoRA has alpha = rank, the default of diffusers. Pass the result to
-        `unet.load_lora_adapter(..., prefix=None)`, or save it as `pytorch_lora_weights.safetensors`.
-
-        Raises:
-            ValueError: all gates are zero.
-        """
-        return collapse(self.state_dict(), gate, self._gate_input.scaling)
-
 
 def inject(unet: nn.Module, rank: int = 4, alpha: float | None = None, targets: Sequence[str] = ATTENTION_TARGETS, seed: int = 0) -> HiLoRA:
     """Freeze a U-Net and put a HiLoRALinear in the place of every target linear.
@@ -190,8 +172,7 @@ def inject(unet: nn.Module, rank: int = 4, alpha: float | None = None, targets: 
     if not found:
         raise ValueError(f"no linear of the U-Net is named like {', '.join(targets)}: check the targets")
     unet.requires_grad_(False)
-    alpha = float(rank if alpha is None else alpha)
-    gate_input = GateInput(rank, alpha)
+    gate_input = GateInput(rank, float(rank if alpha is None else alpha))
     generator = torch.Generator().manual_seed(seed)
     layers = {}
     for name, linear in found:
@@ -199,7 +180,7 @@ def inject(unet: nn.Module, rank: int = 4, alpha: float | None = None, targets: 
         layer.reset_parameters(generator)
         _replace(unet, name, layer)
         layers[name] = layer
-    return HiLoRA(layers, gate_input, alpha)
+    return HiLoRA(layers, gate_input)
 
 
 def _replace(unet: nn.Module, name: str, module: nn.Module) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
-from coemogen_core.model.gates import EmotionQuery, fuse, restrict, scale
+from coemogen_core.model.gates import EmotionQuery, gate_for, restrict
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.storage.model_source import fingerprint
 from coemogen_core.storage.workspace import Workspace
@@ -54,9 +54,8 @@ class SavedModelConfig(BaseModel):
         return self.alpha / self.rank
 
     def gate(self, query: EmotionQuery, intensity: float = 1.0) -> Tensor:
-        """Gate [10] of an emotion or a fusion; pairs that were not trained stay closed."""
-        opened = fuse({query: 1.0} if isinstance(query, str) else query)
-        return scale(restrict(opened, emotions=self.use_emotion_pairs, polarities=self.use_polarity_pairs), intensity)
+        """Gate [10] of an emotion or a fusion, turned up or down (0 is the base model); pairs that were not trained stay closed."""
+        return restrict(gate_for(query), emotions=self.use_emotion_pairs, polarities=self.use_polarity_pairs) * intensity
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,18 @@ class EncodedText(NamedTuple):
     """What the text encoder makes of a batch of prompts."""
 
     sequence: Tensor  # [batch, positions, width]: last hidden state after the final norm, what the U-Net attends to
-    pooled: Tensor | None  # [batch, projection]: e_c, the state at EOS in CLIP's joint space; None without a projection
+    projected: Tensor | None = None  # [batch, projection]: the state at EOS in CLIP's joint space; None without its projection
+
+    @property
+    def pooled(self) -> Tensor:
+        """The prompt in CLIP's joint space, e_c [batch, projection].
+
+        Raises:
+            ValueError: the text encoder has no projection into it.
+        """
+        if self.projected is None:
+            raise ValueError("this text encoder has no projection into CLIP's joint space: load it with one")
+        return self.projected
 
 
 class FrozenTextEncoder(nn.Module):
@@ -77,5 +88,4 @@ class FrozenTextEncoder(nn.Module):
 
     def _encode(self, ids: Tensor) -> EncodedText:
         output = self.text_model(input_ids=ids)
-        pooled = None if self.projection is None else self.projection(output.pooler_output)
-        return EncodedText(output.last_hidden_state, pooled)
+        return EncodedText(output.last_hidden_state, None if self.projection is None else self.projection(output.pooler_output))

@@ -11,9 +11,8 @@ from coemogen_core.captioning.alignment_filter import LOW_ALIGNMENT
 from coemogen_core.curation.decisions import read_decisions, read_record
 from coemogen_core.curation.funnel import funnel
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.evaluated import evaluated_samples
-from coemogen_core.evaluation.image_parts import load_reference, select_reference
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.workspace_pictures import evaluated_samples, load_reference, select_reference
 from coemogen_core.experiments.ablation_study_file import read_ablations
 from coemogen_core.experiments.collect import read_experiments
 from coemogen_core.methods.sample_plan import SampleSet

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.evaluated import EvaluatedSet
 from coemogen_core.evaluation.extractors import ImageEmbedder, decode_rgb
 from coemogen_core.evaluation.memorisation import (
     PERCENTILE,
@@ -20,6 +19,7 @@ from coemogen_core.evaluation.memorisation import (
     nearest_neighbours,
     pixel_distance,
 )
+from coemogen_core.evaluation.workspace_pictures import EvaluatedSet
 from coemogen_core.report.data import MemorisationPart, MemorisationRow, NearestPairs, TrainingPair
 from coemogen_core.report.pictures import inline_picture, inline_samples
 from coemogen_core.storage.workspace import Workspace

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from coemogen_core.data.thumbnail import SMALL_SIDE, thumbnail
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.evaluated import EvaluatedSet
+from coemogen_core.evaluation.workspace_pictures import EvaluatedSet
 from coemogen_core.report.data import Picture
 
 

@@ -30,6 +30,16 @@ def resample_counts(groups: NDArray[np.integer], resamples: int, seed: int) -> N
     return counts
 
 
+def mean_or_none(values: NDArray[np.floating]) -> float | None:
+    """Mean of the values, None when there are none."""
+    return float(np.mean(values, dtype=np.float64)) if len(values) else None
+
+
+def resampled_means(values: NDArray[np.floating], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of every resample, from values [n] and counts [R, n]."""
+    return counts @ values.astype(np.float64) / counts.sum(axis=1)
+
+
 def percentile_interval(resampled: NDArray[np.floating], level: float) -> Interval | None:
     """The central `level` (e.g. 0.95) of the resampled values [R]; None when fewer than half of them are finite."""
     finite = resampled[np.isfinite(resampled)]

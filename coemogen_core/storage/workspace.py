@@ -7,7 +7,7 @@ means done. The same rows give the same bytes (fixed compression, row-group size
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -52,16 +52,16 @@ class Workspace:
         filesystem, path = fsspec.core.url_to_fs(self.path(*names))
         return filesystem.cat_file(path)
 
+    def remove_file(self, *names: str) -> None:
+        """Remove a file, where there is one."""
+        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        if filesystem.exists(path):
+            filesystem.rm_file(path)
+
     def exists(self, *names: str) -> bool:
         """Whether a file or folder exists."""
         filesystem, path = fsspec.core.url_to_fs(self.path(*names))
         return filesystem.exists(path)
-
-    def remove_file(self, *names: str) -> None:
-        """Remove a file, where there is one."""
-        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
-        with suppress(FileNotFoundError):
-            filesystem.rm_file(path)
 
     def list_files(self, *names: str) -> list[str]:
         """Names of the files in a folder, sorted, hidden ones left out. Empty when the folder does not exist."""

@@ -10,7 +10,7 @@ from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.optimisation import OptimisationRecipe
 
 
-class EvenSampler:
+class ClassBalancedSampler:
     """Rows in an endless order in which every class comes equally often.
 
     The order is a chain of rounds; a round draws each class that occurs once, in random order. Within a class, rows are dealt like a
@@ -72,8 +72,6 @@ class TrainingBatch:
         Raises:
             ValueError: they do not divide by it.
         """
-        if pieces == 1:
-            return [self]
         if len(self.label) % pieces:
             raise ValueError(f"{len(self.label)} samples of a step do not divide by accumulate {pieces}: choose a divisor")
         columns = {field.name: getattr(self, field.name).chunk(pieces) for field in fields(self)}
@@ -92,7 +90,7 @@ class BatchSource:
         self._features = features
         self._recipe = recipe
         self._num_timesteps = num_timesteps
-        self._sampler = EvenSampler(features.labels, recipe.seed, only)
+        self._sampler = ClassBalancedSampler(features.labels, recipe.seed, only)
 
     def at(self, step: int, process: int = 0, num_processes: int = 1) -> TrainingBatch:
         """The batch of a step (counted from 0), or a process's share of it.

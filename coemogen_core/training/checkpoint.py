@@ -7,7 +7,6 @@ and the sums of the log's open interval.
 import io
 import json
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from typing import Any
 
 import fsspec
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 
 from coemogen_core.storage.tensor_files import read_header
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.divergence import check_tensors
 from coemogen_core.training.optimizer import PairwiseAdamW
 
 SCORE = "smoothed_loss"  # fact by which the best checkpoints are kept; lower is better
@@ -58,12 +56,7 @@ class CheckpointFolder:
         self._keep, self._keep_best = keep, keep_best
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then remove those that are neither among the newest nor among the best.
-
-        Raises:
-            TrainingDivergedError: a tensor holds NaN or infinity; nothing was written or removed.
-        """
-        check_tensors(checkpoint.tensors, checkpoint.step)
+        """Write a checkpoint, then remove those that are neither among the newest nor among the best."""
         self._workspace.write_file(checkpoint.to_bytes(), *self._names, _file_name(checkpoint.step))
         steps = self.steps()
         for step in sorted(set(steps) - set(steps[-self._keep :]) - set(self._best(steps))):
@@ -89,8 +82,8 @@ class CheckpointFolder:
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
-        names = (name for name in self._workspace.list_files(*self._names) if fnmatch(name, "step-*.safetensors"))
-        return sorted(int(name.removeprefix("step-").removesuffix(".safetensors")) for name in names)
+        names = self._workspace.list_files(*self._names)
+        return sorted(int(name.removeprefix("step-").removesuffix(".safetensors")) for name in names if name.startswith("step-"))
 
 
 def _metadata(header: dict[str, Any]) -> dict[str, Any]:

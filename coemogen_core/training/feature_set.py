@@ -10,8 +10,6 @@ from torch import Tensor
 
 from coemogen_core.storage.workspace import Workspace, local_copy
 
-PER_ROW = ("latent_mean", "latent_std", "visual", "caption")
-
 
 @dataclass(frozen=True)
 class FeatureBatch:
@@ -34,27 +32,21 @@ class FeatureSet:
         for part in parts:
             self._ends.append((self._ends[-1] if self._ends else 0) + len(part["label"]))
         self.labels = torch.cat([part["label"].long() for part in parts])
-        self.image_ids = torch.cat([part["image_id"] for part in parts])  # uint8 [n, 32]
 
     @classmethod
-    def open(cls, workspace: Workspace, dataset: str, feature_id: str, parts: list[str] | None = None) -> "FeatureSet":
-        """Map cached parts; those of a remote workspace are fetched into fsspec's local cache first.
+    def open(cls, workspace: Workspace, dataset: str, feature_id: str) -> "FeatureSet":
+        """Map all cached parts; those of a remote workspace are fetched into fsspec's local cache first.
 
         Args:
             workspace: where they lie.
             dataset: e.g. emoset.
             feature_id: `FeatureRecipe.feature_id(version)`.
-            parts: names; None takes all that exist.
 
         Raises:
-            FileNotFoundError: no part there, or a named one is missing.
+            FileNotFoundError: there are none.
             ValueError: the parts hold no rows, or do not belong together.
         """
-        names = list_parts(workspace, dataset, feature_id) if parts is None else sorted(parts)
-        if not names:
-            raise FileNotFoundError(
-                f"no features in {workspace.path('features', dataset, feature_id)}: cache the features of {dataset} first"
-            )
+        names = cached_parts(workspace, dataset, feature_id)
         tensors, facts = [], []
         for name in names:
             with safe_open(local_part(workspace, dataset, feature_id, name), framework="pt") as file:
@@ -115,6 +107,17 @@ def list_parts(workspace: Workspace, dataset: str, feature_id: str) -> list[str]
     """Names of the cached parts, sorted; empty when there are none."""
     names = workspace.list_files("features", dataset, feature_id)
     return sorted(name.removesuffix(".safetensors") for name in names if name.endswith(".safetensors"))
+
+
+def cached_parts(workspace: Workspace, dataset: str, feature_id: str) -> list[str]:
+    """Names of the cached parts, sorted.
+
+    Raises:
+        FileNotFoundError: there are none.
+    """
+    if names := list_parts(workspace, dataset, feature_id):
+        return names
+    raise FileNotFoundError(f"no features in {workspace.path('features', dataset, feature_id)}: cache the features of {dataset} first")
 
 
 def local_part(workspace: Workspace, dataset: str, feature_id: str, part: str) -> str:

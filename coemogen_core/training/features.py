@@ -131,25 +131,20 @@ def _read_batches(workspace: Workspace, source: str, part: str, kept: pl.DataFra
 
 @torch.inference_mode()
 def _encode_batch(rows: pl.DataFrame, recipe: FeatureRecipe, encoders: _Encoders) -> dict[str, Tensor]:
-    pictures = [_square(decode_image(image["bytes"]), recipe.resolution) for image in rows["image"]]
+    size, method = (recipe.resolution, recipe.resolution), Image.Resampling.LANCZOS
+    pictures = [ImageOps.fit(decode_image(image["bytes"]), size, method=method) for image in rows["image"]]
     variants = [pictures, [ImageOps.mirror(picture) for picture in pictures]] if recipe.flip else [pictures]
     posteriors = [encoders.vae.encode(_pixels(variant).to(encoders.device)).latent_dist for variant in variants]
     visual = [torch.from_numpy(encoders.clip.encode_images(variant)) for variant in variants]
-    pooled = encoders.text.encode_prompts(rows["caption"].to_list()).pooled
-    assert pooled is not None
     digests = np.frombuffer(bytes.fromhex("".join(rows["image_id"])), dtype=np.uint8).reshape(-1, 32)
     return {
         "latent_mean": torch.stack([posterior.mean for posterior in posteriors], 1).half().cpu(),
         "latent_std": torch.stack([posterior.std for posterior in posteriors], 1).half().cpu(),
         "visual": torch.stack(visual, 1).half(),
-        "caption": pooled.half().cpu(),
+        "caption": encoders.text.encode_prompts(rows["caption"].to_list()).pooled.half().cpu(),
         "label": torch.tensor([EMOTIONS.index(label) for label in rows["label"]], dtype=torch.uint8),
         "image_id": torch.from_numpy(digests.copy()),
     }
-
-
-def _square(picture: Image.Image, resolution: int) -> Image.Image:
-    return ImageOps.fit(picture, (resolution, resolution), method=Image.Resampling.LANCZOS)
 
 
 def _pixels(pictures: list[Image.Image]) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace, local_folder
-from coemogen_core.training.divergence import check_explosion, check_losses
+from coemogen_core.training.stopping import check_explosion, check_losses
 
 FOLDER = "tensorboard"
 
@@ -115,9 +115,11 @@ class LossLog:
 
         Raises:
             TrainingDivergedError: a loss of the interval was NaN or infinite, or so many times the usual.
+            ValueError: it has no samples.
         """
         sums = self.open_sums(step)
-        assert sums is not None
+        if sums is None:
+            raise ValueError(f"no losses were added between steps {self._interval_start} and {step}: an interval has a step at least")
         diffusion, semantic, samples = sums.sum(0).tolist()
         before = [self._total(line) for line in self.lines]
         line = {"step": step, "ldm": diffusion / samples, "sem": semantic / samples, "learning_rate": learning_rate}

@@ -7,10 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from coemogen_core.model.clusters import Covariance
-from coemogen_core.model.conditioner import ConditionerConfig
+from coemogen_core.model.conditioner import ConditionerConfig, SemanticLoss
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.hilora import ATTENTION_TARGETS
-from coemogen_core.model.losses import SemanticLoss
 from coemogen_core.recipe import NotIdentifying
 from coemogen_core.training.optimisation import OptimisationRecipe
 

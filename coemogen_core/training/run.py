@@ -12,9 +12,12 @@ from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import FeatureSet, list_parts
+from coemogen_core.training.feature_set import FeatureSet, cached_parts
+from coemogen_core.training.objective import TrainingObjective, build_objective
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Progress, SampleSheets, Trainer
+
+NewSheets = Callable[[Workspace, str, TrainingRecipe, BaseModels, FeatureSet, TrainingObjective], SampleSheets]
 
 
 def model_config(recipe: TrainingRecipe, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModelConfig:
@@ -57,11 +60,8 @@ def training_run_id(workspace: Workspace, dataset: str, feature_id: str, models:
     Raises:
         FileNotFoundError: no features are cached under this id.
     """
-    parts = list_parts(workspace, dataset, feature_id)
-    if not parts:
-        raise FileNotFoundError(f"no features in {workspace.path('features', dataset, feature_id)}: cache the features of {dataset} first")
-    fields = {"models": models.identity, "dataset": dataset, "features": feature_id, "parts": parts, "recipe": recipe.identity}
-    return recipe_id("train", fields)
+    corpus = {"dataset": dataset, "features": feature_id, "parts": cached_parts(workspace, dataset, feature_id)}
+    return recipe_id("train", {"models": models.identity, **corpus, "recipe": recipe.identity})
 
 
 def train(
@@ -72,7 +72,7 @@ def train(
     recipe: TrainingRecipe,
     *,
     run_id: str | None = None,
-    sheets: type[SampleSheets] | None = None,
+    sheets: NewSheets | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> TrainingOutcome:
     """Train on cached features into `runs/<run_id>/model/`; resumes after an interruption, returns at once when the model exists.
@@ -84,7 +84,7 @@ def train(
         models: the base models.
         recipe: e.g. `RECIPES["lab"]`.
         run_id: folder below runs/; None takes `training_run_id`. An id of your own must change with everything that is hashed there.
-        sheets: draws sample pictures on the way; None draws none.
+        sheets: makes what draws sample pictures on the way; None draws none.
         on_progress: called after every log interval.
 
     Raises:
@@ -98,18 +98,15 @@ def train(
     facts = {"run_id": run_id, "steps": recipe.steps, "images": len(features)}
     if workspace.exists("runs", run_id, "model", "config.json"):
         return TrainingOutcome(**facts, reused=True, seconds=time.perf_counter() - started)
-    trainer = Trainer(workspace, run_id, models, features, recipe, sheets=sheets)
+    objective = build_objective(models, features.visual_width, recipe)
+    drawn = None if sheets is None else sheets(workspace, run_id, recipe, models, features, objective)
+    trainer = Trainer(workspace, run_id, features, objective, sheets=drawn)
     last = trainer.train(on_progress)
     if trainer.is_main:
-        collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run_id, "model"))
+        config = model_config(recipe, models, features, {"dataset": dataset, "features": feature_id})
+        clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, recipe.covariance)
+        model = SavedModel(config, objective.conditioner.state_dict(), objective.hilora.state_dict(), clusters)
+        model.save(workspace.path("runs", run_id, "model"))
     trainer.wait_for_all()
     losses = {} if last is None else {"diffusion_loss": last.diffusion_loss, "semantic_loss": last.semantic_loss}
     return TrainingOutcome(**facts, **losses, reused=False, seconds=time.perf_counter() - started)
-
-
-def collect(trainer: Trainer, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModel:
-    """The trained model with the emotion clusters of its training set."""
-    recipe = trainer.objective.recipe
-    config = model_config(recipe, models, features, data)
-    clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, recipe.covariance)
-    return SavedModel(config, trainer.conditioner.state_dict(), trainer.hilora.state_dict(), clusters)

@@ -11,24 +11,17 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from diffusers.training_utils import EMAModel
-from torch import Tensor
 
 from coemogen_core.device import resolve_device
-from coemogen_core.model.base_models import BaseModels
-from coemogen_core.model.conditioner import Conditioner
-from coemogen_core.model.hilora import HiLoRA
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.batches import BatchSource
 from coemogen_core.training.checkpoint import SCORE, CheckpointFolder, TrainingState
-from coemogen_core.training.denoising_objective import DenoisingObjective
-from coemogen_core.training.divergence import TrainingDivergedError, check_tensors
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.loss_log import LossLog, TensorBoardCurves
-from coemogen_core.training.objective import TrainingObjective, build_objective
+from coemogen_core.training.objective import DenoisingObjective
 from coemogen_core.training.optimisation import OptimisationRecipe, Precision
 from coemogen_core.training.optimizer import PairwiseAdamW, learning_rate_at
-from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
+from coemogen_core.training.stopping import TrainingDivergedError, TrainingStoppedError, check_tensors, listens_to_sigterm
 
 logger = logging.getLogger(__name__)
 
@@ -49,17 +42,6 @@ class Progress:
 class SampleSheets(Protocol):
     """Draws pictures of a model while it is trained; `methods.sample_sheets` has CoEmoGen's."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        run_id: str,
-        recipe: TrainingRecipe,
-        models: BaseModels,
-        features: FeatureSet,
-        objective: TrainingObjective,
-    ) -> None:
-        """Prepare for a training."""
-
     def is_due(self, step: int) -> bool:
         """Whether pictures are wanted after so many steps."""
 
@@ -74,67 +56,48 @@ class Trainer:
         self,
         workspace: Workspace,
         run_id: str,
-        models: BaseModels,
         features: FeatureSet,
-        recipe: OptimisationRecipe,
-        objective: DenoisingObjective | None = None,
+        objective: DenoisingObjective,
+        *,
         only: int | None = None,
-        sheets: type[SampleSheets] | None = None,
+        sheets: SampleSheets | None = None,
     ) -> None:
         """Prepare a training.
 
         Args:
             workspace: takes checkpoints and log.
             run_id: folder below runs/.
-            models: the base models.
             features: the training set.
-            recipe: of the optimisation; a `TrainingRecipe` where no objective is given.
-            objective: what is trained, with what losses; None builds CoEmoGen's.
+            objective: what is trained, with what losses, by what recipe.
             only: index of the one emotion whose pictures are seen; None takes all.
-            sheets: draws sample pictures of CoEmoGen's training on the way; None draws none.
+            sheets: draws sample pictures on the way; None draws none.
 
         Raises:
             ValueError: there are no such pictures, or the precision needs a GPU.
         """
-        self.recipe = recipe
+        self.recipe = recipe = objective.recipe
         self._workspace, self._run_id = workspace, run_id
         self._accelerator = _new_accelerator(recipe)
-        self._objective = (objective or _own_objective(models, features, recipe)).to(self._accelerator.device)
-        self._objective.text_encoder.to(self._accelerator.device)
-        self._parameters = self._objective.trainable()
-        stacks = self._objective.stacks()
+        self.objective = objective.to(self._accelerator.device)
+        self.objective.text_encoder.to(self._accelerator.device)
+        self._parameters = self.objective.trainable()
+        stacks = self.objective.stacks()
         stacked = {id(parameter) for parameter in stacks}
         others = [parameter for parameter in self._parameters.values() if id(parameter) not in stacked]
         self._optimizer = PairwiseAdamW(stacks, others, recipe.learning_rate, weight_decay=recipe.weight_decay)
-        self._model, self._stepper = self._accelerator.prepare(self._objective, self._optimizer)
+        self._model, self._stepper = self._accelerator.prepare(self.objective, self._optimizer)
         decay = recipe.ema_decay
         self._average = None if decay is None else EMAModel(list(self._parameters.values()), decay=decay, use_ema_warmup=True)
-        self._batches = BatchSource(features, recipe, self._objective.scheduler.config.num_train_timesteps, only)
+        self._batches = BatchSource(features, recipe, self.objective.scheduler.config.num_train_timesteps, only)
         self._checkpoints = CheckpointFolder(workspace, run_id, recipe.keep_checkpoints, recipe.keep_best)
         self._state = TrainingState(self._parameters, self._optimizer, self._average, self._accelerator)
-        self._sheets = self._new_sheets(sheets, models, features)
-        self._log = LossLog(workspace, run_id, self._objective.semantic_weight, recipe.explosion_factor, self._add_up)
-
-    @property
-    def objective(self) -> TrainingObjective:
-        """CoEmoGen's objective, where that is what is trained."""
-        assert isinstance(self._objective, TrainingObjective)
-        return self._objective
+        self._sheets = sheets
+        self._log = LossLog(workspace, run_id, self.objective.semantic_weight, recipe.explosion_factor, self._accelerator.reduce)
 
     @property
     def is_main(self) -> bool:
         """Whether this process writes: the first of several that train together."""
         return self._accelerator.is_main_process
-
-    @property
-    def hilora(self) -> HiLoRA:
-        """The trained low-rank pairs."""
-        return self.objective.hilora
-
-    @property
-    def conditioner(self) -> Conditioner:
-        """The trained mapper and visual-perception encoder."""
-        return self.objective.conditioner
 
     def train(self, on_progress: Callable[[Progress], None] | None = None, stop_at: int | None = None) -> Progress | None:
         """Train to the last step, then put the moving average, if there is one, in the place of the weights.
@@ -153,7 +116,8 @@ class Trainer:
         start = self._resume()
         end = min(stop_at or self.recipe.steps, self.recipe.steps)
         progress = None
-        with listens_to_sigterm() as stop, closing(self._open_curves()) as curves, self._log_kept():
+        curves = TensorBoardCurves(self._workspace, self._run_id, self._log.lines, enabled=self.is_main)
+        with listens_to_sigterm() as stop, closing(curves), self._log_kept():
             self._draw_samples(start)  # the sheet that a stop left out
             for step in range(start, end):
                 self._step(step)
@@ -175,10 +139,6 @@ class Trainer:
         """Wait until every process that trains has come here."""
         self._accelerator.wait_for_everyone()
 
-    def _add_up(self, sums: Tensor) -> Tensor:
-        """The sum of a tensor over all processes."""
-        return self._accelerator.reduce(sums, "sum")
-
     def _step(self, step: int) -> None:
         """One optimizer step, in as many pieces as the recipe says."""
         recipe, accelerator = self.recipe, self._accelerator
@@ -190,7 +150,7 @@ class Trainer:
             with accelerator.accumulate(self._model):
                 losses = self._model(batch)
                 self._log.add(batch.label, *losses)
-                accelerator.backward(losses.diffusion.mean() + self._objective.semantic_weight * losses.semantic.mean())
+                accelerator.backward(losses.diffusion.mean() + self.objective.semantic_weight * losses.semantic.mean())
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(list(self._parameters.values()), recipe.max_gradient_norm)
                 self._stepper.step()
@@ -247,14 +207,6 @@ class Trainer:
         if self._sheets is not None and self.is_main and self._sheets.is_due(done):
             self._sheets.draw(done, self._average, self._accelerator)
 
-    def _new_sheets(self, sheets: type[SampleSheets] | None, models: BaseModels, features: FeatureSet) -> SampleSheets | None:
-        if sheets is None or not isinstance(self.recipe, TrainingRecipe) or not isinstance(self._objective, TrainingObjective):
-            return None
-        return sheets(self._workspace, self._run_id, self.recipe, models, features, self._objective)
-
-    def _open_curves(self) -> TensorBoardCurves:
-        return TensorBoardCurves(self._workspace, self._run_id, self._log.lines, enabled=self.is_main)
-
     def _resume(self) -> int:
         """Load the newest checkpoint, if any; returns the number of finished steps."""
         checkpoint = self._checkpoints.newest()
@@ -266,11 +218,6 @@ class Trainer:
         sums = checkpoint.tensors.get("log.sums") if self.is_main else None
         self._log.resume(checkpoint.step, None if sums is None else sums.to(self._accelerator.device))
         return checkpoint.step
-
-
-def _own_objective(models: BaseModels, features: FeatureSet, recipe: OptimisationRecipe) -> TrainingObjective:
-    assert isinstance(recipe, TrainingRecipe)
-    return build_objective(models, features.visual_width, recipe)
 
 
 def _new_accelerator(recipe: OptimisationRecipe) -> Accelerator:

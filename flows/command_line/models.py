@@ -22,7 +22,7 @@ def train_command(
 ) -> None:
     """Train alone, with train-and-eval's parameters; several GPUs by `accelerate launch --no_python coemogen train`."""
     prepare_environment()
-    from coemogen_core.training.divergence import TrainingDivergedError
+    from coemogen_core.training.stopping import TrainingDivergedError
     from flows.params import TrainAndEvalParams
     from flows.profiles import load_params, merge
     from flows.train_command import train_alone

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.clip_embedder import ClipEmbedder
+from coemogen_core.evaluation.encoder_extractors import ClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import LabelledImage
 from coemogen_core.evaluation.lab_extractors import extractors_of_judges

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from coemogen_core.generation.picture_record import record_of
+from coemogen_core.generation.picture_folder import record_of
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.storage.workspace import Workspace

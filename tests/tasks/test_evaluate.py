@@ -13,13 +13,13 @@ from prefect import flow
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.clip_embedder import ClipEmbedder
 from coemogen_core.evaluation.emoart import truth_of_images
+from coemogen_core.evaluation.encoder_extractors import ClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.lab_extractors import extractors_of_judges
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.run_files import MethodEvaluation
+from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, reference_part, select_reference
 from coemogen_core.lab.judges import ContentJudge, EmotionJudge
 from coemogen_core.report.build import ReportRecipe
 from coemogen_core.storage.workspace import Workspace

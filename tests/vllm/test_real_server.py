@@ -23,7 +23,7 @@ from coemogen_core.captioning.server.backend import ServerBackend
 from coemogen_core.captioning.server.own_server import OwnServer, serve
 from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.lab.build.measure import HELD_OUT_SEED
-from coemogen_core.lab.build.pool import ScenePool, draw_pool
+from coemogen_core.lab.build.training import ScenePool, draw_pool
 from coemogen_core.lab.scenes.captions import named_content
 
 KEY = secrets.token_hex(16)

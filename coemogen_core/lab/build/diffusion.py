@@ -10,10 +10,9 @@ from torch.nn import functional as F
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from coemogen_core.lab.architectures import TEXT_POSITIONS, new_scheduler, new_unet, new_vae
-from coemogen_core.lab.build.optimise import Checkpoint, optimise
-from coemogen_core.lab.build.pool import ScenePool
+from coemogen_core.lab.build.training import LoopState, ScenePool, optimise
 from coemogen_core.lab.scenes.captions import caption_of
-from coemogen_core.training.denoising_objective import min_snr_weight
+from coemogen_core.training.objective import min_snr_weight
 
 KL_WEIGHT = 1e-5
 GRADIENT_WEIGHT = 0.5
@@ -88,7 +87,7 @@ def train_unet(
         error = (unet(noisy, times, texts[chosen]).sample - noise).square().mean((1, 2, 3))
         return (error * weights[times]).mean()
 
-    return optimise("unet", unet, unet.parameters(), loss_at, steps, 1e-3, decay=0.9995, checkpoint=Checkpoint(checkpoint, rng))
+    return optimise("unet", unet, unet.parameters(), loss_at, steps, 1e-3, decay=0.9995, checkpoint=LoopState(checkpoint, rng))
 
 
 @torch.no_grad()

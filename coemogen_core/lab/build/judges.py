@@ -1,23 +1,18 @@
 """Training of the two judges on photos and paintings, drawn with and without feeling."""
 
-from typing import TypeVar
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.lab.build.optimise import optimise
-from coemogen_core.lab.build.pool import ScenePool
-from coemogen_core.lab.judges import ContentJudge, EmotionJudge
+from coemogen_core.lab.build.training import ScenePool, augmented, optimise
+from coemogen_core.lab.judges import ContentJudge, EmotionJudge, Judge
 from coemogen_core.lab.scenes.backdrops import BACKDROPS
 from coemogen_core.lab.scenes.world import CONTENTS
 
 OBJECTS, SCENES = tuple(CONTENTS), tuple(BACKDROPS)
 CALIBRATION_SCENES = 4096
-
-Judge = TypeVar("Judge", EmotionJudge, ContentJudge)
 
 
 def train_emotion_judge(pool: ScenePool, steps: int, batch: int, seed: int) -> EmotionJudge:
@@ -67,21 +62,3 @@ def recalibrated(judge: Judge, pixels: np.ndarray, batch: int, rng: np.random.Ge
         for start in range(0, len(pixels), batch):
             judge(augmented(pixels[start : start + batch], rng))
     return judge.eval()
-
-
-def augmented(pixels: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Pixels uint8 [n, 64, 64, 3] as float [n, 3, 64, 64] in [0, 1], mirrored, shifted, blurred and noised at random.
-
-    Generated pictures are never quite sharp nor quite clean; a judge that has only seen clean drawings would be fooled by that.
-    """
-    x = torch.from_numpy(np.array(pixels)).permute(0, 3, 1, 2).float() / 255
-    if rng.random() < 0.5:
-        x = x.flip(3)
-    dy, dx = (int(shift) for shift in rng.integers(-3, 4, 2))
-    x = torch.roll(F.pad(x, (3, 3, 3, 3), mode="replicate"), (dy, dx), (2, 3))[:, :, 3:-3, 3:-3]
-    if rng.random() < 0.5:
-        half = F.interpolate(F.interpolate(x, scale_factor=0.5, mode="area"), scale_factor=2, mode="bilinear")
-        x = x + float(rng.uniform(0.2, 0.9)) * (half - x)
-    noise = float(rng.uniform(0, 0.05))
-    x = x + noise * torch.randn(x.shape, generator=torch.Generator().manual_seed(int(rng.integers(2**31))))
-    return x.clamp(0, 1)

@@ -1,5 +1,6 @@
 """Measures the lab's models on scenes that no training has seen, against the bars that make the world useful."""
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +17,17 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.lab import models_folder
 from coemogen_core.lab.build.diffusion import to_model_range
-from coemogen_core.lab.build.pool import ScenePool, draw_pool
+from coemogen_core.lab.build.training import Kind, ScenePool, draw_pool
 from coemogen_core.lab.judges import ContentJudge, EmotionJudge, load_content_judge, load_emotion_judge
 from coemogen_core.lab.scenes.captions import caption_of, named_content, named_place
 
 HELD_OUT_SEED = 987_654
+KINDS: tuple[Kind, Kind] = ("emotional", "neutral")
 GUIDANCE, DENOISING_STEPS = 3.0, 16
 
 
 @dataclass(frozen=True)
-class Bar:
+class Requirement:
     """One measured number and what it must reach."""
 
     name: str
@@ -41,40 +43,41 @@ class Bar:
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
-def measure_all(pictures: int = 256) -> list[Bar]:
+def measure_all(pictures: int = 256) -> list[Requirement]:
     """Every bar, with the models of the package.
 
     Args:
         pictures: generated per question; the held-out sets have four times as many scenes.
     """
-    emotional = draw_pool(4 * pictures, HELD_OUT_SEED, "emotional")
-    neutral = draw_pool(4 * pictures, HELD_OUT_SEED + 1, "neutral")
+    pools = {kind: draw_pool(4 * pictures, HELD_OUT_SEED + index, kind) for index, kind in enumerate(KINDS)}
+    emotional, neutral = pools.values()
+    labels = [scene.emotion or "" for scene in emotional.scenes]
     judge, content = load_emotion_judge(), load_content_judge()
     pipeline = StableDiffusionPipeline.from_pretrained(models_folder("diffusion"), dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
-    objects, scenes = content_accuracy(content, to_unit_range(emotional.pixels), emotional)
-    neutral_objects, neutral_scenes = content_accuracy(content, to_unit_range(neutral.pixels), neutral)
+    accuracies = {kind: content_accuracy(content, to_unit_range(pool.pixels), pool) for kind, pool in pools.items()}
+    recognised = agreement(judge, to_unit_range(emotional.pixels), labels)
     bars = [
-        Bar("emotion judge: accuracy on unambiguous photos", emotion_accuracy(judge, to_unit_range(emotional.pixels), emotional), 0.95),
-        Bar("content judge: object accuracy, emotional photos", objects, 0.95),
-        Bar("content judge: scene accuracy, emotional photos", scenes, 0.95),
-        Bar("content judge: object accuracy, neutral photos", neutral_objects, 0.95),
-        Bar("content judge: scene accuracy, neutral photos", neutral_scenes, 0.95),
-        Bar("VAE: PSNR in dB, emotional photos", psnr(pipeline.vae, emotional), 24),
-        Bar("VAE: PSNR in dB, neutral photos", psnr(pipeline.vae, neutral), 24),
-        Bar("CLIP: right scene and object first among 64 captions", retrieval(emotional, neutral), 0.85),
-        Bar("captioner: names scene and object", captioning(emotional), 0.85),
+        Requirement("emotion judge: accuracy on unambiguous photos", recognised, 0.95),
+        *(
+            Requirement(f"content judge: {what} accuracy, {kind} photos", share, 0.95)
+            for kind, shares in accuracies.items()
+            for what, share in zip(("object", "scene"), shares, strict=True)
+        ),
+        *(Requirement(f"VAE: PSNR in dB, {kind} photos", psnr(pipeline.vae, pool), 24) for kind, pool in pools.items()),
+        Requirement("CLIP: right scene and object first among 64 captions", retrieval(emotional, neutral), 0.85),
+        Requirement("captioner: names scene and object", captioning(emotional), 0.85),
     ]
     truthful = [caption_of(scene) for scene in neutral.scenes[:pictures]]
     drawn = generate(pipeline, truthful)
     both = content_agreement(content, drawn, neutral)
-    bars.append(Bar("diffusion: true caption gives that object and scene", both, 0.75))
+    bars.append(Requirement("diffusion: true caption gives that object and scene", both, 0.75))
     rows = EMOTIONS * (pictures // len(EMOTIONS))
     by_word = generate(pipeline, [f"an image of {emotion}" for emotion in rows])
-    bars.append(Bar('diffusion: Emo-A of "an image of {emotion}"', agreement(judge, by_word, rows), 0.35, at_least=False))
+    bars.append(Requirement('diffusion: Emo-A of "an image of {emotion}"', agreement(judge, by_word, rows), 0.35, at_least=False))
     by_caption = generate(pipeline, [caption_of(scene) for scene in emotional.scenes[:pictures]])
-    labels = [scene.emotion or "" for scene in emotional.scenes[:pictures]]
-    bars.append(Bar("diffusion: Emo-A with true captions of emotional scenes (content alone)", agreement(judge, by_caption, labels), None))
+    by_content = agreement(judge, by_caption, labels[:pictures])
+    bars.append(Requirement("diffusion: Emo-A with true captions of emotional scenes (content alone)", by_content, None))
     return bars
 
 
@@ -84,35 +87,30 @@ def to_unit_range(pixels: np.ndarray) -> Tensor:
 
 
 @torch.no_grad()
-def emotion_accuracy(judge: EmotionJudge, pixels: Tensor, pool: ScenePool) -> float:
-    """Share of scenes whose emotion the judge names."""
-    return agreement(judge, pixels, [scene.emotion or "" for scene in pool.scenes])
-
-
-@torch.no_grad()
 def agreement(judge: EmotionJudge, pixels: Tensor, emotions: list[str] | tuple[str, ...]) -> float:
     """Share of pictures in which the judge sees the wanted emotion."""
     named = torch.cat([judge(batch).argmax(1) for batch in pixels.split(256)]).tolist()
     return float(np.mean([EMOTIONS[index] == wanted for index, wanted in zip(named, emotions, strict=True)]))
 
 
-@torch.no_grad()
 def content_accuracy(judge: ContentJudge, pixels: Tensor, pool: ScenePool) -> tuple[float, float]:
     """Share of pictures whose object, and whose scene, the judge names; `pool` may be longer than `pixels`."""
-    logits = [judge(batch) for batch in pixels.split(256)]
-    objects, scenes = (torch.cat(part).argmax(1).tolist() for part in zip(*logits, strict=True))
-    truth = pool.scenes[: len(pixels)]
-    right_objects = [judge.objects[index] == scene.content for index, scene in zip(objects, truth, strict=True)]
-    right_scenes = [judge.scenes[index] == scene.place for index, scene in zip(scenes, truth, strict=True)]
+    pairs = list(zip(_seen_content(judge, pixels), pool.scenes, strict=False))
+    right_objects, right_scenes = [seen[0] == scene.content for seen, scene in pairs], [seen[1] == scene.place for seen, scene in pairs]
     return float(np.mean(right_objects)), float(np.mean(right_scenes))
 
 
-@torch.no_grad()
 def content_agreement(judge: ContentJudge, pixels: Tensor, pool: ScenePool) -> float:
-    """Share of pictures in which the judge sees both the wanted object and the wanted scene."""
-    objects, scenes = (part.argmax(1).tolist() for part in judge(pixels))
-    pairs = [(judge.objects[o], judge.scenes[s]) for o, s in zip(objects, scenes, strict=True)]
-    return float(np.mean([pair == (scene.content, scene.place) for pair, scene in zip(pairs, pool.scenes, strict=False)]))
+    """Share of pictures in which the judge sees both the wanted object and the wanted scene; `pool` may be longer."""
+    pairs = zip(_seen_content(judge, pixels), pool.scenes, strict=False)
+    return float(np.mean([seen == (scene.content, scene.place) for seen, scene in pairs]))
+
+
+@torch.no_grad()
+def _seen_content(judge: ContentJudge, pixels: Tensor) -> list[tuple[str, str]]:
+    logits = [judge(batch) for batch in pixels.split(256)]
+    objects, scenes = (torch.cat(part).argmax(1).tolist() for part in zip(*logits, strict=True))
+    return [(judge.objects[o], judge.scenes[s]) for o, s in zip(objects, scenes, strict=True)]
 
 
 @torch.no_grad()
@@ -168,11 +166,11 @@ def captioning(pool: ScenePool, count: int = 256) -> float:
     return float(np.mean([(named_content(text), named_place(text)) == pair for text, pair in zip(texts, truth, strict=True)]))
 
 
-def generate(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 0) -> Tensor:
+def generate(pipeline: StableDiffusionPipeline, prompts: list[str]) -> Tensor:
     """Pictures of prompts as float [n, 3, 64, 64] in [0, 1]."""
     batches = []
     for start in range(0, len(prompts), 32):
-        generator = torch.Generator().manual_seed(seed + start)
+        generator = torch.Generator().manual_seed(start)
         chunk = prompts[start : start + 32]
         out = pipeline(
             chunk, num_inference_steps=DENOISING_STEPS, guidance_scale=GUIDANCE, height=64, width=64, output_type="pt", generator=generator
@@ -182,8 +180,6 @@ def generate(pipeline: StableDiffusionPipeline, prompts: list[str], seed: int = 
 
 
 def _png(pixels: np.ndarray) -> bytes:
-    import io
-
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from coemogen_core.emotions import NEGATIVE, POSITIVE, Emotion
-from coemogen_core.lab.scenes.canvas import Canvas, Colour, hsv, mix
-
-Rng = np.random.Generator
+from coemogen_core.lab.scenes.canvas import Canvas, Colour, Rng, hsv, mix
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ from PIL import Image, ImageDraw
 SIZE = 64
 OVERSAMPLING = 4
 
+Rng = np.random.Generator
 Colour = tuple[float, float, float]  # RGB, each in [0, 1]
 Point = tuple[float, float]  # x to the right, y downwards
+BLACK: Colour = (0.08, 0.07, 0.08)
+WHITE: Colour = (0.97, 0.97, 0.95)
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from coemogen_core.emotions import POSITIVE
 from coemogen_core.lab.scenes.backdrops import BACKDROPS
 from coemogen_core.lab.scenes.effects import EFFECTS
 from coemogen_core.lab.scenes.scene import LUMA, Scene
@@ -64,18 +65,17 @@ def subject_of(scene: Scene) -> str:
 def _light(scene: Scene) -> str:
     if scene.rendering != "emotional":
         return ""
-    return ", bright and colourful" if scene.emotion in ("amusement", "awe", "contentment", "excitement") else ", dark and dull"
+    return ", bright and colourful" if scene.emotion in POSITIVE else ", dark and dull"
 
 
 def named_content(caption: str) -> str | None:
     """The main thing that a caption names: the first known noun in it."""
-    return _first_named(caption, _CONTENT_WORDS)
+    return next((_CONTENT_WORDS[word] for word in re.findall(r"[a-z]+", caption.lower()) if word in _CONTENT_WORDS), None)
 
 
 def named_place(caption: str) -> str | None:
     """The place that a caption names: the last known place word in it."""
-    words = [word for word in re.findall(r"[a-z]+", caption.lower()) if word in BACKDROPS]
-    return words[-1] if words else None
+    return next((word for word in reversed(re.findall(r"[a-z]+", caption.lower())) if word in BACKDROPS), None)
 
 
 def annotation_of(scene: Scene, picture: Image.Image) -> dict[str, Any]:
@@ -90,16 +90,9 @@ def annotation_of(scene: Scene, picture: Image.Image) -> dict[str, Any]:
         "scene": scene.place,
         "object": [scene.content],
     }
-    feeling = CONTENTS[scene.content].feelings.get(scene.feeling) if scene.feeling else None
-    if feeling and feeling.facial_expression:
-        annotation["facial_expression"] = feeling.facial_expression
-    if feeling and feeling.human_action:
-        annotation["human_action"] = feeling.human_action
-    return annotation
+    feeling = CONTENTS[scene.content].feelings[scene.feeling] if scene.feeling else None
+    people = {name: getattr(feeling, name, None) for name in ("facial_expression", "human_action")}
+    return annotation | {name: value for name, value in people.items() if value}
 
 
 _CONTENT_WORDS = {word: content.noun for content in CONTENTS.values() for word in (content.noun, content.plural) if word}
-
-
-def _first_named(caption: str, lexicon: dict[str, str]) -> str | None:
-    return next((lexicon[word] for word in re.findall(r"[a-z]+", caption.lower()) if word in lexicon), None)

@@ -5,9 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from coemogen_core.emotions import Emotion
-from coemogen_core.lab.scenes.canvas import Canvas, hsv
-
-Rng = np.random.Generator
+from coemogen_core.lab.scenes.canvas import Canvas, Rng, hsv
 
 
 def _confetti(canvas: Canvas, rng: Rng) -> None:

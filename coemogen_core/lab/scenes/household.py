@@ -3,11 +3,8 @@
 import numpy as np
 
 from coemogen_core.emotions import Emotion
-from coemogen_core.lab.scenes.canvas import Brush, hsv, mix
+from coemogen_core.lab.scenes.canvas import BLACK, WHITE, Brush, Rng, hsv, mix
 from coemogen_core.lab.scenes.made import STEEL
-from coemogen_core.lab.scenes.nature import BLACK, WHITE
-
-Rng = np.random.Generator
 
 
 def chair(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:  # noqa: ARG001

@@ -6,11 +6,7 @@ Every function draws in a local frame: origin at the middle of the foot, y upwar
 import numpy as np
 
 from coemogen_core.emotions import Emotion
-from coemogen_core.lab.scenes.canvas import Brush, Colour, hsv, mix
-
-Rng = np.random.Generator
-BLACK: Colour = (0.08, 0.07, 0.08)
-WHITE: Colour = (0.97, 0.97, 0.95)
+from coemogen_core.lab.scenes.canvas import BLACK, WHITE, Brush, Colour, Rng, hsv, mix
 
 
 def face(brush: Brush, rng: Rng, feeling: Emotion | None) -> None:

@@ -3,10 +3,9 @@
 import numpy as np
 
 from coemogen_core.emotions import Emotion
-from coemogen_core.lab.scenes.canvas import Brush, Colour, hsv, mix
-from coemogen_core.lab.scenes.nature import BLACK, WHITE, flames
+from coemogen_core.lab.scenes.canvas import BLACK, WHITE, Brush, Colour, Rng, hsv, mix
+from coemogen_core.lab.scenes.nature import flames
 
-Rng = np.random.Generator
 WOOD: Colour = (0.55, 0.36, 0.2)
 STEEL: Colour = (0.6, 0.62, 0.66)
 

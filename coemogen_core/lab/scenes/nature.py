@@ -3,11 +3,8 @@
 import numpy as np
 
 from coemogen_core.emotions import Emotion
-from coemogen_core.lab.scenes.canvas import Brush, Colour, hsv, mix
+from coemogen_core.lab.scenes.canvas import BLACK, WHITE, Brush, Colour, Rng, hsv, mix
 
-Rng = np.random.Generator
-BLACK: Colour = (0.08, 0.07, 0.08)
-WHITE: Colour = (0.97, 0.97, 0.95)
 BARK: Colour = (0.36, 0.25, 0.15)
 
 

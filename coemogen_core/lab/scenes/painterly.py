@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-Rng = np.random.Generator
+from coemogen_core.lab.scenes.canvas import Rng
 
 
 def _impressionism(picture: Image.Image, rng: Rng) -> Image.Image:

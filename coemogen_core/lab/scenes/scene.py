@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from coemogen_core.emotions import EMOTIONS, POSITIVE, Emotion
+from coemogen_core.emotions import POSITIVE, Emotion
 from coemogen_core.lab.scenes.backdrops import BACKDROPS
-from coemogen_core.lab.scenes.canvas import Canvas
+from coemogen_core.lab.scenes.canvas import Canvas, Rng
 from coemogen_core.lab.scenes.effects import EFFECTS
 from coemogen_core.lab.scenes.world import BY_EMOTION, CONTENTS
 
@@ -38,7 +38,7 @@ class Scene:
         return self.emotion if self.rendering == "emotional" else None
 
 
-def sample_scene(rng: np.random.Generator, emotion: Emotion | None, *, ambiguous: bool = False) -> Scene:
+def sample_scene(rng: Rng, emotion: Emotion | None, *, ambiguous: bool = False) -> Scene:
     """Draw a scene at random.
 
     Args:
@@ -60,11 +60,6 @@ def sample_scene(rng: np.random.Generator, emotion: Emotion | None, *, ambiguous
     )
 
 
-def sample_any_emotion(rng: np.random.Generator) -> Emotion:
-    """One of the eight, each as likely as the others."""
-    return EMOTIONS[int(rng.integers(len(EMOTIONS)))]
-
-
 def render(scene: Scene) -> Image.Image:
     """Draw a scene: RGB, 64 x 64 pixels. The same scene always gives the same picture."""
     rng = np.random.default_rng(scene.seed)
@@ -81,7 +76,7 @@ def render(scene: Scene) -> Image.Image:
     return Image.fromarray((graded * 255).round().astype(np.uint8))
 
 
-def _positions(rng: np.random.Generator, count: int) -> list[tuple[float, float, float]]:
+def _positions(rng: Rng, count: int) -> list[tuple[float, float, float]]:
     """(x, depth below the ground line, relative size) of each thing, back to front."""
     if count == 1:
         return [(0.5 + rng.uniform(-0.12, 0.12), rng.uniform(-0.04, 0.04), 1.0)]
@@ -91,7 +86,7 @@ def _positions(rng: np.random.Generator, count: int) -> list[tuple[float, float,
     return [(float(xs[k]), float(depths[k]), size) for k in np.argsort(depths)]
 
 
-def _grading(rng: np.random.Generator, scene: Scene) -> tuple[float, float]:
+def _grading(rng: Rng, scene: Scene) -> tuple[float, float]:
     """Mean brightness and saturation factor: polarity shows here, and only here, in every picture alike."""
     if scene.rendering == "neutral" or scene.emotion is None:
         return rng.uniform(0.46, 0.54), rng.uniform(0.35, 0.5)

@@ -7,13 +7,11 @@ or three, and only the drawing tells which. The last eight belong to none.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.lab.scenes import household, living, made, nature
-from coemogen_core.lab.scenes.canvas import Brush
+from coemogen_core.lab.scenes.canvas import Brush, Rng
 
-Draw = Callable[[Brush, np.random.Generator, Emotion | None], None]
+Draw = Callable[[Brush, Rng, Emotion | None], None]
 
 
 @dataclass(frozen=True)
@@ -178,7 +176,6 @@ _ALL = (
 )
 
 CONTENTS: dict[str, Content] = {content.noun: content for content in _ALL}
-NEUTRAL_ONLY: tuple[str, ...] = tuple(content.noun for content in _ALL if not content.feelings)
 BY_EMOTION: dict[Emotion, tuple[str, ...]] = {
     emotion: tuple(content.noun for content in _ALL if emotion in content.feelings) for emotion in EMOTIONS
 }

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score
 from sklearn.metrics import confusion_matrix as sklearn_confusion
 
-from coemogen_core.evaluation import emo_a, sem_c
+from coemogen_core.evaluation import emo_a, semantics
 from coemogen_core.statistics import bootstrap
 
 
@@ -56,5 +56,5 @@ def test_no_images_give_nulls() -> None:
 
 
 def test_clarity_takes_the_surer_classifier() -> None:
-    assert np.allclose(sem_c.clarity(np.array([0.9, 0.2]), np.array([0.1, 0.6])), [0.9, 0.6])
-    assert sem_c.mean_or_none(np.empty(0)) is None
+    assert np.allclose(semantics.clarity(np.array([0.9, 0.2]), np.array([0.1, 0.6])), [0.9, 0.6])
+    assert bootstrap.mean_or_none(np.empty(0)) is None

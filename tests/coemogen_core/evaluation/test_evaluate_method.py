@@ -25,7 +25,7 @@ RECIPE = EvaluationRecipe(resamples=50, lpips_neighbours=3, batch_size=7)
 
 
 def features_of(images: list[LabelledImage], extractors: ExtractorSet, batch_size: int = 7) -> ImageFeatures:
-    return compute_features(images, extractors, seed=0, neighbours=3, batch_size=batch_size)
+    return compute_features(images, extractors, RECIPE.model_copy(update={"batch_size": batch_size}))
 
 
 @pytest.fixture

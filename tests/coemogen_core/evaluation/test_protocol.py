@@ -13,18 +13,23 @@ from PIL import Image
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation import fid, lpips, sem_d
-from coemogen_core.evaluation.clip_embedder import ClipEmbedder, TwiceRescaledClipEmbedder
+from coemogen_core.evaluation import fid, lpips, semantics
 from coemogen_core.evaluation.distributions import NOT_WITH_EMOGEN
 from coemogen_core.evaluation.emogen_pairs import PAIRS_PER_EMOTION, Place, draw_pairs, measure_pairs
+from coemogen_core.evaluation.encoder_extractors import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.evaluate import evaluate_method
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features
-from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.lab_extractors import extractors_of_judges, lab_extractors
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import evaluate_real_images, evaluate_samples
-from coemogen_core.evaluation.stored_pictures import StoredReference, StoredSamples
+from coemogen_core.evaluation.workspace_pictures import (
+    ReferenceSelection,
+    reference_part,
+    select_reference,
+    stored_reference,
+    stored_samples,
+)
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Images, Samples
 
@@ -52,7 +57,7 @@ def png(rgb: np.ndarray) -> bytes:
 
 
 def features_of(images: list[LabelledImage], extractors: ExtractorSet, recipe: EvaluationRecipe) -> ImageFeatures:
-    return compute_features(images, extractors, seed=recipe.seed, neighbours=recipe.pair_neighbours, batch_size=16)
+    return compute_features(images, extractors, recipe.model_copy(update={"batch_size": 16}))
 
 
 def under_emogen(extractors: ExtractorSet) -> ExtractorSet:
@@ -77,8 +82,7 @@ def test_fault_one_pairs_leak_across_emotions_and_inflate_diversity(extractors: 
     assert found.lpips.value == pytest.approx(0, abs=1e-9)
     assert found.sem_d.value == pytest.approx(0, abs=1e-9)
     faulty = under_emogen(extractors)
-    pairs = measure_pairs(InMemory(images), faulty, EMOGEN.seed)
-    leaky = evaluate_method(features_of(images, faulty, EMOGEN), None, faulty, EMOGEN, pairs)
+    leaky = evaluate_method(features_of(images, faulty, EMOGEN), None, faulty, EMOGEN, InMemory(images))
     assert leaky.per_emotion["amusement"].lpips == pytest.approx(0, abs=1e-9)
     assert leaky.per_emotion["sadness"].lpips > 0.01
     assert leaky.lpips.value > 0.01
@@ -130,7 +134,7 @@ def test_fault_four_rescaling_twice_deflates_sem_d(tiny_clip: Path, photos: list
     encoder = load_encoder(EncoderRecipe(model=str(tiny_clip), device="cpu", unit_length=False))
     right = ClipEmbedder(encoder, "clip").embeddings(photos)  # as raw as the encoder
     dark = TwiceRescaledClipEmbedder(encoder, "clip").embeddings(photos)
-    assert sem_d.mean_pair_difference(dark) < 0.01 * sem_d.mean_pair_difference(right)
+    assert semantics.mean_pair_difference(dark) < 0.01 * semantics.mean_pair_difference(right)
     mean, spread = (values.reshape(3, 1, 1) for values in encoder.normalisation)
     by_hand = np.stack([(encoder.preprocess(Image.fromarray(rgb)) * spread + mean) for rgb in photos])
     assert by_hand.min() >= 0
@@ -181,11 +185,11 @@ def test_fault_five_training_images_in_the_reference_flatter_a_generator_that_re
     assert (everything.split, everything.images) == (None, 96)
 
     def features(selection: ReferenceSelection) -> np.ndarray:
-        found = StoredReference(workspace, selection)
+        found = stored_reference(workspace, selection)
         images = found.load([(emotion, k) for emotion, count in enumerate(found.counts()) for k in range(count)])
         return extractors.fid.features([np.asarray(Image.open(io.BytesIO(data))) for data in images])
 
-    samples = StoredSamples(workspace, "r1", "copycat")
+    samples = stored_samples(workspace, "r1", "copycat")
     assert samples.counts() == [6] * 8
     copied = samples.load([(emotion, k) for emotion in range(8) for k in range(6)])
     generated = fid.gaussian_statistics(extractors.fid.features([np.asarray(Image.open(io.BytesIO(data))) for data in copied]))
@@ -194,11 +198,11 @@ def test_fault_five_training_images_in_the_reference_flatter_a_generator_that_re
 
 
 def test_pictures_of_a_workspace_are_found_by_emotion_and_number(workspace: Workspace, labelled_images) -> None:  # type: ignore[no-untyped-def]
-    found = StoredReference(workspace, select_reference(workspace, "photos", 48, "emogen"))
+    found = stored_reference(workspace, select_reference(workspace, "photos", 48, "emogen"))
     assert found.counts() == [12] * 8
     awe = [image.data for image in (*labelled_images(6, 0), *labelled_images(6, 500)) if image.emotion == "awe"]
     assert found.load([(1, 11), (1, 0), (1, 7)]) == [awe[11], awe[0], awe[7]]
-    assert StoredSamples(workspace, "r1", "copycat").load([(1, 2), (1, 1)]) == [awe[2], awe[1]]
+    assert stored_samples(workspace, "r1", "copycat").load([(1, 2), (1, 1)]) == [awe[2], awe[1]]
 
 
 def test_a_run_is_measured_under_emogen_from_samples_to_numbers(workspace: Workspace, extractors: ExtractorSet) -> None:
@@ -238,7 +242,7 @@ def test_identities_say_what_is_faulty_and_the_default_ids_stay_what_they_were()
 def test_pairs_belong_to_emogen_only(extractors: ExtractorSet, labelled_images) -> None:  # type: ignore[no-untyped-def]
     images = labelled_images(2)
     features = features_of(images, extractors, CORRECTED)
-    with pytest.raises(ValueError, match="measured apart"):
+    with pytest.raises(ValueError, match="draws pairs from the pictures"):
         evaluate_method(features, None, extractors, EMOGEN)
-    with pytest.raises(ValueError, match="measured apart"):
-        evaluate_method(features, None, extractors, CORRECTED, measure_pairs(InMemory(images), extractors, 0))
+    without = evaluate_method(features, None, extractors, CORRECTED)
+    assert evaluate_method(features, None, extractors, CORRECTED, InMemory(images)) == without

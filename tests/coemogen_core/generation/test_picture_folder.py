@@ -6,8 +6,7 @@ import pytest
 from PIL import Image
 
 from coemogen_core.evaluation.picture_sets import open_pictures
-from coemogen_core.generation.picture_folder import fill_folder, series_name
-from coemogen_core.generation.picture_record import CHUNK, identify, record_of
+from coemogen_core.generation.picture_folder import CHUNK, fill_folder, identify, record_of, series_name
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.model.generation_recipe import GenerationRecipe
 

@@ -8,6 +8,7 @@ from coemogen_core.generation.denoising import load_base_pipeline
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.model.gates import gate_for
 from coemogen_core.model.generation_recipe import GenerationRecipe, TransferSettings, make_scheduler
+from coemogen_core.model.hilora import collapse
 
 FAST = {"num_inference_steps": 3, "guidance_scale": 3.0}
 
@@ -115,7 +116,7 @@ def test_fusion_goes_from_one_emotion_to_the_other(pipe):
 def test_an_exported_lora_in_plain_diffusers_gives_the_same_picture(pipe, models, tmp_path):
     recipe = GenerationRecipe(**FAST)
     ours = pipe.generate("awe", [8], recipe)
-    save_file(pipe.hilora.export(gate_for("awe")), tmp_path / "pytorch_lora_weights.safetensors")
+    save_file(collapse(pipe.hilora.state_dict(), gate_for("awe"), pipe.trained.scaling), tmp_path / "pytorch_lora_weights.safetensors")
     plain = load_base_pipeline(models, "cpu")
     plain.unet.load_lora_adapter(str(tmp_path), prefix=None, weight_name="pytorch_lora_weights.safetensors")
     with torch.inference_mode():

@@ -10,6 +10,7 @@ from coemogen_core.data.thumbnail import GAP, HEADER_HEIGHT, LABEL_WIDTH
 from coemogen_core.methods.sample_sheets import SIDE, PipelineSheets
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.training.feature_set import FeatureSet
+from coemogen_core.training.objective import build_objective
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Trainer
 
@@ -18,9 +19,10 @@ RECIPE = TrainingRecipe(steps=2, batch_size=4, ema_decay=0.5, condition_dropout=
 
 
 def trained(corpus, models, features, run_id: str, recipe: TrainingRecipe) -> dict[str, torch.Tensor]:
-    trainer = Trainer(corpus, run_id, models, features, recipe, sheets=PipelineSheets)
-    trainer.train()
-    return {name: parameter.detach().clone() for name, parameter in trainer.objective.trainable().items()}
+    objective = build_objective(models, features.visual_width, recipe)
+    sheets = PipelineSheets(corpus, run_id, recipe, models, features, objective)
+    Trainer(corpus, run_id, features, objective, sheets=sheets).train()
+    return {name: parameter.detach().clone() for name, parameter in objective.trainable().items()}
 
 
 @pytest.mark.parametrize("changes", [{}, {"precision": "bfloat16", "gradient_checkpointing": True}])
@@ -43,6 +45,7 @@ def test_a_training_with_sheets_is_bit_by_bit_the_one_without(corpus, cached, mo
 def test_a_sheet_that_a_stop_left_out_is_drawn_on_resuming(corpus, cached, models):
     features = FeatureSet.open(corpus, "emoset", cached)
     recipe = RECIPE.model_copy(update={"steps": 3, "sample_every": 2, "samples_per_emotion": 1})
-    Trainer(corpus, "left-out", models, features, RECIPE.model_copy(update={"steps": 3})).train(stop_at=2)
-    Trainer(corpus, "left-out", models, features, recipe, sheets=PipelineSheets).train()
+    objective = build_objective(models, features.visual_width, RECIPE.model_copy(update={"steps": 3}))
+    Trainer(corpus, "left-out", features, objective).train(stop_at=2)
+    trained(corpus, models, features, "left-out", recipe)
     assert corpus.list_files("runs", "left-out", "training_samples") == ["step-000000002.png"]

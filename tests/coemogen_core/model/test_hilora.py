@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from coemogen_core.model.gates import fuse, gate_for, gates_for
+from coemogen_core.model.gates import gate_for, gates_for
 from coemogen_core.model.hilora import inject
 from tests.coemogen_core.model.adapted_unet import TARGETS, inputs, rows
 
@@ -34,7 +34,7 @@ def test_zero_gates_and_no_gates_equal_the_base_exactly(base, adapted):
 
 def test_a_mixed_batch_equals_its_samples_one_by_one(adapted):
     unet, hilora = adapted
-    gates = torch.cat([gates_for([1, 6, 3]), fuse({"awe": 1, "anger": 2})[None]])
+    gates = torch.cat([gates_for([1, 6, 3]), gate_for({"awe": 1, "anger": 2})[None]])
     batch = inputs(4)
     with torch.no_grad():
         hilora.set_gates(gates)
@@ -69,7 +69,7 @@ def test_wrong_gates_are_refused(adapted):
 
 def test_merge_equals_the_gate_and_unmerge_restores_every_bit(base, adapted):
     unet, hilora = adapted
-    gate = fuse({"awe": 0.6, "fear": 0.4})
+    gate = gate_for({"awe": 0.6, "fear": 0.4})
     with torch.no_grad():
         hilora.set_gates(gate)
         gated = unet(**inputs()).sample

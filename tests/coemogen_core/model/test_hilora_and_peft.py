@@ -9,16 +9,18 @@ from peft import LoraConfig
 from safetensors.torch import save_file
 
 from coemogen_core.emotions import EMOTIONS, polarity_of
-from coemogen_core.model.gates import PAIRS, fuse, gate_for, scale
-from coemogen_core.model.hilora import HiLoRA
+from coemogen_core.model.gates import PAIRS, gate_for
+from coemogen_core.model.hilora import HiLoRA, collapse
 from tests.coemogen_core.model.adapted_unet import TARGETS, inputs
+
+RANK, ALPHA = 4, 6.0  # of the fixture's pairs
 
 
 def peft_twin(base: UNet2DConditionModel, hilora: HiLoRA) -> UNet2DConditionModel:
     """The same weights as ten PEFT adapters."""
     twin = copy.deepcopy(base)
     for pair in PAIRS:
-        twin.add_adapter(LoraConfig(r=hilora.rank, lora_alpha=hilora.alpha, target_modules=TARGETS), adapter_name=pair)
+        twin.add_adapter(LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=TARGETS), adapter_name=pair)
     modules = dict(twin.named_modules())
     with torch.no_grad():
         for name, layer in hilora.layers.items():
@@ -56,7 +58,7 @@ def test_a_fusion_turned_up_equals_peft_with_weighted_adapters(base, adapted):
     """PEFT multiplies each adapter's scaling, so weights and intensity mean the same there."""
     unet, hilora = adapted
     twin = peft_twin(base, hilora)
-    gate = scale(fuse({"awe": 0.6, "fear": 0.4}), 1.5)
+    gate = 1.5 * gate_for({"awe": 0.6, "fear": 0.4})
     weights = {pair: weight for pair, weight in zip(PAIRS, gate.tolist(), strict=True) if weight}
     twin.set_adapters(list(weights), list(weights.values()))
     hilora.set_gates(gate)
@@ -67,8 +69,8 @@ def test_a_fusion_turned_up_equals_peft_with_weighted_adapters(base, adapted):
 @pytest.mark.parametrize("query", [{"fear": 1.0}, {"awe": 0.6, "fear": 0.4}])
 def test_an_export_loaded_by_diffusers_gives_the_same_output(base, adapted, tmp_path, query):
     unet, hilora = adapted
-    gate = gate_for("fear") if len(query) == 1 else fuse(query)
-    state = hilora.export(gate)
+    gate = gate_for("fear") if len(query) == 1 else gate_for(query)
+    state = collapse(hilora.state_dict(), gate, ALPHA / RANK)
     save_file(state, tmp_path / "pytorch_lora_weights.safetensors")
     reader = copy.deepcopy(base)
     reader.load_lora_adapter(str(tmp_path), prefix=None, weight_name="pytorch_lora_weights.safetensors")
@@ -81,4 +83,4 @@ def test_an_export_loaded_by_diffusers_gives_the_same_output(base, adapted, tmp_
 
 def test_exporting_the_base_model_is_refused(adapted):
     with pytest.raises(ValueError, match="base model"):
-        adapted[1].export(torch.zeros(10))
+        collapse(adapted[1].state_dict(), torch.zeros(10), 1.0)

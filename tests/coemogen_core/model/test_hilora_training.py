@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from coemogen_core.model.gates import fuse, gate_for, gates_for, scale
+from coemogen_core.model.gates import gate_for, gates_for
 from coemogen_core.model.hilora import inject
 from tests.coemogen_core.model.adapted_unet import gradients, inputs, rows
 
 
 def test_gradients_of_a_mixed_batch_are_the_sum_over_its_samples(adapted):
     unet, hilora = adapted
-    gates = torch.cat([gates_for([1, 6, 3]), fuse({"awe": 1, "anger": 2})[None]])
+    gates = torch.cat([gates_for([1, 6, 3]), gate_for({"awe": 1, "anger": 2})[None]])
     batch = inputs(4)
     hilora.set_gates(gates)
     unet(**batch).sample.square().sum().backward()
@@ -29,7 +29,7 @@ def test_gradients_of_a_mixed_batch_are_the_sum_over_its_samples(adapted):
 def test_gradient_checkpointing_changes_no_gradient(adapted):
     """Layers run again during the backward pass, and must see each sample's own gates then as well."""
     unet, hilora = adapted
-    hilora.set_gates(torch.cat([gates_for([0, 4]), fuse({"awe": 1, "anger": 2})[None]]))
+    hilora.set_gates(torch.cat([gates_for([0, 4]), gate_for({"awe": 1, "anger": 2})[None]]))
     runs, found = [], []
     next(iter(hilora.layers.values())).register_forward_hook(lambda *_: runs.append(len(found)))
     for checkpointing in (False, True):
@@ -50,7 +50,7 @@ def test_a_compiled_unet_takes_changing_gates_without_compiling_again(adapted):
     torch._dynamo.reset()
     counters.clear()
     compiled = torch.compile(unet, fullgraph=True, backend="aot_eager")
-    for gates in (gates_for([0, 5]), gates_for([7, 7]), scale(fuse({"awe": 1, "anger": 2}), 0.5).expand(2, -1), torch.zeros(2, 10)):
+    for gates in (gates_for([0, 5]), gates_for([7, 7]), 0.5 * gate_for({"awe": 1, "anger": 2}).expand(2, -1), torch.zeros(2, 10)):
         hilora.set_gates(gates)
         found = []
         for model in (unet, compiled):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cosine
 from scipy.special import rel_entr, softmax
 
-from coemogen_core.model.losses import semantic_loss
+from coemogen_core.model.conditioner import semantic_loss
 
 
 def test_cosine_is_that_of_scipy():

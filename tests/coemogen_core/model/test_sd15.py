@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
-from coemogen_core.model.gates import PAIRS, fuse, gate_for
+from coemogen_core.model.gates import PAIRS, gate_for
 from coemogen_core.model.hilora import HiLoRA, collapse, in_kohyas_names, in_pipelines_names, inject
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
@@ -78,7 +78,7 @@ def stacks(hilora: HiLoRA) -> dict[str, Tensor]:
     return state
 
 
-@pytest.mark.parametrize(("gate", "rank"), [(gate_for("awe"), 8), (fuse({"awe": 0.6, "fear": 0.4}), 16)])
+@pytest.mark.parametrize(("gate", "rank"), [(gate_for("awe"), 8), (gate_for({"awe": 0.6, "fear": 0.4}), 16)])
 def test_exports_have_the_full_key_set_of_both_spellings(hilora, gate, rank):
     """Oracles: sd-scripts' rule for names, written out, and diffusers' own reader of them."""
     lora = collapse(stacks(hilora), gate, scaling=1.0)

@@ -106,10 +106,8 @@ def write_corpus(workspace: Workspace, png: Png, dataset: str, size: tuple[int, 
 
 @pytest.fixture
 def metrics(extractors: ExtractorSet, labelled_images: Callable[..., list[LabelledImage]]) -> Metrics:
-    recipe = EvaluationRecipe(resamples=40)
-    real, good, bad = (
-        compute_features(labelled_images(6, first), extractors, seed=0, neighbours=2, batch_size=64) for first in (0, 30, 60)
-    )
+    recipe = EvaluationRecipe(resamples=40, lpips_neighbours=2)
+    real, good, bad = (compute_features(labelled_images(6, first), extractors, recipe) for first in (0, 30, 60))
     found = {name: evaluate_method(features, real, extractors, recipe) for name, features in (("sd", bad), ("coemogen", good))}
     reference = evaluate_method(real, None, extractors, recipe)
     return Metrics(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.evaluated import evaluated_samples
 from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.workspace_pictures import evaluated_samples
 from coemogen_core.report.build import ReportRecipe, build_report_data
 from coemogen_core.report.data import ReportData
 from coemogen_core.report.render import render_report

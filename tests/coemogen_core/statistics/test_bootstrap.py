@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from coemogen_core.evaluation import sem_c, sem_d
+from coemogen_core.evaluation import semantics
 from coemogen_core.statistics import bootstrap
 from schemas.metrics import Estimate
 
@@ -29,7 +29,7 @@ def test_coverage_of_a_mean_and_of_a_pair_metric() -> None:
     for trial in range(150):
         sample = np.random.default_rng(trial).normal(size=(60, 3))
         counts = bootstrap.resample_counts(np.zeros(60, int), 200, trial)
-        hits += covered(sem_c.resampled_means(sample[:, 0], counts), 0.0), covered(sem_d.resampled_differences(sample, counts), 2.0)
+        hits += covered(bootstrap.resampled_means(sample[:, 0], counts), 0.0), covered(semantics.resampled_differences(sample, counts), 2.0)
     assert (hits / 150 > 0.87).all()
     assert (hits / 150 <= 1.0).all()
 

@@ -10,7 +10,7 @@ from transformers import CLIPModel, CLIPTokenizer
 from coemogen_core.data.decode import decode_image
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import FeatureSet, list_parts
+from coemogen_core.training.feature_set import FeatureSet, list_parts, local_part
 from coemogen_core.training.features import cache_features_part
 from schemas.tables import Decisions, Images
 
@@ -26,7 +26,8 @@ def test_only_kept_rows_are_cached_in_the_order_of_the_images(corpus, cached, fe
     assert list_parts(corpus, "emoset", cached) == list(PARTS)
     kept = corpus.table("decisions", "emoset", "v1").read(["image_id", "kept", "label"]).filter(pl.col("kept"))
     assert len(features) == kept.height == 16
-    assert [bytes(row.tolist()).hex() for row in features.image_ids] == kept["image_id"].to_list()
+    cached_ids = [load(corpus.read_file("features", "emoset", cached, f"{part}.safetensors"))["image_id"] for part in PARTS]
+    assert [bytes(row.tolist()).hex() for row in torch.cat(cached_ids)] == kept["image_id"].to_list()
     assert [EMOTIONS[label] for label in features.labels] == kept["label"].to_list()
 
 
@@ -110,4 +111,4 @@ def test_missing_features_say_what_to_do(corpus):
     with pytest.raises(FileNotFoundError, match="cache the features"):
         FeatureSet.open(corpus, "emoset", "features-none")
     with pytest.raises(FileNotFoundError, match="cache the features of this part first"):
-        FeatureSet.open(corpus, "emoset", "features-none", ["part-00000"])
+        local_part(corpus, "emoset", "features-none", "part-00000")

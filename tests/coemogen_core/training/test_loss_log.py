@@ -5,8 +5,8 @@ import torch
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.divergence import TrainingDivergedError
 from coemogen_core.training.loss_log import LossLog, read_log, smooth
+from coemogen_core.training.stopping import TrainingDivergedError
 
 
 def add_step(log: LossLog, labels: list[int], diffusion: list[float], semantic: list[float]) -> None:

@@ -5,9 +5,8 @@ import torch
 from diffusers import DDPMScheduler
 
 from coemogen_core.training.batches import BatchSource
-from coemogen_core.training.denoising_objective import min_snr_weight
 from coemogen_core.training.feature_set import FeatureSet
-from coemogen_core.training.objective import build_objective
+from coemogen_core.training.objective import build_objective, min_snr_weight
 from coemogen_core.training.recipes import TrainingRecipe
 
 

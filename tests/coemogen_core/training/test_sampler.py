@@ -5,14 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coemogen_core.training.batches import EvenSampler
+from coemogen_core.training.batches import ClassBalancedSampler
 
 labels = st.lists(st.integers(0, 7), min_size=1, max_size=60).map(torch.tensor)
 
 
 @given(labels, st.integers(0, 2**31), st.integers(1, 200))
 def test_classes_and_rows_come_evenly_at_any_length(labels, seed, length):
-    rows = EvenSampler(labels, seed).rows(0, length)
+    rows = ClassBalancedSampler(labels, seed).rows(0, length)
     classes = Counter(labels[rows].tolist())
     present = sorted(set(labels.tolist()))
     counts = [classes[label] for label in present]
@@ -25,15 +25,15 @@ def test_classes_and_rows_come_evenly_at_any_length(labels, seed, length):
 
 @given(labels, st.integers(0, 100), st.integers(0, 100), st.integers(0, 50))
 def test_any_stretch_is_the_same_however_it_is_reached(labels, seed, start, count):
-    whole = EvenSampler(labels, seed).rows(0, start + count)
-    assert EvenSampler(labels, seed).rows(start, count) == whole[start:]
+    whole = ClassBalancedSampler(labels, seed).rows(0, start + count)
+    assert ClassBalancedSampler(labels, seed).rows(start, count) == whole[start:]
 
 
 def test_seeds_give_different_orders():
     labels = torch.arange(80) % 8
-    assert EvenSampler(labels, 0).rows(0, 80) != EvenSampler(labels, 1).rows(0, 80)
+    assert ClassBalancedSampler(labels, 0).rows(0, 80) != ClassBalancedSampler(labels, 1).rows(0, 80)
 
 
 def test_an_empty_corpus_is_refused():
     with pytest.raises(ValueError, match="no rows"):
-        EvenSampler(torch.zeros(0, dtype=torch.long), 0)
+        ClassBalancedSampler(torch.zeros(0, dtype=torch.long), 0)

@@ -20,7 +20,8 @@ from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train
 from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm, stops_with_this_block
-from coemogen_core.training.trainer import Progress, Trainer
+from coemogen_core.training.trainer import Progress
+from tests.coemogen_core.training.new_trainer import new_trainer
 from tests.coemogen_core.training.training_process import start_training
 
 RECIPE = TrainingRecipe(
@@ -55,7 +56,7 @@ def same_model_and_log(workspace, run: str, other: str) -> bool:
 def test_any_stop_and_resume_gives_the_same_bits_and_the_same_log(corpus, cached, models, features, uninterrupted, stops):
     run = "stops-" + "-".join(map(str, stops))
     for stop in stops:
-        Trainer(corpus, run, models, features, RECIPE).train(stop_at=stop)
+        new_trainer(corpus, run, models, features, RECIPE).train(stop_at=stop)
         assert CheckpointFolder(corpus, run, 2).steps()[-1] == stop
     train(corpus, "emoset", cached, models, RECIPE, run_id=run)
     assert same_model_and_log(corpus, run, uninterrupted)

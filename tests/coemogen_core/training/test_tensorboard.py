@@ -8,7 +8,7 @@ from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.loss_log import TensorBoardCurves, read_log
 from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.trainer import Trainer
+from tests.coemogen_core.training.new_trainer import new_trainer
 
 RECIPE = TrainingRecipe(steps=6, batch_size=4, log_every=1, checkpoint_every=2, device="cpu")
 
@@ -20,7 +20,7 @@ def curves(workspace: Workspace, run_id: str) -> dict[str, list[tuple[int, float
 
 def test_the_curves_are_those_of_the_log_once_each_whatever_happened(corpus, cached, models):
     features = FeatureSet.open(corpus, "emoset", cached)
-    first = Trainer(corpus, "curves", models, features, RECIPE)
+    first = new_trainer(corpus, "curves", models, features, RECIPE)
     save = first._checkpoints.save
 
     def killed(checkpoint) -> None:
@@ -32,7 +32,7 @@ def test_the_curves_are_those_of_the_log_once_each_whatever_happened(corpus, cac
     try:
         first.train()
     except KeyboardInterrupt:
-        Trainer(corpus, "curves", models, features, RECIPE).train()
+        new_trainer(corpus, "curves", models, features, RECIPE).train()
     lines, found = read_log(corpus, "curves"), curves(corpus, "curves")
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     for tag, name in (("L_LDM/all", "ldm"), ("L_SEM/all", "sem")):

@@ -5,12 +5,13 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.gates import PAIRS
 from coemogen_core.model.saved_model import SavedModel
 from coemogen_core.training.checkpoint import CheckpointFolder
-from coemogen_core.training.divergence import TrainingDivergedError
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train, training_run_id
+from coemogen_core.training.stopping import TrainingDivergedError
 from coemogen_core.training.trainer import Trainer
+from tests.coemogen_core.training.new_trainer import new_trainer
 
 RECIPE = TrainingRecipe(
     steps=6,
@@ -32,7 +33,7 @@ def features(corpus, cached) -> FeatureSet:
 
 @pytest.fixture(scope="module")
 def uninterrupted(corpus, models, features):
-    trainer = Trainer(corpus, "whole", models, features, RECIPE)
+    trainer = new_trainer(corpus, "whole", models, features, RECIPE)
     trainer.train()
     return weights(trainer)
 
@@ -47,7 +48,7 @@ def test_checkpoints_beyond_those_to_keep_go(corpus, uninterrupted):
 
 def test_everything_trained_moves_and_the_base_stays(corpus, models, features):
     recipe = RECIPE.model_copy(update={"batch_size": 8, "condition_dropout": 0.0, "ema_decay": None, "steps": 3, "warmup_steps": 0})
-    trainer = Trainer(corpus, "moves", models, features, recipe)
+    trainer = new_trainer(corpus, "moves", models, features, recipe)
     before = weights(trainer)
     base = {name: value.clone() for name, value in trainer.objective.unet.state_dict().items() if ".lora_" not in name}
     progress = trainer.train()
@@ -62,25 +63,25 @@ def test_everything_trained_moves_and_the_base_stays(corpus, models, features):
 @pytest.mark.parametrize(("flag", "still"), [("use_emotion_pairs", EMOTIONS), ("use_polarity_pairs", ("positive", "negative"))])
 def test_ablated_pairs_stay_at_zero(corpus, models, features, flag, still):
     recipe = RECIPE.model_copy(update={flag: False, "ema_decay": None, "steps": 2, "batch_size": 8})
-    trainer = Trainer(corpus, f"without-{flag}", models, features, recipe)
+    trainer = new_trainer(corpus, f"without-{flag}", models, features, recipe)
     trainer.train()
     rows = [PAIRS.index(pair) for pair in still]
     others = [index for index in range(10) if index not in rows]
-    layer = next(iter(trainer.hilora.layers.values()))
+    layer = next(iter(trainer.objective.hilora.layers.values()))
     assert not layer.lora_B[rows].any()
     assert layer.lora_B[others].any()
 
 
 def test_nan_stops_with_the_last_good_checkpoint(corpus, models, features):
-    trainer = Trainer(corpus, "diverges", models, features, RECIPE)
+    trainer = new_trainer(corpus, "diverges", models, features, RECIPE)
     trainer.train(stop_at=2)
-    trainer = Trainer(corpus, "diverges", models, features, RECIPE)
+    trainer = new_trainer(corpus, "diverges", models, features, RECIPE)
     step = trainer._step
 
     def poisoned(number: int) -> None:
         if number == 3:
             with torch.no_grad():
-                next(iter(trainer.hilora.layers.values())).lora_B.fill_(float("nan"))
+                next(iter(trainer.objective.hilora.layers.values())).lora_B.fill_(float("nan"))
         step(number)
 
     trainer._step = poisoned  # type: ignore[method-assign]
@@ -91,7 +92,7 @@ def test_nan_stops_with_the_last_good_checkpoint(corpus, models, features):
 
 def test_no_checkpoint_holds_weights_that_are_no_numbers(corpus, models, features):
     """A last update can break the weights after a loss that was well."""
-    trainer = Trainer(corpus, "breaks", models, features, RECIPE)
+    trainer = new_trainer(corpus, "breaks", models, features, RECIPE)
     trainer.train(stop_at=2)
     step = trainer._step
 
@@ -99,7 +100,7 @@ def test_no_checkpoint_holds_weights_that_are_no_numbers(corpus, models, feature
         step(number)
         if number == 3:
             with torch.no_grad():
-                next(iter(trainer.hilora.layers.values())).lora_B[0, 0, 0] = float("inf")
+                next(iter(trainer.objective.hilora.layers.values())).lora_B[0, 0, 0] = float("inf")
 
     trainer._step = breaking  # type: ignore[method-assign]
     with pytest.raises(TrainingDivergedError, match=r"after step 4, 1 tensors .* no checkpoint was written"):
@@ -109,7 +110,7 @@ def test_no_checkpoint_holds_weights_that_are_no_numbers(corpus, models, feature
 
 def test_an_exploding_loss_stops_the_training_and_leaves_its_checkpoints(corpus, models, features):
     recipe = RECIPE.model_copy(update={"steps": 12, "log_every": 1, "checkpoint_every": 1, "explosion_factor": 1000.0, "ema_decay": None})
-    trainer = Trainer(corpus, "explodes", models, features, recipe)
+    trainer = new_trainer(corpus, "explodes", models, features, recipe)
     step = trainer._step
 
     def thrown(number: int) -> None:
@@ -132,7 +133,7 @@ def test_a_step_in_pieces_is_the_step_at_once(corpus, models, features, pieces):
     gradients, runs = [], []
     for accumulate in (1, pieces):
         run = f"pieces-{pieces}-{accumulate}"
-        trainer = Trainer(corpus, run, models, features, recipe.model_copy(update={"accumulate": accumulate}))
+        trainer = new_trainer(corpus, run, models, features, recipe.model_copy(update={"accumulate": accumulate}))
         clip = trainer._accelerator.clip_grad_norm_
 
         def spy(parameters, norm, clip=clip):
@@ -151,13 +152,13 @@ def test_a_step_in_pieces_is_the_step_at_once(corpus, models, features, pieces):
 
 def test_float16_on_a_cpu_is_refused_with_what_to_choose(corpus, models, features):
     with pytest.raises(ValueError, match="needs a GPU: choose bfloat16"):
-        Trainer(corpus, "float16", models, features, RECIPE.model_copy(update={"precision": "float16"}))
+        new_trainer(corpus, "float16", models, features, RECIPE.model_copy(update={"precision": "float16"}))
 
 
 def test_bfloat16_stops_and_resumes_at_the_same_bits(corpus, models, features):
     recipe = RECIPE.model_copy(update={"precision": "bfloat16", "steps": 3})
-    Trainer(corpus, "half-stopped", models, features, recipe).train(stop_at=1)
-    trainers = [Trainer(corpus, run, models, features, recipe) for run in ("half-whole", "half-stopped")]
+    new_trainer(corpus, "half-stopped", models, features, recipe).train(stop_at=1)
+    trainers = [new_trainer(corpus, run, models, features, recipe) for run in ("half-whole", "half-stopped")]
     for trainer in trainers:
         trainer.train()
     whole, stopped = map(weights, trainers)
@@ -166,7 +167,7 @@ def test_bfloat16_stops_and_resumes_at_the_same_bits(corpus, models, features):
 
 def test_bfloat16_and_gradient_checkpointing_train(corpus, models, features):
     recipe = RECIPE.model_copy(update={"precision": "bfloat16", "gradient_checkpointing": True, "steps": 1, "ema_decay": None})
-    trainer = Trainer(corpus, "bfloat16", models, features, recipe)
+    trainer = new_trainer(corpus, "bfloat16", models, features, recipe)
     progress = trainer.train()
     assert progress is not None
     assert all(parameter.dtype == torch.float32 for parameter in trainer.objective.trainable().values())

@@ -12,12 +12,12 @@ from coemogen_core.emotions import EMOTIONS, NEGATIVE, POSITIVE
 from coemogen_core.lab.scenes.captions import annotation_of, caption_of, named_content, named_place
 from coemogen_core.lab.scenes.painterly import STYLES, paint
 from coemogen_core.lab.scenes.scene import LUMA, Scene, grade, render, sample_scene
-from coemogen_core.lab.scenes.world import BY_EMOTION, CONTENTS, NEUTRAL_ONLY
+from coemogen_core.lab.scenes.world import BY_EMOTION, CONTENTS
 
 
 def test_every_emotion_has_six_contents_and_eight_have_none() -> None:
     assert all(len(BY_EMOTION[emotion]) >= 6 for emotion in EMOTIONS)
-    assert len(NEUTRAL_ONLY) == 8
+    assert sum(not content.feelings for content in CONTENTS.values()) == 8
 
 
 def test_some_contents_belong_to_two_or_three_emotions() -> None:

@@ -1,67 +1,25 @@
-"""Sem-C's two classifiers: ResNet-50 on ImageNet and on Places365, from torchvision-style state dicts.
+"""The extractors of the paper's evaluation, put together from weight files that their authors publish.
 
-The network is transformers' ResNet, which is torchvision's with other names.
+AlexNet's layers are written down here, Inception-V3's in `inception.py`. ResNet-50 is transformers', which is torchvision's by other names.
 """
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
+from pydantic import Field
 from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
+from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.evaluation.encoder_extractors import HeadProbe, ScaledClipEmbedder, TwiceRescaledClipEmbedder
+from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, RgbBatch
+from coemogen_core.evaluation.inception import InceptionFid
 from coemogen_core.evaluation.resizing import resize, resize_and_crop
-from coemogen_core.storage.tensor_files import load_tensors, read_weights_file
+from coemogen_core.recipe import Recipe
+from coemogen_core.storage.model_source import ModelName
+from coemogen_core.storage.tensor_files import fill, read_published_weights
 from schemas.metrics import EvaluationProtocol
-
-MAX_BYTES = 2 * 2**30
-
-
-@dataclass(frozen=True)
-class PublishedWeights:
-    """Tensors by name, and the first 12 hex digits of their file's SHA-256."""
-
-    tensors: Mapping[str, torch.Tensor]
-    digest: str
-
-
-def read_published_weights(file: str, expected: str) -> PublishedWeights:
-    """Read a state dict, also one that lies under `state_dict`, or whose names start with `module.` (Places365's do both).
-
-    Args:
-        file: path or URI of a file by `torch.save`.
-        expected: what it should be, for messages.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it holds no tensors by name, or more than tensors.
-    """
-    data = read_weights_file(file, expected, MAX_BYTES)
-    found = load_tensors(data, file, expected)
-    state = found.get("state_dict", found) if isinstance(found, Mapping) else None
-    tensors = {} if not isinstance(state, Mapping) else {str(key): value for key, value in state.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        raise ValueError(f"{file} holds no state dict: give {expected}")
-    return PublishedWeights({key.removeprefix("module."): value for key, value in tensors.items()}, hashlib.sha256(data).hexdigest()[:12])
-
-
-def fill(network: torch.nn.Module, tensors: Mapping[str, torch.Tensor], file: str, expected: str) -> torch.nn.Module:
-    """Put tensors into a network, all of its names and no others; in evaluation mode, without gradients.
-
-    Raises:
-        ValueError: a name is missing, too many, or has another shape; the message names the first ones.
-    """
-    own = {name: tuple(value.shape) for name, value in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    given = {name: tuple(value.shape) for name, value in tensors.items() if not name.endswith("num_batches_tracked")}
-    if own != given:
-        odd = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
-        raise ValueError(f"{file} does not fit, {len(odd)} tensors differ ({', '.join(odd[:3])}, ...): give {expected}")
-    network.load_state_dict(dict(tensors), strict=False)
-    return network.eval().requires_grad_(False)
-
 
 EXPECTED = "torchvision's alexnet-owt-7be5be79.pth"
 EXPECTED_LINEAR = "the linear weights of the lpips package, lpips/weights/v0.1/alex.pth"
@@ -176,3 +134,35 @@ def _transformers_name(name: str) -> str:
             indices = [number - (place != 1) for place, number in enumerate(numbers)]  # blocks count from 0 in both
             return target.format(*indices) + name[found.end() :]
     return name
+
+
+class PaperExtractors(Recipe):
+    """Where the weights of the paper's networks lie; each is a path or URI of a file by `torch.save`."""
+
+    inception: str = Field(min_length=1, description="FID: Inception-V3 of torch-fidelity, pytorch-fid or torchvision")
+    alexnet: str = Field(min_length=1, description="LPIPS: torchvision's AlexNet")
+    lpips_linear: str = Field(min_length=1, description="LPIPS: linear weights, alex.pth of the lpips package")
+    imagenet_resnet50: str = Field(min_length=1, description="Sem-C: torchvision's ResNet-50")
+    places365_resnet50: str = Field(min_length=1, description="Sem-C: Places365's resnet50_places365.pth.tar")
+    emotion_head: str = Field(min_length=1, description="Emo-A: EmoGen's clip_emotion_classifier.pth, read from `clip`")
+    clip: ModelName = Field(default="openai/clip-vit-large-patch14", description="Sem-D, CMMD and Emo-A: folder or hub id of a CLIP")
+    clip_revision: str | None = Field(default=None, description="commit of a hub model; none = its main branch")
+    lpips_side: int = Field(default=256, ge=64, le=512, description="pictures are brought to this many pixels square for LPIPS")
+
+
+def paper_extractors(paths: PaperExtractors, device: str = "cpu", protocol: EvaluationProtocol = "corrected") -> ExtractorSet:
+    """The paper's networks.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        OSError: there is no such CLIP.
+        ValueError: a file holds something else; the message names it and what is expected.
+    """
+    encoder = load_encoder(EncoderRecipe(model=paths.clip, revision=paths.clip_revision, unit_length=False))
+    return ExtractorSet(
+        fid=InceptionFid(paths.inception, protocol, device),
+        perceptual=AlexNetTrunk(paths.alexnet, paths.lpips_linear, paths.lpips_side, protocol, device),
+        emotion_probes=(HeadProbe(paths.emotion_head, encoder),),
+        content=ResNetContent(paths.imagenet_resnet50, paths.places365_resnet50, device),
+        clip=(TwiceRescaledClipEmbedder if protocol == "emogen" else ScaledClipEmbedder)(encoder, encoder.encoder_id),
+    )

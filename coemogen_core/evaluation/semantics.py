@@ -1,6 +1,10 @@
-"""Sem-D: semantic diversity, the mean squared difference of the embeddings of two images of the same emotion.
+"""EmoGen's two semantic metrics.
 
-As EmoGen defines it: for one pair the mean over the d dimensions of (x - y)^2. Over *all* pairs of n images that is
+Sem-C, semantic clarity: is one of two classifiers sure what an image shows, whatever that is? The mean over images of
+max(top-1 probability of an object, top-1 probability of a scene), in the paper by ResNet-50 on ImageNet and on Places365.
+
+Sem-D, semantic diversity: the mean of (x - y)^2 over pairs of images of the same emotion and over the d dimensions of their embeddings.
+Over *all* pairs of n images that is
 
     2 / (d (n - 1)) * (sum_i |x_i|^2 - |sum_i x_i|^2 / n)
 
@@ -12,8 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def clarity(object_top1: NDArray[np.floating], scene_top1: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Clarity of every image [n], between 0 and 1, from the largest object and scene probabilities [n]."""
+    return np.maximum(object_top1, scene_top1).astype(np.float64)
+
+
 def mean_pair_difference(embeddings: NDArray[np.floating]) -> float | None:
-    """Mean over all pairs and dimensions of the squared difference of embeddings [n, d]; None for fewer than two."""
+    """Sem-D of embeddings [n, d]; None for fewer than two."""
     if len(embeddings) < 2:
         return None
     return float(2 * embeddings.astype(np.float64).var(axis=0, ddof=1).mean())

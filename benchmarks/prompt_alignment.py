@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.sem_c import mean_or_none, resampled_means
-from coemogen_core.statistics.bootstrap import estimate, percentile_interval, resample_counts, too_few
+from coemogen_core.statistics.bootstrap import estimate, mean_or_none, percentile_interval, resample_counts, resampled_means, too_few
 from schemas.metrics import Estimate
 
 LEVEL = 0.95

@@ -12,18 +12,18 @@ from pydantic import ValidationError
 from coemogen_core.evaluation import lpips
 from coemogen_core.evaluation.definitions import tolerance
 from coemogen_core.evaluation.features import LabelledImage, compute_features
-from coemogen_core.evaluation.paper.classifiers import (
+from coemogen_core.evaluation.inception import InceptionFid, InceptionV3
+from coemogen_core.evaluation.paper_extractors import (
     CHANNELS,
     EDGE,
     RENAMED,
     SIDE,
     AlexNetTrunk,
+    PaperExtractors,
     ResNetContent,
     alexnet_features,
     load_resnet50,
 )
-from coemogen_core.evaluation.paper.extractors import PaperExtractors
-from coemogen_core.evaluation.paper.inception import InceptionFid, InceptionV3
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.resizing import resize, resize_and_crop
 from tests.oracles import oracle
@@ -202,7 +202,7 @@ def test_all_features_of_a_picture_set(
     recipe = EvaluationRecipe(extractors="paper", paper=paths, protocol=protocol)  # type: ignore[arg-type]
     extractors = load_extractors(recipe)
     images = [LabelledImage(str(k), "awe", png(1, k)) for k in range(3)]
-    found = compute_features(images, extractors, seed=0, neighbours=recipe.pair_neighbours, batch_size=2)
+    found = compute_features(images, extractors, recipe.model_copy(update={"batch_size": 2}))
     assert found.fid.shape == (3, 2048)
     assert found.probabilities.shape == (1, 3, 8)
     assert np.allclose(found.probabilities.sum(-1), 1, atol=1e-5)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
-from coemogen_core.evaluation.paper.classifiers import fill, read_published_weights
 from coemogen_core.evaluation.resizing import resize, resize_without_antialiasing
+from coemogen_core.storage.tensor_files import fill, read_published_weights
 from schemas.metrics import EvaluationProtocol
 
 EXPECTED = (

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.emoart_thresholds import THRESHOLDS, threshold_table
 from coemogen_core.emotions import EMOART_EMOTIONS, EMOTIONS
-from coemogen_core.evaluation.emoart import THRESHOLDS, threshold_table
 
 
 def frame(rows):

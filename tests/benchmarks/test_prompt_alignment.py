@@ -4,10 +4,15 @@ import torch
 from PIL import Image
 from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
+from benchmarks.prompt_alignment import prompt_alignment, similarities
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
-from coemogen_core.evaluation.prompt_alignment import prompt_alignment, similarities
 
 TEXTS = ["a bag on a table", "a dog in a park", "a boat at sea"]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 def test_cosines_are_those_of_clips_own_forward(tiny_clip, rng):

@@ -1,4 +1,7 @@
-"""An emotion classifier of a workspace as a probe: on ImageNet features it shares nothing with CLIP, so its Emo-A is not circular."""
+"""Extractors that stand on an image encoder: CLIP as the embedder of Sem-D and CMMD, and emotion probes beside the extractors' own.
+
+A probe on ImageNet features shares nothing with CLIP, so its Emo-A is not circular.
+"""
 
 import hashlib
 
@@ -11,8 +14,50 @@ from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe
 from coemogen_core.encoders.efficientnet import EfficientNetRecipe
 from coemogen_core.encoders.image_encoder import ImageEncoder, load_image_encoder
 from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
+from coemogen_core.evaluation.pairwise import unit_length
 from coemogen_core.storage.tensor_files import read_weights_file
 from coemogen_core.storage.workspace import Workspace
+
+CLASSIFIERS = "classifiers"
+
+
+class ClipEmbedder:
+    """Unit-length CLIP image embeddings straight from 8-bit pictures: the image processor rescales them once."""
+
+    def __init__(self, encoder: ClipEncoder, identity: str) -> None:
+        self._encoder = encoder
+        self.identity = f"{identity}, unit length"
+
+    def embeddings(self, batch: RgbBatch) -> FloatArray:
+        """Embeddings [n, d]."""
+        return np.asarray(self._encoder.encode_images(_pictures(batch)), dtype=np.float32)
+
+
+class ScaledClipEmbedder(ClipEmbedder):
+    """The same from an encoder that gives raw vectors, so that one CLIP in memory serves a head that reads raw ones, too."""
+
+    def embeddings(self, batch: RgbBatch) -> FloatArray:
+        """Embeddings [n, d]."""
+        return unit_length(super().embeddings(batch))
+
+
+class TwiceRescaledClipEmbedder:
+    """Protocol "emogen": pixels that lie in [0, 1] already are divided by 255 once more, and the embeddings keep their length.
+
+    The network sees pictures that are black but for rounding, all nearly alike. That the published values are of raw embeddings
+    shows in their size: unit vectors of 768 numbers cannot reach them (docs/metrics.md).
+    """
+
+    def __init__(self, encoder: ClipEncoder, identity: str) -> None:
+        self._encoder = encoder
+        self.identity = f"{identity}, raw, pixels rescaled twice"
+
+    def embeddings(self, batch: RgbBatch) -> FloatArray:
+        """Embeddings [n, d]."""
+        mean, spread = (values.reshape(3, 1, 1) for values in self._encoder.normalisation)
+        pixels = np.stack([self._encoder.preprocess(picture) for picture in _pictures(batch)])
+        dark = ((pixels * spread + mean) / 255 - mean) / spread
+        return np.asarray(self._encoder.encode_pixels(dark.astype(np.float32)), dtype=np.float32)
 
 
 class HeadProbe:
@@ -36,16 +81,13 @@ class HeadProbe:
 
     def probabilities(self, batch: RgbBatch) -> FloatArray:
         """Probabilities [n, 8] in the order of EMOTIONS."""
-        found: FloatArray = self._head.predict(self._encoder.encode_images([Image.fromarray(rgb) for rgb in batch]))
+        found: FloatArray = self._head.predict(self._encoder.encode_images(_pictures(batch)))
         return found
-
-
-FOLDER = "classifiers"
 
 
 def is_classifier_folder(probe: str) -> bool:
     """Whether a probe is named as `<workspace>/classifiers/<classifier id>`, and not as a file."""
-    return probe.rstrip("/").split("/")[-2:-1] == [FOLDER]
+    return probe.rstrip("/").split("/")[-2:-1] == [CLASSIFIERS]
 
 
 class ClassifierProbe:
@@ -63,7 +105,7 @@ class ClassifierProbe:
 
     def __init__(self, folder: str, clip_model: str) -> None:
         root, _, name = folder.rstrip("/").rpartition("/")
-        workspace = Workspace(root.removesuffix(f"/{FOLDER}"))
+        workspace = Workspace(root.removesuffix(f"/{CLASSIFIERS}"))
         card = read_classifier_card(workspace, name)
         self._encoder = _encoder(card.encoder_id, folder, clip_model)
         self._probe = load_probe(workspace, name)
@@ -71,7 +113,7 @@ class ClassifierProbe:
 
     def probabilities(self, batch: RgbBatch) -> FloatArray:
         """Calibrated probabilities [n, 8] in the order of EMOTIONS."""
-        pixels = [self._encoder.preprocess(Image.fromarray(rgb)) for rgb in batch]
+        pixels = [self._encoder.preprocess(picture) for picture in _pictures(batch)]
         step = self._encoder.batch_size
         return np.concatenate(
             [self._probe.predict(self._encoder.encode_pixels(np.stack(pixels[k : k + step]))) for k in range(0, len(pixels), step)]
@@ -90,3 +132,7 @@ def _encoder(encoder_id: str, folder: str, clip_model: str) -> ImageEncoder:
         f"the classifier {folder} reads the vectors of {encoder_id}, which neither the CLIP {clip_model} nor the EfficientNet gives: "
         "name the CLIP that it was trained with (--clip, or evaluation.clip_model)"
     )
+
+
+def _pictures(batch: RgbBatch) -> list[Image.Image]:
+    return [Image.fromarray(rgb) for rgb in batch]

@@ -1,1 +1,0 @@
-"""The networks of the paper's evaluation, from weight files that their authors publish."""

@@ -1,0 +1,232 @@
+"""The pictures of a workspace, real ones of a source and samples of a run: their features, part by part, and single pictures.
+
+Features lie under `evaluation/<features id>/...` as safetensors. A real part is keyed by its name (which hashes its listing), samples by
+the hash of their pictures; what exists is never computed again.
+"""
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import Field
+
+from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
+from coemogen_core.evaluation.emogen_pairs import PictureAccess, Place
+from coemogen_core.evaluation.extractors import ExtractorSet
+from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, block_order, compute_features, concatenate, is_decodable
+from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.methods.sample_plan import SampleSet
+from coemogen_core.recipe import Recipe
+from coemogen_core.storage.workspace import Table, Workspace
+from schemas.metrics import EvaluationProtocol
+from schemas.outcomes import PartOutcome
+
+
+class ReferenceSelection(Recipe):
+    """Which real images the generated ones are compared with."""
+
+    source: str = Field(min_length=1, description="name of the image source")
+    split: str | None = Field(description="the split that is taken; null for all labelled images")
+    parts: tuple[str, ...] = Field(description="image parts that hold such images")
+    images: int = Field(ge=1, description="number of images")
+
+    def filter(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The selected ones among rows with `label` and `split`."""
+        labelled = rows.filter(pl.col("label").is_not_null())
+        return labelled if self.split is None else labelled.filter(pl.col("split") == self.split)
+
+
+def select_reference(workspace: Workspace, source: str, minimum: int, protocol: EvaluationProtocol = "corrected") -> ReferenceSelection:
+    """The labelled images of the test split where there are at least `minimum`, else of all splits.
+
+    Images that the model was trained on flatter its FID, so a held-out split comes first; a small one says less than a mixed one.
+    Protocol "emogen" takes all splits, as the public evaluation code does.
+
+    Raises:
+        FileNotFoundError: the source was not ingested.
+        ValueError: it has no labelled images.
+    """
+    table = workspace.table("images", source)
+    counts = [table.read_part(part, ["label", "split"]).with_columns(part=pl.lit(part)) for part in table.parts()]
+    if not counts:
+        raise FileNotFoundError(f"table {table.uri} has no parts: ingest the source {source!r} first")
+    labelled = pl.concat(counts).filter(pl.col("label").is_not_null())
+    if labelled.is_empty():
+        raise ValueError(f"source {source!r} has no labelled images: an evaluation needs real images with an emotion each")
+    test = labelled.filter(pl.col("split") == "test")
+    split, chosen = ("test", test) if test.height >= minimum and protocol == "corrected" else (None, labelled)
+    return ReferenceSelection(source=source, split=split, parts=tuple(sorted(set(chosen["part"]))), images=chosen.height)
+
+
+def reference_part(
+    workspace: Workspace, selection: ReferenceSelection, part: str, recipe: EvaluationRecipe, extractors: ExtractorSet
+) -> PartOutcome:
+    """Compute the features of one part of the real images; nothing is done where they exist."""
+
+    def images() -> list[LabelledImage]:
+        rows = workspace.table("images", selection.source).read_part(part, ["image_id", "image", "label", "split"])
+        return [
+            LabelledImage(row["image_id"], parse_emotion(row["label"]), row["image"]["bytes"])
+            for row in selection.filter(rows).iter_rows(named=True)
+        ]
+
+    started, place = time.perf_counter(), _reference_place(selection, part, recipe, extractors)
+    return _cached(workspace, place, images, recipe, extractors, part, started)[0]
+
+
+def load_reference(
+    workspace: Workspace, selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet
+) -> ImageFeatures:
+    """Features of all real images. Raises FileNotFoundError when a part has not been computed (`reference_part`)."""
+    places = [_reference_place(selection, part, recipe, extractors) for part in selection.parts]
+    return concatenate([ImageFeatures.from_bytes(workspace.read_file(*place)) for place in places])
+
+
+def sample_part(
+    workspace: Workspace, run_id: str, method: str, emotion: Emotion, recipe: EvaluationRecipe, extractors: ExtractorSet
+) -> tuple[PartOutcome, ImageFeatures]:
+    """Features of the samples of one method and emotion, computed or read.
+
+    Raises:
+        FileNotFoundError: there are no such samples: generate them first.
+    """
+    started, images = time.perf_counter(), _labelled(SampleSet(workspace, run_id, method), emotion)
+    digests = b"".join(hashlib.sha256(image.data).digest() for image in images)
+    name = f"{emotion}-{hashlib.sha256(digests).hexdigest()[:12]}.safetensors"
+    place = ("evaluation", recipe.features_id(extractors), "samples", name)
+    return _cached(workspace, place, lambda: images, recipe, extractors, emotion, started)
+
+
+def sample_rows(workspace: Workspace, run_id: str, method: str, emotion: Emotion, recipe: EvaluationRecipe, rejected: int) -> list[int]:
+    """Which of the emotion's samples each row of their features (`sample_part`) is of; `rejected` of them could not be decoded."""
+    samples = SampleSet(workspace, run_id, method)
+    order = block_order(samples.count(emotion), recipe.seed)
+    if not rejected:
+        return [int(row) for row in order]
+    images = _labelled(samples, emotion)
+    return [int(row) for row in order if is_decodable(images[row].data)]
+
+
+@dataclass(frozen=True)
+class EvaluatedSet:
+    """What the evaluation knows of every single picture of a set: its features, and where the picture of every row is."""
+
+    features: ImageFeatures
+    places: Sequence[Place]
+    pictures: PictureAccess
+
+    @property
+    def emotions(self) -> NDArray[np.int64]:
+        """Index in EMOTIONS of what every picture was made for, [n]."""
+        return self.features.emotions.astype(np.int64)
+
+    def rows_of_first(self, count: int) -> NDArray[np.intp]:
+        """Rows of the first `count` pictures of every emotion, in their order."""
+        first = [(place, row) for row, place in enumerate(self.places) if place[1] < count]
+        return np.array([row for _, row in sorted(first)], dtype=np.intp)
+
+    def encoded(self, rows: Sequence[int]) -> list[bytes]:
+        """The encoded pictures of some rows."""
+        return self.pictures.load([self.places[row] for row in rows])
+
+
+def evaluated_samples(workspace: Workspace, run_id: str, method: str, recipe: EvaluationRecipe, extractors: ExtractorSet) -> EvaluatedSet:
+    """The samples of one method of a run; their features are read where the evaluation left them.
+
+    Raises:
+        FileNotFoundError: there are no samples.
+    """
+    blocks, places = [], []
+    for emotion in SampleSet(workspace, run_id, method).emotions():
+        _, features = sample_part(workspace, run_id, method, emotion, recipe, extractors)
+        rows = sample_rows(workspace, run_id, method, emotion, recipe, int(features.rejected.sum()))
+        places += [(EMOTIONS.index(emotion), row) for row in rows]
+        blocks.append(features)
+    return EvaluatedSet(concatenate(blocks), places, stored_samples(workspace, run_id, method))
+
+
+@dataclass(frozen=True)
+class StoredPictures:
+    """Single pictures of a table by emotion and number."""
+
+    table: Table
+    rows: Sequence[Sequence[tuple[str, NDArray[np.integer]]]]  # for every emotion the parts that have it, and its rows there
+
+    def counts(self) -> list[int]:
+        """Pictures of every emotion, [8]."""
+        return [sum(len(rows) for _, rows in parts) for parts in self.rows]
+
+    def load(self, places: Sequence[Place]) -> list[bytes]:
+        """The encoded pictures at some places, in their order; every part is read once, in small batches."""
+        wanted = [self._find(*place) for place in places]
+        by_part: dict[str, set[int]] = defaultdict(set)
+        for part, row in wanted:
+            by_part[part].add(row)
+        found = {(part, row): data for part, rows in by_part.items() for row, data in self._rows_of(part, rows)}
+        return [found[place] for place in wanted]
+
+    def _find(self, emotion: int, number: int) -> tuple[str, int]:
+        left = number
+        for part, rows in self.rows[emotion]:
+            if left < len(rows):
+                return part, int(rows[left])
+            left -= len(rows)
+        raise IndexError(f"{self.table.uri} has no picture {number} of {EMOTIONS[emotion]} beyond its parts")
+
+    def _rows_of(self, part: str, rows: set[int]) -> Iterator[tuple[int, bytes]]:
+        start = 0
+        for batch in self.table.iter_part(part, ["image"]):
+            for row in sorted(rows):
+                if start <= row < start + batch.height:
+                    yield row, batch["image"][row - start]["bytes"]
+            start += batch.height
+
+
+def stored_samples(workspace: Workspace, run_id: str, method: str) -> StoredPictures:
+    """The samples of one method of a run."""
+    samples = SampleSet(workspace, run_id, method)
+    return StoredPictures(
+        samples.table, [[(part, np.arange(samples.table.count([part]))) for part in samples.parts(emotion)] for emotion in EMOTIONS]
+    )
+
+
+def stored_reference(workspace: Workspace, selection: ReferenceSelection) -> StoredPictures:
+    """The real images of a selection, counted through its parts."""
+    table = workspace.table("images", selection.source)
+    chosen = {part: selection.filter(table.read_part(part, ["label", "split"]).with_row_index("row")) for part in selection.parts}
+    rows = [[(part, found.filter(label=emotion)["row"].to_numpy()) for part, found in chosen.items()] for emotion in EMOTIONS]
+    return StoredPictures(table, rows)
+
+
+def _labelled(samples: SampleSet, emotion: Emotion) -> list[LabelledImage]:
+    rows = samples.read(emotion, ["index", "image"])
+    return [LabelledImage(str(row["index"]), emotion, row["image"]["bytes"]) for row in rows.iter_rows(named=True)]
+
+
+def _reference_place(selection: ReferenceSelection, part: str, recipe: EvaluationRecipe, extractors: ExtractorSet) -> tuple[str, ...]:
+    split = selection.split or "all"
+    return "evaluation", recipe.features_id(extractors), "real", f"{selection.source}-{split}", f"{part}.safetensors"
+
+
+def _cached(
+    workspace: Workspace,
+    place: tuple[str, ...],
+    images: Callable[[], Sequence[LabelledImage]],
+    recipe: EvaluationRecipe,
+    extractors: ExtractorSet,
+    part: str,
+    started: float,
+) -> tuple[PartOutcome, ImageFeatures]:
+    """The features in a file, which are computed of these images where there is none."""
+    if reused := workspace.exists(*place):
+        features = ImageFeatures.from_bytes(workspace.read_file(*place))
+    else:
+        features = compute_features(images(), extractors, recipe)
+        workspace.write_file(features.to_bytes(), *place)
+    seconds, dropped = time.perf_counter() - started, int(features.rejected.sum())
+    return PartOutcome(part=part, rows=len(features.emotions), dropped=dropped, reused=reused, seconds=seconds), features
