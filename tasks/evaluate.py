@@ -8,7 +8,7 @@ from prefect import task
 from coemogen_core.evaluation.image_parts import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_real_images, evaluate_samples, write_metrics
-from coemogen_core.experiments.collect import write_experiments
+from coemogen_core.experiments.files import write_experiments
 from coemogen_core.experiments.run_cell import cell_result
 from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.report.build import CorpusVersion, ReportRecipe, write_report

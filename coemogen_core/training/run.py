@@ -13,6 +13,7 @@ from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import FeatureSet, list_parts
+from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Progress, SampleSheets, Trainer
 
@@ -51,7 +52,9 @@ class TrainingOutcome(BaseModel):
     semantic_loss: float | None = Field(default=None, description="mean L_SEM of the last log interval; null when reused")
 
 
-def training_run_id(workspace: Workspace, dataset: str, feature_id: str, models: BaseModels, recipe: TrainingRecipe) -> str:
+def training_run_id(
+    workspace: Workspace, dataset: str, feature_id: str, models: BaseModels, recipe: OptimisationRecipe, kind: str = "train"
+) -> str:
     """Recipe id of a training: base models, cached features and parts (which hash the curated corpus), and the recipe.
 
     Raises:
@@ -61,7 +64,30 @@ def training_run_id(workspace: Workspace, dataset: str, feature_id: str, models:
     if not parts:
         raise FileNotFoundError(f"no features in {workspace.path('features', dataset, feature_id)}: cache the features of {dataset} first")
     fields = {"models": models.identity, "dataset": dataset, "features": feature_id, "parts": parts, "recipe": recipe.identity}
-    return recipe_id("train", fields)
+    return recipe_id(kind, fields)
+
+
+def train_once(
+    workspace: Workspace, dataset: str, feature_id: str, run_id: str, steps: int, fit: Callable[[FeatureSet], Progress | None]
+) -> TrainingOutcome:
+    """Fit a model that is not there yet. `fit` writes its `config.json` last, which means done, and returns the last interval's losses.
+
+    Raises:
+        FileNotFoundError: no features are cached under this id.
+    """
+    started = time.perf_counter()
+    features = FeatureSet.open(workspace, dataset, feature_id)
+    reused = workspace.exists("runs", run_id, "model", "config.json")
+    last = None if reused else fit(features)
+    return TrainingOutcome(
+        run_id=run_id,
+        steps=steps,
+        images=len(features),
+        reused=reused,
+        seconds=time.perf_counter() - started,
+        diffusion_loss=None if last is None else last.diffusion_loss,
+        semantic_loss=None if last is None else last.semantic_loss,
+    )
 
 
 def train(
@@ -92,19 +118,17 @@ def train(
         TrainingDivergedError: a loss or weight became NaN or infinite, or the loss exploded.
         TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
     """
-    started = time.perf_counter()
-    run_id = run_id or training_run_id(workspace, dataset, feature_id, models, recipe)
-    features = FeatureSet.open(workspace, dataset, feature_id)
-    facts = {"run_id": run_id, "steps": recipe.steps, "images": len(features)}
-    if workspace.exists("runs", run_id, "model", "config.json"):
-        return TrainingOutcome(**facts, reused=True, seconds=time.perf_counter() - started)
-    trainer = Trainer(workspace, run_id, models, features, recipe, sheets=sheets)
-    last = trainer.train(on_progress)
-    if trainer.is_main:
-        collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run_id, "model"))
-    trainer.wait_for_all()
-    losses = {} if last is None else {"diffusion_loss": last.diffusion_loss, "semantic_loss": last.semantic_loss}
-    return TrainingOutcome(**facts, **losses, reused=False, seconds=time.perf_counter() - started)
+    run = run_id or training_run_id(workspace, dataset, feature_id, models, recipe)
+
+    def fit(features: FeatureSet) -> Progress | None:
+        trainer = Trainer(workspace, run, models, features, recipe, sheets=sheets)
+        last = trainer.train(on_progress)
+        if trainer.is_main:
+            collect(trainer, models, features, {"dataset": dataset, "features": feature_id}).save(workspace.path("runs", run, "model"))
+        trainer.wait_for_all()
+        return last
+
+    return train_once(workspace, dataset, feature_id, run, recipe.steps, fit)
 
 
 def collect(trainer: Trainer, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModel:

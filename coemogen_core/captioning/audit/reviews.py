@@ -11,8 +11,8 @@ from coemogen_core.captioning.audit.sample import ATTEMPT_KEY
 from coemogen_core.captioning.audit.verdicts import RefusedVerdict, UnusableVerdicts, Verdict, VerdictDocument, read_verdicts
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
-from schemas.caption_reviews import CaptionReviews
 from schemas.emotion_names import EmotionName
+from schemas.tables import CaptionReviews
 
 
 class SampledCaption(BaseModel):

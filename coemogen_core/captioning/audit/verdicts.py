@@ -13,9 +13,8 @@ import fsspec
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
 from coemogen_core.errors import CoEmoGenError
-from schemas.caption_reviews import AUDIT_ID_PATTERN
 from schemas.emotion_names import EmotionName
-from schemas.tables import SHA256_PATTERN
+from schemas.tables import AUDIT_ID_PATTERN, SHA256_PATTERN
 
 FORMAT: Literal["coemogen-caption-verdicts/1"] = "coemogen-caption-verdicts/1"
 MAX_NOTE = 2000
