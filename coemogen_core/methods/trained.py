@@ -25,14 +25,14 @@ from coemogen_core.training.trainer import Progress
 
 FORMAT = 1  # raise when the meaning of a saved tensor changes
 OnProgress = Callable[[Progress], None] | None
-Recipe = TypeVar("Recipe", bound=OptimisationRecipe)
+RecipeT = TypeVar("RecipeT", bound=OptimisationRecipe)
 
 
 @dataclass(frozen=True)
-class TrainedMethod(Method, Generic[Recipe]):
+class TrainedMethod(Method, Generic[RecipeT]):
     """A method that is trained on the cached features, into `runs/<id>/model/`. That run says all that identifies its pictures."""
 
-    recipe: Recipe
+    recipe: RecipeT
     kind: ClassVar[str]  # what it is, in its run id and configuration
 
     @property
@@ -49,7 +49,7 @@ class TrainedMethod(Method, Generic[Recipe]):
         return training_run_id(data.workspace, data.dataset, data.feature_id, data.models, self.recipe, self.kind)
 
 
-class TrainedBaseline(TrainedMethod[Recipe]):
+class TrainedBaseline(TrainedMethod[RecipeT]):
     """A baseline; its trainings are small enough for one process."""
 
     @abstractmethod
@@ -84,7 +84,7 @@ def load_frozen(models: BaseModels, recipe: OptimisationRecipe, *, with_projecti
     return FrozenParts(load_training_unet(models, recipe), text_encoder, load_noise_scheduler(models))
 
 
-def by_emotion(data: TrainingData, run_id: str, features: FeatureSet, recipe: Recipe) -> Iterator[tuple[str, int, Recipe]]:
+def by_emotion(data: TrainingData, run_id: str, features: FeatureSet, recipe: RecipeT) -> Iterator[tuple[str, int, RecipeT]]:
     """The emotions of a corpus that have no trained file yet, with index and recipe: an equal share of all steps for each.
 
     So a baseline that is trained emotion by emotion sees as many samples in all as a method that is trained once.

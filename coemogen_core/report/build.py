@@ -59,18 +59,9 @@ class CorpusVersion(BaseModel):
     version: str = Field(min_length=1, description="version of its decisions")
 
 
-def write_report(
-    workspace: Workspace,
-    metrics: Metrics,
-    sample_runs: Mapping[str, str],
-    recipe: ReportRecipe,
-    photos: CorpusVersion | None = None,
-    art: CorpusVersion | None = None,
-    evaluation: EvaluationRecipe | None = None,
-) -> str:
-    """Write `runs/<run_id>/report.html`; returns its URI. See `build_report_data` for the arguments."""
-    page = render_report(build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation))
-    return workspace.write_file(page.encode(), "runs", metrics.run_id, "report.html")
+def write_report(workspace: Workspace, data: ReportData) -> str:
+    """Write `runs/<run_id>/report.html`; returns its URI."""
+    return workspace.write_file(render_report(data).encode(), "runs", data.metrics.run_id, "report.html")
 
 
 def build_report_data(
