@@ -7,8 +7,8 @@ from typing import Any
 from rich.markup import escape
 
 from coemogen_core.lab.corpora import write_paintings, write_photos
-from coemogen_core.report.build import METHOD_LABELS
-from coemogen_core.report.contact_sheet import contact_sheet
+from coemogen_core.methods.registry import LABELS
+from coemogen_core.report.pictures import contact_sheet
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
@@ -56,7 +56,7 @@ def run_demo(folder: Path, *, short: bool) -> Metrics:
     for name in ("metrics.json", "report.html"):
         (folder / name).write_bytes(Workspace(workspace).read_file("runs", run.run_id, name))
     baseline_first = dict(sorted(run.sample_runs.items(), reverse=True))
-    (folder / "gallery.png").write_bytes(contact_sheet(Workspace(workspace), baseline_first, METHOD_LABELS))
+    (folder / "gallery.png").write_bytes(contact_sheet(Workspace(workspace), baseline_first, LABELS))
     metrics = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
     console.print(metrics_table(metrics, "CoEmoGen and its baseline on the lab's world"))
     console.print(f"report: [bold]{escape(str((folder / 'report.html').resolve()))}[/bold]", soft_wrap=True, highlight=False)

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from coemogen_core.evaluation.alone import METHOD, AloneEvaluation, evaluate_alone
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
-from coemogen_core.report.alone import report_data
+from coemogen_core.report.build import alone_report_data
 from coemogen_core.report.render import render_report
 from coemogen_core.storage.whole_file import write_atomically
 from flows.metrics_table import emotion_tables, metrics_table, probe_tables
@@ -63,7 +63,7 @@ def evaluate(
     if json_file is not None:
         write_atomically(str(json_file), (evaluation.metrics.model_dump_json(indent=2) + "\n").encode())
     if report is not None:
-        write_atomically(str(report), render_report(report_data(evaluation, f"Evaluation of {Path(images).name}")).encode())
+        write_atomically(str(report), render_report(alone_report_data(evaluation, f"Evaluation of {Path(images).name}")).encode())
     return evaluation
 
 

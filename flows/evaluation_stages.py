@@ -9,7 +9,6 @@ from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.run_files import MethodEvaluation
-from coemogen_core.experiments.collect import new_experiments
 from coemogen_core.lab.corpora import read_truth
 from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.report.build import CorpusVersion
@@ -44,7 +43,7 @@ def collect_experiments(
         on_worker(cell_result_task, params.workspace, samples, seed, evaluation, params.evaluation)
         for (seed, samples), evaluation in zip(cells, evaluations, strict=True)
     ]
-    return new_experiments(params.matrix, params.methods, params.evaluation, params.images_per_emotion, runs)
+    return params.matrix.results(params.methods, params.evaluation.protocol, params.images_per_emotion, runs)
 
 
 def assemble_metrics(
@@ -62,6 +61,7 @@ def assemble_metrics(
         seed=params.evaluation.seed,
         confidence_level=params.evaluation.confidence_level,
         methods=methods,
+        order=() if params.matrix is None else params.matrix.names,
         reference=reference,
         emoart=None if art is None else _measure_art(workspace, params, art),
         stages={stage: StageTiming(seconds=seconds) for stage, seconds in read_timings(workspace).items()},

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from rich.markup import escape
 from rich.table import Table
 
-from coemogen_core.report.tables import EMOTION_COLUMNS, METRIC_LABELS, number, probe_verdict
-from schemas.metrics import METRIC_NAMES, ColourMetrics, EmotionMetrics, Estimate, MethodMetrics, Metrics, ProbeMetrics
+from coemogen_core.evaluation.definitions import DEFINITIONS
+from coemogen_core.report.tables import number, probe_verdict
+from schemas.metrics import METRIC_NAMES, ColourMetrics, EmotionMetrics, Estimate, MethodMetrics, Metrics, ProbeAnswers
 
 
 def metrics_table(metrics: Metrics, title: str) -> Table:
@@ -17,7 +18,7 @@ def metrics_table(metrics: Metrics, title: str) -> Table:
     for method, measured in sets.items():
         table.add_column(f"{escape(method)}\n[dim]{measured.images:,} images[/dim]", justify="right", overflow="fold")
     for name in METRIC_NAMES:
-        table.add_row(METRIC_LABELS[name], *(_estimate(measured.estimate(name), name) for measured in sets.values()))
+        table.add_row(DEFINITIONS[name].label, *(_estimate(measured.estimate(name), name) for measured in sets.values()))
     for extra in dict.fromkeys(extra for measured in sets.values() for extra in measured.further):
         found = [measured.further.get(extra) for measured in sets.values()]
         table.add_row(escape(extra), *("–" if one is None else _estimate(one, extra) for one in found))
@@ -48,7 +49,7 @@ def emotion_tables(measured: MethodMetrics) -> Iterator[Table]:
         shown = {name: found for name, found in rows.items() if metrics[-1] in type(found).model_fields}
         table = Table(caption="–: not enough images of this emotion, or nothing to compare with", caption_justify="left")
         table.add_column("emotion")
-        for column in ("images", *(EMOTION_COLUMNS[metric] for metric in metrics)):
+        for column in ("images", *(DEFINITIONS[metric].title for metric in metrics)):
             table.add_column(column, justify="right")
         for name, found in shown.items():
             values = ("" if metric not in type(found).model_fields else number(getattr(found, metric), metric) for metric in metrics)
@@ -68,7 +69,7 @@ def _estimate(estimate: Estimate, metric: str) -> str:
     return f"{number(estimate.value, metric)}\n[dim]{interval}[/dim]"
 
 
-def _probe_cells(probe: ProbeMetrics) -> tuple[str, str, str, str]:
+def _probe_cells(probe: ProbeAnswers) -> tuple[str, str, str, str]:
     accuracy, interval, verdict = number(probe.accuracy, "emo_a"), probe.interval, probe_verdict(probe)
     if interval is not None:
         accuracy += f"\n[dim]{number(interval.low, 'emo_a')} to {number(interval.high, 'emo_a')}[/dim]"

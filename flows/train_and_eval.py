@@ -14,13 +14,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
 from coemogen_core.evaluation.recipe import load_extractors
+from coemogen_core.experiments.matrix import DEFAULT
 from coemogen_core.experiments.run_cell import CellSettings
 from coemogen_core.methods.method import Method
-from coemogen_core.methods.registry import OURS
 from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
-from coemogen_core.report.build import METHOD_LABELS, CorpusVersion, ReportRecipe
-from coemogen_core.report.contact_sheet import contact_sheet
+from coemogen_core.report.build import CorpusVersion, ReportRecipe
+from coemogen_core.report.pictures import contact_sheet
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe
 from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
@@ -79,13 +79,14 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
             publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
         write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
         publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID, CMMD; Sem-D as close to real images as can be")
-        publish_picture(f"gallery-{run_id}", contact_sheet(workspace, shown, METHOD_LABELS), "a row an emotion, a block a method")
+        sheet = contact_sheet(workspace, shown, (params.matrix or DEFAULT).labels)
+        publish_picture(f"gallery-{run_id}", sheet, "a row an emotion, a block a method")
     stages.record("report", [PartOutcome(part=run_id, rows=len(cells), reused=done)], time.monotonic() - started)
     report = workspace.path("runs", run_id, "report.html")
     publish_link(f"report-{run_id}", report, "report")
     return RunOutcome(
         run_id=run_id,
-        model_run_id=next((cell.samples.model_run_id for cell in cells if cell.method == OURS), None),
+        model_run_id=next((cell.samples.model_run_id for cell in cells if cell.samples.model_run_id is not None), None),
         sample_runs=shown,
         report=report,
         metrics=workspace.path("runs", run_id, "metrics.json"),
@@ -94,26 +95,34 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     )
 
 
-def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:
-    """Cache the features of the corpus; returns what all cells have in common."""
-    features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
-    shared: dict[str, Any] = {
-        "workspace_uri": params.workspace,
-        "dataset": corpus.dataset,
-        "version": corpus.version,
-        "source": record.source,
-    }
-    stages.each_part("features", cache_features_part_task, record.parts, **shared, recipe=features)
+def cell_settings(params: TrainAndEvalParams, version: str, source: str) -> CellSettings:
+    """What all cells have in common: a version of the corpus, the source of its pictures, and the parameters."""
     return CellSettings(
-        dataset=corpus.dataset,
-        feature_id=features.feature_id(corpus.version),
-        source=record.source,
+        dataset=params.dataset,
+        feature_id=_feature_recipe(params).feature_id(version),
+        source=source,
         models=params.models,
         generation=params.generation,
         evaluation=params.evaluation,
         images_per_emotion=params.images_per_emotion,
         first_seed=params.seed,
     )
+
+
+def _feature_recipe(params: TrainAndEvalParams) -> FeatureRecipe:
+    return FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
+
+
+def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:
+    """Cache the features of the corpus; returns what all cells have in common."""
+    shared: dict[str, Any] = {
+        "workspace_uri": params.workspace,
+        "dataset": corpus.dataset,
+        "version": corpus.version,
+        "source": record.source,
+    }
+    stages.each_part("features", cache_features_part_task, record.parts, **shared, recipe=_feature_recipe(params))
+    return cell_settings(params, corpus.version, record.source)
 
 
 def _train(stages: Stages, params: TrainAndEvalParams, settings: CellSettings) -> list[Cell]:
@@ -148,4 +157,4 @@ def _experiment_identity(params: TrainAndEvalParams, cells: list[Cell]) -> dict[
     if params.matrix is None:
         return {}
     runs = [[cell.method, cell.seed, cell.samples.run_id] for cell in cells]
-    return {"experiments": {"runs": runs, "compared_with": params.matrix.opponents}}
+    return {"experiments": {"runs": runs, "compared_with": params.matrix.opponents, "labels": params.matrix.labels}}

@@ -38,7 +38,7 @@ class Experiments(_Part):
     """A matrix of methods and seeds, as far as it is done."""
 
     methods: tuple[str, ...] = Field(min_length=1, description="names of the methods, in the order of the matrix")
-    labels: dict[str, str] = Field(default_factory=dict, description="what methods are called in prose, where not by their name")
+    labels: dict[str, str] = Field(default_factory=dict, description="what people call the methods, where not by their name")
     seeds: tuple[int, ...] = Field(min_length=1, description="seeds of the matrix")
     compared_with: tuple[str, ...] = Field(description="methods that every other one is tested against")
     protocol: EvaluationProtocol = Field(description="how pictures were measured")
@@ -51,6 +51,10 @@ class Experiments(_Part):
         if odd := sorted({run.method for run in self.runs} - set(self.methods)):
             raise ValueError(f"runs of methods that the matrix does not have: {', '.join(odd)}")
         return self
+
+    def label(self, method: str) -> str:
+        """What people call a method."""
+        return self.labels.get(method, method)
 
     def runs_of(self, method: str) -> list[MethodRun]:
         """The finished runs of a method, by seed."""

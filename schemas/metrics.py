@@ -19,19 +19,19 @@ EvaluationProtocol = Literal["corrected", "emogen"]
 Share = FiniteFloat | None
 
 
-class Interval(BaseModel):
-    """A confidence interval."""
-
+class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Interval(_Part):
+    """A confidence interval."""
 
     low: FiniteFloat = Field(description="lower end")
     high: FiniteFloat = Field(description="upper end")
 
 
-class Estimate(BaseModel):
+class Estimate(_Part):
     """One metric: its value, its bootstrap interval, and what it rests on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: FiniteFloat | None = Field(description="the number; null when it could not be computed")
     low: FiniteFloat | None = Field(default=None, description="lower end of the confidence interval")
@@ -50,13 +50,8 @@ class Estimate(BaseModel):
         return self
 
 
-NOT_MEASURED = Estimate(value=None, images=0, extractor="", reason="not measured: these numbers were written before this metric")
-
-
-class EmotionMetrics(BaseModel):
+class EmotionMetrics(_Part):
     """The metrics of one emotion as plain numbers, and their intervals beside them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int = Field(ge=0, description="images of this emotion")
     emo_a: Share = Field(description="share that the emotion probe recognises, 0 to 1")
@@ -72,10 +67,8 @@ class EmotionMetrics(BaseModel):
     intervals: dict[str, Interval] = Field(default_factory=dict, description="confidence intervals by metric name")
 
 
-class ProbeMetrics(BaseModel):
+class ProbeAnswers(_Part):
     """What one emotion probe (a classifier with eight outputs) says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     accuracy: Share = Field(description="share of images whose most probable emotion is the wanted one")
     interval: Interval | None = Field(default=None, description="confidence interval of the accuracy")
@@ -90,10 +83,8 @@ class ProbeMetrics(BaseModel):
     )
 
 
-class ColourMetrics(BaseModel):
+class ColourMetrics(_Part):
     """Brightness and colourfulness of the images of one polarity, or of all images."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int = Field(ge=0, description="images that the means are of")
     brightness: Share = Field(description="mean luma, 0 to 1")
@@ -101,23 +92,26 @@ class ColourMetrics(BaseModel):
     intervals: dict[str, Interval] = Field(default_factory=dict, description="confidence intervals by metric name")
 
 
-class MethodMetrics(BaseModel):
+class MethodMetrics(_Part):
     """Everything measured on the images of one method."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int = Field(ge=0, description="images evaluated")
     rejected: int = Field(default=0, ge=0, description="images that could not be decoded, left out of every number")
-    fid: Estimate = Field(description="Frechet distance to the reference images; lower is better")
-    cmmd: Estimate = Field(default=NOT_MEASURED, description="maximum mean discrepancy of CLIP embeddings; lower is better")
-    precision: Estimate = Field(default=NOT_MEASURED, description="share of images within the manifold of the real ones; higher is better")
-    recall: Estimate = Field(default=NOT_MEASURED, description="share of real images within the manifold of these; higher is better")
-    lpips: Estimate = Field(description="mean perceptual distance within an emotion; higher is more diverse")
-    emo_a: Estimate = Field(description="accuracy of the emotion probe; higher is better")
-    sem_c: Estimate = Field(description="semantic clarity; higher is better")
-    sem_d: Estimate = Field(description="semantic diversity; near that of real images is best")
+    fid: Estimate = Field(description="Fréchet distance between the features of generated and of real images; lower is nearer")
+    cmmd: Estimate = Field(
+        description="distance between the CLIP embeddings of generated and of real images as distributions; lower is nearer"
+    )
+    precision: Estimate = Field(description="share of generated images that lie among real ones; higher is more realistic")
+    recall: Estimate = Field(description="share of real images that lie among generated ones; higher leaves fewer kinds out")
+    lpips: Estimate = Field(description="mean perceptual distance between two images of the same emotion; higher is more varied")
+    emo_a: Estimate = Field(description="share of images in which an independent probe recognises the emotion that was asked for")
+    sem_c: Estimate = Field(description="mean certainty of an object or a scene classifier, whichever is surer; higher is clearer")
+    sem_d: Estimate = Field(
+        description="mean squared difference of the CLIP embeddings of two images of the same emotion; "
+        "above real images is noise, far below is collapse"
+    )
     per_emotion: dict[str, EmotionMetrics] = Field(description="the same by emotion")
-    probes: dict[str, ProbeMetrics] = Field(description="by identity of the emotion probe; the first one gives emo_a")
+    probes: dict[str, ProbeAnswers] = Field(description="by identity of the emotion probe; the first one gives emo_a")
     polarity: dict[str, ColourMetrics] = Field(description="brightness and colourfulness by polarity")
     colour: ColourMetrics | None = Field(default=None, description="brightness and colourfulness of all images")
     further: dict[str, Estimate] = Field(default_factory=dict, description="further numbers by name, e.g. prompt alignment")
@@ -136,10 +130,8 @@ class ReferenceMetrics(MethodMetrics):
     split: str | None = Field(description="the split that was taken, null for all images")
 
 
-class EmoArtMetrics(BaseModel):
+class EmoArtMetrics(_Part):
     """How the art corpus came out."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     candidates: int = Field(ge=0, description="paintings that were scored")
     kept: int = Field(ge=0, description="paintings kept")
@@ -149,20 +141,16 @@ class EmoArtMetrics(BaseModel):
     per_emotion: dict[str, int] = Field(description="kept paintings by emotion")
 
 
-class StageTiming(BaseModel):
+class StageTiming(_Part):
     """Wall-clock time of one stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seconds: float = Field(ge=0, description="wall-clock time")
     rows: int | None = Field(default=None, ge=0, description="rows it made or found")
     reused: bool = Field(default=False, description="every part was there already")
 
 
-class Metrics(BaseModel):
+class Metrics(_Part):
     """The file metrics.json."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")
     run_id: str = Field(description="the run that these numbers belong to")
@@ -170,6 +158,7 @@ class Metrics(BaseModel):
     seed: int = Field(description="seed of pairs and resamples")
     confidence_level: float = Field(gt=0, lt=1, description="level of every interval")
     methods: dict[str, MethodMetrics] = Field(description="by name of the method, e.g. 'coemogen' and 'sd'")
+    order: tuple[str, ...] = Field(default=(), description="names of the methods in the order of their matrix")
     reference: ReferenceMetrics | None = Field(description="real images")
     emoart: EmoArtMetrics | None = Field(default=None, description="the art corpus, where the run built one")
     stages: dict[str, StageTiming] = Field(default_factory=dict, description="by name of the stage, in running order")
@@ -177,12 +166,8 @@ class Metrics(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict, description="versions of the libraries")
     configuration: dict[str, Any] = Field(default_factory=dict, description="parameters of the flows")
 
-    def in_order(self, first: str = "coemogen") -> Mapping[str, MethodMetrics]:
-        """The methods with `first` in front, the others by name."""
-        names = sorted(self.methods, key=lambda name: (name != first, name))
+    def in_order(self) -> Mapping[str, MethodMetrics]:
+        """The methods as they are shown: CoEmoGen in front, then in their order, then by name."""
+        places = {name: index for index, name in enumerate(self.order)}
+        names = sorted(self.methods, key=lambda name: (name != "coemogen", places.get(name, len(places)), name))
         return {name: self.methods[name] for name in names}
-
-
-def metrics_json_schema() -> dict[str, Any]:
-    """JSON Schema of metrics.json."""
-    return Metrics.model_json_schema()

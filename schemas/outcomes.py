@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class PartOutcome(BaseModel):
-    """What became of one part in one stage."""
-
+class _Outcome(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PartOutcome(_Outcome):
+    """What became of one part in one stage."""
 
     part: str = Field(description="name of the part")
     rows: int = Field(ge=0, description="rows that the finished part holds")
@@ -17,10 +19,8 @@ class PartOutcome(BaseModel):
     seconds: float = Field(default=0.0, ge=0, description="wall-clock time")
 
 
-class StageOutcome(BaseModel):
+class StageOutcome(_Outcome):
     """What became of one stage of a flow: its parts added up."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str = Field(description="name of the stage, e.g. build-emoset/caption")
     parts: int = Field(ge=0, description="number of parts")
@@ -48,20 +48,16 @@ class StageOutcome(BaseModel):
         )
 
 
-class CorpusOutcome(BaseModel):
+class CorpusOutcome(_Outcome):
     """What a corpus flow made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(description="name of the dataset")
     version: str = Field(description="version of its decisions")
     stages: list[StageOutcome] = Field(description="every stage in order")
 
 
-class RecaptionOutcome(BaseModel):
+class RecaptionOutcome(_Outcome):
     """What recaption did."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(description="name of the dataset")
     run_id: str = Field(description="folder below recaption/<dataset>/ that holds the choice and the outcome")
@@ -75,13 +71,13 @@ class RecaptionOutcome(BaseModel):
     stages: list[StageOutcome] = Field(description="every stage in order")
 
 
-class RunOutcome(BaseModel):
+class RunOutcome(_Outcome):
     """What train-and-eval made."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     run_id: str = Field(description="folder below runs/ that holds samples, metrics.json and report.html")
-    model_run_id: str | None = Field(description="folder below runs/ that holds CoEmoGen's trained model; null where it was not compared")
+    model_run_id: str | None = Field(
+        description="folder below runs/ that holds the model of the first trained method; null where none is trained"
+    )
     sample_runs: dict[str, str] = Field(description="by method, the folder below runs/ that holds its samples")
     report: str = Field(description="URI of the report")
     metrics: str = Field(description="URI of metrics.json")

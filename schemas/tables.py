@@ -16,6 +16,8 @@ from schemas.emotion_names import EMOTION_NAMES
 
 SHA256_PATTERN = "^[0-9a-f]{64}$"
 SPLITS = ("train", "val", "test")
+AUDIT_ID_PATTERN = "^audit-[0-9a-f]{12}$"
+VERDICTS = ("accept", "reject")
 
 
 class Float16(dy.Float32):
@@ -157,6 +159,20 @@ class NearDuplicates(dy.Schema):
     group_id = dy.String(regex=SHA256_PATTERN, nullable=False)  # image_id of the largest picture of the group
     pixels = dy.Int64(min=1, nullable=False)
     distance = dy.Float32(min=0.0, max=2.0, nullable=False)  # cosine distance to the largest
+
+
+class CaptionReviews(dy.Schema):
+    """`caption_reviews/<source>`: a person's verdict on one attempt to caption one picture, given in one audit."""
+
+    image_id = _image_id()
+    recipe_id = dy.String(primary_key=True)  # of the caption
+    attempt = dy.Int32(primary_key=True, min=1)
+    audit_id = dy.String(primary_key=True, regex=AUDIT_ID_PATTERN)
+    emotion = _emotion(nullable=False)  # that the caption answers to
+    verdict = dy.String(nullable=False, check=lambda column: column.is_in(VERDICTS))
+    note = dy.String(nullable=True)  # the person's words on why it was rejected
+    reviewer = dy.String(nullable=True)
+    exported_at = dy.String(nullable=False)  # UTC, "2026-01-31T12:00:00.000Z": sorts by time as text
 
 
 class Samples(dy.Schema):

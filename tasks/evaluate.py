@@ -8,10 +8,10 @@ from prefect import task
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_real_images, evaluate_samples, write_metrics
 from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, reference_part, select_reference
-from coemogen_core.experiments.collect import write_experiments
+from coemogen_core.experiments.files import write_experiments
 from coemogen_core.experiments.run_cell import cell_result
 from coemogen_core.methods.sample_plan import SamplePlan
-from coemogen_core.report.build import CorpusVersion, ReportRecipe, write_report
+from coemogen_core.report.build import CorpusVersion, ReportRecipe, build_report_data, write_report
 from coemogen_core.storage.workspace import Workspace
 from schemas.experiments import Experiments, MethodRun
 from schemas.metrics import Metrics, ReferenceMetrics
@@ -80,5 +80,6 @@ def write_report_task(
     art: CorpusVersion | None = None,
     evaluation: EvaluationRecipe | None = None,
 ) -> str:
-    """Write report.html of a run; returns its URI. See `write_report`."""
-    return write_report(Workspace(workspace_uri), metrics, sample_runs, recipe, photos, art, evaluation)
+    """Write report.html of a run; returns its URI. See `build_report_data`."""
+    workspace = Workspace(workspace_uri)
+    return write_report(workspace, build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.statistics import bootstrap
-from schemas.metrics import Interval, ProbeMetrics
+from schemas.metrics import Interval, ProbeAnswers
 
 SUSPICIOUS_EXCESS = 0.25
 """With eight emotions asked for equally often, one answer for 34 % of the images."""
@@ -22,7 +22,7 @@ def correct(probabilities: NDArray[np.floating], wanted: NDArray[np.integer]) ->
 
 def probe_metrics(
     probabilities: NDArray[np.floating], wanted: NDArray[np.integer], counts: NDArray[np.float64] | None = None, level: float = 0.95
-) -> ProbeMetrics:
+) -> ProbeAnswers:
     """Accuracy, confusion matrix and collapse check of one probe.
 
     Args:
@@ -36,7 +36,7 @@ def probe_metrics(
     np.add.at(matrix, (wanted, seen), 1)
     total = int(matrix.sum())
     if total == 0:
-        return ProbeMetrics(accuracy=None, confusion=matrix.tolist(), majority_share=None, majority_emotion=None, majority_baseline=None)
+        return ProbeAnswers(accuracy=None, confusion=matrix.tolist(), majority_share=None, majority_emotion=None, majority_baseline=None)
     answers, asked = matrix.sum(axis=0), matrix.sum(axis=1)
     commonest = int(answers.argmax())
     intervals: list[Interval | None] = [None, None]
@@ -44,7 +44,7 @@ def probe_metrics(
         shares = (correct(probabilities, wanted), seen == commonest)
         intervals = [bootstrap.percentile_interval(bootstrap.resampled_means(share, counts), level) for share in shares]
     share, expected = float(answers[commonest] / total), float(asked[commonest] / total)
-    return ProbeMetrics(
+    return ProbeAnswers(
         accuracy=float(np.trace(matrix) / total),
         interval=intervals[0],
         confusion=matrix.tolist(),

@@ -1,6 +1,7 @@
 """A matrix of methods and seeds: a TOML file that says what is to be compared."""
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from coemogen_core.methods.method import Method
 from coemogen_core.methods.registry import BASELINE, OURS, MethodSpec, new_method
 from coemogen_core.training.recipes import TrainingRecipe
+from schemas.experiments import Experiments, MethodRun
+from schemas.metrics import EvaluationProtocol
 
 
 class ExperimentMatrix(BaseModel):
@@ -26,26 +29,47 @@ class ExperimentMatrix(BaseModel):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the methods are called."""
-        return tuple(spec.label for spec in self.methods)
+        """What the methods are called in folders and files."""
+        return tuple(spec.name for spec in self.methods)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """By name, what people call them."""
+        return {spec.name: spec.label for spec in self.methods}
 
     @property
     def opponents(self) -> tuple[str, ...]:
         """Names of the methods that every other is tested against."""
         if self.compared_with is not None:
             return self.compared_with
-        return tuple(spec.label for name in (BASELINE, OURS) for spec in self.methods if spec.method == name and spec.label == name)
+        return tuple(name for name in (BASELINE, OURS) if any(spec.method == spec.name == name for spec in self.methods))
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> Self:
         names = self.names
-        if repeated := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two methods are called {', '.join(repeated)}: give one of them another `name`")
+        for field, called in (("name", names), ("label", tuple(self.labels.values()))):
+            if repeated := sorted({each for each in called if called.count(each) > 1}):
+                raise ValueError(f"two methods are called {', '.join(repeated)}: give one of them another `{field}`")
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             raise ValueError(f"seeds {list(self.seeds)} must be 0 or more, each once")
         if unknown := [name for name in self.compared_with or () if name not in names]:
             raise ValueError(f"compared_with names {', '.join(unknown)}, but the methods are {', '.join(names)}")
         return self
+
+    def results(
+        self, methods: Sequence[Method], protocol: EvaluationProtocol, images_per_emotion: int, runs: Sequence[MethodRun]
+    ) -> Experiments:
+        """The runs that are done, method by method; `methods` are the resolved ones."""
+        return Experiments(
+            methods=self.names,
+            labels=self.labels,
+            seeds=self.seeds,
+            compared_with=self.opponents,
+            protocol=protocol,
+            images_per_emotion=images_per_emotion,
+            budgets={method.name: method.budget for method in methods if method.budget is not None},
+            runs=tuple(sorted(runs, key=lambda run: (self.names.index(run.method), run.seed))),
+        )
 
     def resolve(self, training: TrainingRecipe) -> list[Method]:
         """The methods, ready to be trained and drawn.
@@ -84,11 +108,12 @@ def _resolved(spec: MethodSpec, training: TrainingRecipe) -> Method:
     try:
         return new_method(spec, training)
     except ValidationError as error:
-        raise ValueError(f"method {spec.label}: settings.{_problems(error)}") from error
+        raise ValueError(f"method {spec.name}: settings.{_problems(error)}") from error
     except (ValueError, OSError) as error:
-        raise ValueError(f"method {spec.label}: {error}") from error
+        raise ValueError(f"method {spec.name}: {error}") from error
 
 
 def _problems(error: ValidationError) -> str:
-    found = [(".".join(map(str, problem["loc"])), problem["msg"]) for problem in error.errors()]
+    problems = [problem for problem in error.errors() if problem["type"] != "default_factory_not_called"]  # follows from another one
+    found = [(".".join(map(str, problem["loc"])), problem["msg"]) for problem in problems]
     return "; ".join(f"{place}: {text}" if place else text for place, text in found)

@@ -12,8 +12,11 @@ PUBLISHED: dict[str, dict[MetricName, float]] = {
     "dreambooth-lora": {"fid": 46.89, "lpips": 0.661, "emo_a": 0.7050, "sem_c": 0.614, "sem_d": 0.0178},
     "emogen-like": {"fid": 41.60, "lpips": 0.717, "emo_a": 0.7625, "sem_c": 0.633, "sem_d": 0.0335},
     "coemogen": {"fid": 40.66, "lpips": 0.732, "emo_a": 0.8015, "sem_c": 0.641, "sem_d": 0.0349},
+    "without-polarity-loras": {"fid": 41.47, "lpips": 0.724, "emo_a": 0.7883, "sem_c": 0.638, "sem_d": 0.0336},
+    "without-emotion-loras": {"fid": 45.30, "lpips": 0.713, "emo_a": 0.7537, "sem_c": 0.625, "sem_d": 0.0308},
+    "without-l-sem": {"fid": 50.32, "lpips": 0.698, "emo_a": 0.6590, "sem_c": 0.562, "sem_d": 0.0255},
 }
-"""CoEmoGen, arXiv 2508.03535, main table: Stable Diffusion 1.5, EmoSet, 1,000 pictures an emotion."""
+"""By name of the method. CoEmoGen, arXiv 2508.03535, main table and ablations: Stable Diffusion 1.5, EmoSet, 1,000 pictures an emotion."""
 
 CLIP = EncoderRecipe(model="openai/clip-vit-large-patch14", unit_length=False)
 _IDENTITIES: dict[MetricName, str] = {

@@ -1,72 +1,66 @@
 """Experiments as a table in the paper's form: a row a method, mean and standard deviation over the seeds, and intervals."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
 from scipy.stats import t
 
 from coemogen_core.evaluation.definitions import DEFINITIONS
-from coemogen_core.experiments.published import published_values
+from coemogen_core.experiments.published import PUBLISHED, published_values
 from coemogen_core.statistics.paired_tests import PairedTest, compare_all
-from schemas.experiments import Experiments
+from schemas.experiments import Experiments, MeasuredMetric
 from schemas.metrics import MetricName
-
-
-@dataclass(frozen=True)
-class Spread:
-    """One metric of one method over its seeds."""
-
-    mean: float
-    deviation: float | None  # sample standard deviation; None with a single seed
-    seeds: int  # that have this metric
-
-    def interval(self, level: float = 0.95) -> tuple[float, float] | None:
-        """Student's confidence interval of the mean over seeds; None with a single seed.
-
-        It covers the training and the pictures, both of which change with the seed, and is wide for few seeds: for three, 2.5 standard
-        deviations to either side.
-        """
-        if self.deviation is None:
-            return None
-        reach = float(t.ppf((1 + level) / 2, self.seeds - 1)) * self.deviation / math.sqrt(self.seeds)
-        return self.mean - reach, self.mean + reach
-
-
-def spread_of(values: Sequence[float]) -> Spread:
-    """The spread of one or more values."""
-    return Spread(mean(values), stdev(values) if len(values) > 1 else None, len(values))
-
-
-def text_of(spread: Spread | None, number: Callable[[float], str] = "{:.4g}".format) -> str:
-    """`mean ± standard deviation`; a dash where the metric is missing."""
-    if spread is None:
-        return "–"
-    return number(spread.mean) if spread.deviation is None else f"{number(spread.mean)} ± {number(spread.deviation)}"
-
 
 COLUMNS: tuple[MetricName, ...] = ("fid", "lpips", "emo_a", "sem_c", "sem_d")
 """The paper's metrics in the paper's order."""
 DIGITS: dict[MetricName, int] = {"fid": 2, "lpips": 3, "emo_a": 4, "sem_c": 3, "sem_d": 5}
+TEST_COLUMNS = ("metric", "method", "against", "difference", "test", "pairs", "p", "p (Holm)")
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One metric of one method."""
+class MethodCell:
+    """One metric of one method over its seeds."""
 
-    spread: Spread
+    metric: MetricName
+    mean: float
+    deviation: float | None  # sample standard deviation; None with a single seed
+    seeds: int  # that have this metric
     interval: tuple[float, float] | None  # over seeds (Student), or over pictures (bootstrap) where there is one seed
     published: float | None  # the paper's number, where it may stand here
 
+    @property
+    def text(self) -> str:
+        """`mean ± standard deviation`."""
+        value = number(self.mean, self.metric)
+        return value if self.deviation is None else f"{value} ± {number(self.deviation, self.metric)}"
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Both ends of the interval as text; empty without one."""
+        return tuple(number(end, self.metric) for end in self.interval or ())
+
+    @property
+    def published_text(self) -> str:
+        """The paper's number as text; empty without one."""
+        return "" if self.published is None else number(self.published, self.metric)
+
 
 @dataclass(frozen=True)
-class Row:
-    """One method."""
+class MethodRow:
+    """One method; a metric that no seed has is left out."""
 
     method: str
+    label: str
     seeds: int
-    cells: dict[MetricName, Cell]
+    cells: dict[MetricName, MethodCell]
+
+    @property
+    def has_published(self) -> bool:
+        """Whether any of the paper's numbers stand beside the measured ones."""
+        return any(cell.published is not None for cell in self.cells.values())
 
 
 @dataclass(frozen=True)
@@ -74,13 +68,8 @@ class ExperimentTable:
     """Everything that is shown of a matrix, in whatever form."""
 
     experiments: Experiments
-    rows: list[Row]
+    rows: list[MethodRow]
     tests: list[PairedTest]
-
-    @property
-    def has_published(self) -> bool:
-        """Whether any of the paper's numbers stand beside the measured ones."""
-        return any(cell.published is not None for row in self.rows for cell in row.cells.values())
 
     def note(self, place: str = "in brackets") -> str:
         """What the numbers are, in a sentence or two; `place` says where the intervals stand."""
@@ -95,11 +84,37 @@ class ExperimentTable:
         rest = f" {missing} runs are not done yet." if missing else ""
         return f"{seeds}, {found.images_per_emotion} pictures an emotion and run; {interval}. Protocol {found.protocol}.{rest}"
 
+    def order_note(self) -> str:
+        """Whether the methods that the paper knows stand in its order by Emo-A, whoever measured; empty for fewer than two of them."""
+        known = {row.method: row.cells["emo_a"].mean for row in self.rows if row.method in PUBLISHED and "emo_a" in row.cells}
+        if len(known) < 2:
+            return ""
+        papers, ours = sorted(known, key=lambda name: -PUBLISHED[name]["emo_a"]), sorted(known, key=lambda name: -known[name])
+        listed = ", ".join(f"{self.experiments.label(name)} {number(PUBLISHED[name]['emo_a'], 'emo_a')}" for name in papers)
+        found = "the same" if ours == papers else ", ".join(map(self.experiments.label, ours))
+        return f"The paper's order by Emo-A (Stable Diffusion 1.5 on EmoSet): {listed}. The order of the means here: {found}."
 
-def build_table(experiments: Experiments, columns: Sequence[MetricName] = COLUMNS) -> ExperimentTable:
+    def test_cells(self) -> list[tuple[str, ...]]:
+        """The tests as people read them, under TEST_COLUMNS."""
+        return [
+            (
+                DEFINITIONS[test.metric].title,
+                self.experiments.label(test.method),
+                self.experiments.label(test.against),
+                f"{'−' if test.difference < 0 else '+'}{number(abs(test.difference), test.metric)}",
+                test.test,
+                f"{test.pairs:,}",
+                test.reason or p_text(test.p_value),
+                p_text(test.adjusted),
+            )
+            for test in self.tests
+        ]
+
+
+def build_table(experiments: Experiments) -> ExperimentTable:
     """The table of a matrix, as far as it is done: methods without a finished run are left out."""
-    rows = [_row(experiments, method, columns) for method in experiments.methods if experiments.runs_of(method)]
-    return ExperimentTable(experiments, rows, compare_all(experiments, columns))
+    rows = [_row(experiments, method) for method in experiments.methods if experiments.runs_of(method)]
+    return ExperimentTable(experiments, rows, compare_all(experiments, COLUMNS))
 
 
 def number(value: float, metric: MetricName) -> str:
@@ -107,21 +122,34 @@ def number(value: float, metric: MetricName) -> str:
     return f"{100 * value:.{DIGITS[metric] - 2}f} %" if metric == "emo_a" else f"{value:.{DIGITS[metric]}f}"
 
 
-def _row(experiments: Experiments, method: str, columns: Sequence[MetricName]) -> Row:
+def p_text(value: float | None) -> str:
+    """A p value as people write it; a dash for none."""
+    return "–" if value is None else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def student_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Student's confidence interval of the mean of two values or more.
+
+    Over seeds it covers the training and the pictures, both of which change with the seed, and is wide for few of them: for three, 2.5
+    standard deviations to either side.
+    """
+    reach = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return mean(values) - reach, mean(values) + reach
+
+
+def _row(experiments: Experiments, method: str) -> MethodRow:
     runs, published = experiments.runs_of(method), published_values(experiments, method)
-    cells: dict[MetricName, Cell] = {}
-    for metric in columns:
-        found = [run.metrics[metric] for run in runs if metric in run.metrics]
-        if not found:
-            continue
-        spread = spread_of([one.value for one in found])
-        interval = spread.interval()
-        if interval is not None:
-            interval = _possible(interval, metric)
-        if interval is None and found[0].low is not None and found[0].high is not None:
-            interval = found[0].low, found[0].high
-        cells[metric] = Cell(spread, interval, published.get(metric))
-    return Row(method, len(runs), cells)
+    measured = {metric: [run.metrics[metric] for run in runs if metric in run.metrics] for metric in COLUMNS}
+    cells = {metric: _cell(metric, found, published.get(metric)) for metric, found in measured.items() if found}
+    return MethodRow(method, experiments.label(method), len(runs), cells)
+
+
+def _cell(metric: MetricName, found: Sequence[MeasuredMetric], published: float | None) -> MethodCell:
+    values = [one.value for one in found]
+    if len(values) > 1:
+        return MethodCell(metric, mean(values), stdev(values), len(values), _possible(student_interval(values), metric), published)
+    low, high = found[0].low, found[0].high
+    return MethodCell(metric, values[0], None, 1, None if low is None or high is None else (low, high), published)
 
 
 def _possible(interval: tuple[float, float], metric: MetricName) -> tuple[float, float]:

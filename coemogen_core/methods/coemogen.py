@@ -1,36 +1,36 @@
-"""CoEmoGen under the interface of the methods that it is compared with."""
+"""CoEmoGen under the interface of the methods that it is compared with.
 
+Also one of several processes that train it together: `accelerate launch -m coemogen_core.methods.coemogen JOB`.
+"""
+
+import sys
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
-from coemogen_core.methods.generator import CoEmoGenGenerator, Generator
-from coemogen_core.methods.method import IN_THIS_PROCESS, Method, TrainingData
+from PIL import Image
+
+from coemogen_core.generation.pipeline import EmotionPipeline
+from coemogen_core.methods.generator import Generator
+from coemogen_core.methods.method import IN_THIS_PROCESS, TrainingData
 from coemogen_core.methods.sample_sheets import PipelineSheets
+from coemogen_core.methods.trained import TrainedMethod
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
-from coemogen_core.training.launch import LaunchSettings, train_in_processes
+from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.launch import LaunchSettings, run_child, train_in_processes
 from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.run import TrainingOutcome, train, training_run_id
+from coemogen_core.training.run import TrainingOutcome, train
 from coemogen_core.training.trainer import Progress
 
-CHILD = "coemogen_core.methods.launched"
+CHILD = "coemogen_core.methods.coemogen"
 
 
-@dataclass(frozen=True)
-class CoEmoGen(Method):
+class CoEmoGen(TrainedMethod[TrainingRecipe]):
     """Conditioner and HiLoRA, trained by a recipe."""
 
-    recipe: TrainingRecipe
-
-    def with_seed(self, seed: int) -> "CoEmoGen":
-        """The same recipe with another seed."""
-        return replace(self, recipe=self.recipe.model_copy(update={"seed": seed}))
-
-    def training_run_id(self, data: TrainingData) -> str:
-        """See `coemogen_core.training.run.training_run_id`."""
-        return training_run_id(data.workspace, data.dataset, data.feature_id, data.models, self.recipe)
+    kind: ClassVar[str] = "train"
 
     def train(
         self, data: TrainingData, on_progress: Callable[[Progress], None] | None = None, launch: LaunchSettings = IN_THIS_PROCESS
@@ -58,10 +58,29 @@ class CoEmoGen(Method):
         corpus = {"workspace": data.workspace.uri, "dataset": data.dataset, "feature_id": data.feature_id}
         return {"method": self.name, "models": models, "recipe": recipe, **corpus}
 
-    def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:  # noqa: ARG002
-        """Nothing: the trained model's run says it all."""
-        return {}
-
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:
         """The trained model on the base models."""
-        return CoEmoGenGenerator(models, model_folder, recipe)
+        return CoEmoGenGenerator(EmotionPipeline.from_run(models, model_folder, recipe.device), recipe)
+
+
+class CoEmoGenGenerator(Generator):
+    """A trained model: conditioner and HiLoRA on the base models."""
+
+    def __init__(self, pipeline: EmotionPipeline, recipe: GenerationRecipe) -> None:
+        self._pipeline, self._recipe = pipeline, recipe
+        self._lock = threading.Lock()
+
+    def generate(self, emotion: str, seeds: Sequence[int]) -> list[Image.Image]:
+        """One picture per seed, its visual embedding drawn from the emotion's cluster."""
+        with self._lock:  # gates are state of the U-Net
+            return self._pipeline.generate(emotion, seeds, self._recipe)
+
+
+def train_job(job: dict[str, Any], on_progress: Callable[[Progress], None]) -> None:
+    """Train what a job of `CoEmoGen.train` names, as one of several processes."""
+    data = TrainingData(Workspace(job["workspace"]), job["dataset"], job["feature_id"], BaseModels.model_validate(job["models"]))
+    CoEmoGen(job["method"], TrainingRecipe.model_validate(job["recipe"])).train(data, on_progress)
+
+
+if __name__ == "__main__":
+    run_child(train_job, sys.argv[1])

@@ -38,6 +38,8 @@ class CustomMethod(Method):
             raise ValueError(f"method {self.path!r} cannot be imported ({error}): give package.module:Class, on Python's path") from error
         if not (isinstance(found, type) and issubclass(found, Generator)):
             raise ValueError(f"{self.path} is no subclass of coemogen_core.methods.generator.Generator: make it one")
+        if found.identity is Generator.identity:
+            raise ValueError(f"{self.path} has no `identity`: without it nobody knows when its stored pictures are out of date")
         return found
 
     def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:

@@ -5,7 +5,6 @@ emotion instead of a handful of a thing, and so no prior preservation.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -18,14 +17,14 @@ from torch import Tensor
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.methods.generator import Generator, PromptedGenerator
 from coemogen_core.methods.method import TrainingData
-from coemogen_core.methods.trained import OnProgress, TrainedBaseline, by_emotion, load_tensors, save_tensors
-from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder
+from coemogen_core.methods.trained import OnProgress, TrainedBaseline, by_emotion, load_frozen, load_tensors, save_tensors
+from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.hilora import ATTENTION_TARGETS
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
 from coemogen_core.training.feature_set import FeatureSet
-from coemogen_core.training.objective import DTYPES, DenoisingObjective, load_training_unet
+from coemogen_core.training.objective import DenoisingObjective
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.trainer import Trainer
 
@@ -75,61 +74,45 @@ def add_lora(unet: UNet2DConditionModel, recipe: DreamBoothRecipe) -> None:
         parameter.requires_grad_(".lora_" in name)
 
 
-@dataclass(frozen=True)
-class DreamBoothLoRA(TrainedBaseline):
+class DreamBoothLoRA(TrainedBaseline[DreamBoothRecipe]):
     """`model/<emotion>.safetensors` holds the LoRA of each emotion of the corpus, in PEFT's names."""
 
-    recipe: DreamBoothRecipe
     kind: ClassVar[str] = "dreambooth-lora"
 
     def fit(self, data: TrainingData, run_id: str, features: FeatureSet, on_progress: OnProgress) -> None:
         """One training an emotion, below `runs/<run_id>/<emotion>/`."""
         for emotion, index, recipe in by_emotion(data, run_id, features, self.recipe):
-            assert isinstance(recipe, DreamBoothRecipe)
-            unet = load_training_unet(data.models, recipe)
-            add_lora(unet, recipe)
-            text_encoder = load_text_encoder(data.models, with_projection=False)
-            text_encoder.to(DTYPES[recipe.precision])
-            objective = DreamBoothObjective(unet, text_encoder, load_noise_scheduler(data.models), recipe, emotion)
+            frozen = load_frozen(data.models, recipe)
+            add_lora(frozen.unet, recipe)
+            objective = DreamBoothObjective(*frozen, recipe, emotion)
             Trainer(data.workspace, f"{run_id}/{emotion}", features, objective, only=index).train(on_progress)
-            save_tensors(data.workspace, run_id, emotion, get_peft_model_state_dict(unet))
+            save_tensors(data.workspace, run_id, emotion, get_peft_model_state_dict(frozen.unet))
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:
         """The base model with a LoRA for every emotion."""
         found = load_tensors(model_folder)
         loras: dict[str, dict[str, Tensor]] = {emotion: found[emotion] for emotion in EMOTIONS if emotion in found}
-        return DreamBoothGenerator(models, recipe, self.recipe, loras)
+        return DreamBoothGenerator(models, recipe, self.recipe.prompt, loras)
 
 
 class DreamBoothGenerator(PromptedGenerator):
     """Pictures from the emotion's prompt and LoRA."""
 
-    def __init__(
-        self, models: BaseModels, recipe: GenerationRecipe, training: DreamBoothRecipe, loras: dict[str, dict[str, Tensor]]
-    ) -> None:
+    def __init__(self, models: BaseModels, recipe: GenerationRecipe, prompt: str, loras: dict[str, dict[str, Tensor]]) -> None:
         super().__init__(models, recipe)
-        self._training, self._emotions = training, tuple(loras)
+        self._prompt, self._emotions = prompt, tuple(loras)
         for emotion, weights in loras.items():
             self._base.unet.load_lora_adapter(dict(weights), prefix=None, adapter_name=emotion)
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Base models, training and generation recipe."""
-        fields = {"models": self._models.identity, "training": self._training.identity, "recipe": self._recipe.identity}
-        return {"generator": "dreambooth-lora", **fields}
-
-    def prepare(self, emotion: str) -> None:
-        """Switch to the emotion's LoRA.
-
-        Raises:
-            ValueError: the training corpus lacked this emotion.
-        """
+    def conditioning(self, emotion: str, seeds: Sequence[int]) -> dict[str, Any]:
+        """The prompt, and the emotion's LoRA in the U-Net."""
         if emotion not in self._emotions:
             raise ValueError(
                 f"no LoRA was trained for {emotion}: the training corpus had no such images; it has {', '.join(self._emotions)}"
             )
         self._base.unet.set_adapters([emotion])
+        return super().conditioning(emotion, seeds)
 
     def prompts(self, emotion: str, seeds: Sequence[int]) -> list[str]:
         """The prompt of the training."""
-        return [self._training.prompt.format(emotion=emotion)] * len(seeds)
+        return [self._prompt.format(emotion=emotion)] * len(seeds)

@@ -8,8 +8,7 @@ HiLoRA, with one word.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +20,8 @@ from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.methods.generator import Generator
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.methods.pseudo_words import PromptFrame, PseudoWordGenerator, split_prompt
-from coemogen_core.methods.trained import OnProgress, TrainedBaseline, load_tensors, save_tensors
-from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder
+from coemogen_core.methods.trained import OnProgress, TrainedBaseline, load_frozen, load_tensors, save_tensors
+from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.conditioner import semantic_loss
 from coemogen_core.model.generation_recipe import GenerationRecipe
@@ -30,7 +29,7 @@ from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.batches import TrainingBatch
 from coemogen_core.training.feature_set import FeatureSet
-from coemogen_core.training.objective import DTYPES, DenoisingObjective, load_training_unet
+from coemogen_core.training.objective import DenoisingObjective
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.trainer import Trainer
 
@@ -92,19 +91,14 @@ class EmoGenLikeObjective(DenoisingObjective):
         return semantic_loss(encoded.pooled.float(), batch.caption)
 
 
-@dataclass(frozen=True)
-class EmoGenLike(TrainedBaseline):
+class EmoGenLike(TrainedBaseline[EmoGenLikeRecipe]):
     """`model/mapper.safetensors` and `model/clusters.safetensors`."""
 
-    recipe: EmoGenLikeRecipe
     kind: ClassVar[str] = "emogen-like"
 
     def fit(self, data: TrainingData, run_id: str, features: FeatureSet, on_progress: OnProgress) -> None:
         """One training for all emotions."""
-        text_encoder = load_text_encoder(data.models)
-        unet, scheduler = load_training_unet(data.models, self.recipe), load_noise_scheduler(data.models)
-        text_encoder.to(DTYPES[self.recipe.precision])
-        objective = EmoGenLikeObjective(unet, text_encoder, scheduler, self.recipe, features.visual_width)
+        objective = EmoGenLikeObjective(*load_frozen(data.models, self.recipe, with_projection=True), self.recipe, features.visual_width)
         Trainer(data.workspace, run_id, features, objective).train(on_progress)
         clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels)
         data.workspace.write_file(clusters.to_bytes(), "runs", run_id, "model", "clusters.safetensors")
@@ -129,15 +123,9 @@ class EmoGenLikeGenerator(PseudoWordGenerator):
         clusters: EmotionClusters,
     ) -> None:
         super().__init__(models, recipe, training.prompt)
-        self._fields = {"models": models.identity, "training": training.identity, "recipe": recipe.identity}
         self._clusters = clusters
         self._mapper = WordMapper(clusters.width, self._text_encoder.width, training.hidden_width).eval()
         self._mapper.load_state_dict(weights)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Base models, training and generation recipe."""
-        return {"generator": "emogen-like", **self._fields}
 
     def pseudo_words(self, emotion: str, seeds: Sequence[int]) -> Tensor:
         """One word a picture; its draw is that of CoEmoGen's picture of the same seed."""

@@ -32,19 +32,16 @@ class TrainingData:
 class Method(ABC):
     """One way to make pictures of an emotion. All methods of a comparison get the same noise, sampler, guidance and steps."""
 
-    name: str  # what it is called in tables and folders; lower case, digits and dashes
+    name: str  # what it is called in folders and files; lower case, digits and dashes
+
+    @property
+    def budget(self) -> int | None:
+        """Samples that its training sees, repetitions counted; None for a method without a training."""
+        return None
 
     def with_seed(self, seed: int) -> Method:  # noqa: ARG002 (nothing to train, nothing to seed)
         """The same method, trained from another seed. A method without a training stays as it is."""
         return self
-
-    def training_run_id(self, data: TrainingData) -> str | None:  # noqa: ARG002
-        """Recipe id of the training that it needs; None when it needs none.
-
-        Raises:
-            FileNotFoundError: no features are cached.
-        """
-        return None
 
     def train(
         self,
@@ -52,18 +49,23 @@ class Method(ABC):
         on_progress: Callable[[Progress], None] | None = None,  # noqa: ARG002
         launch: LaunchSettings = IN_THIS_PROCESS,  # noqa: ARG002
     ) -> TrainingOutcome | None:
-        """Train into `runs/<training_run_id>/model/`; goes on where it was interrupted. None when there is nothing to train.
+        """Train into `runs/<run id>/model/`; goes on where it was interrupted. None when there is nothing to train.
 
         Args:
             data: what it learns from.
             on_progress: called after every log interval.
             launch: in how many processes; a method that cannot train in several trains in this one.
+
+        Raises:
+            FileNotFoundError: no features are cached.
+            TrainingDivergedError: a loss became NaN or infinite.
+            TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
         """
         return None
 
-    @abstractmethod
-    def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:
+    def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:  # noqa: ARG002
         """JSON-serialisable fields that decide its pictures besides name, base models, denoising and trained model."""
+        return {}
 
     @abstractmethod
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:

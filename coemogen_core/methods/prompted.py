@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
-from coemogen_core.methods.generator import Generator, PlainDiffusionGenerator, PromptedGenerator
+from coemogen_core.methods.generator import Generator, PromptedGenerator
 from coemogen_core.methods.method import Method
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
@@ -38,6 +38,18 @@ class PlainDiffusion(Method):
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:  # noqa: ARG002
         """The base pipeline."""
         return PlainDiffusionGenerator(models, recipe, self.prompt)
+
+
+class PlainDiffusionGenerator(PromptedGenerator):
+    """The base diffusion model with a prompt such as "an image of awe" (paper, first baseline)."""
+
+    def __init__(self, models: BaseModels, recipe: GenerationRecipe, prompt: str = PROMPT) -> None:
+        super().__init__(models, recipe)
+        self._prompt = prompt
+
+    def prompts(self, emotion: str, seeds: Sequence[int]) -> list[str]:
+        """The same for every picture."""
+        return [self._prompt.format(emotion=emotion)] * len(seeds)
 
 
 FOLDER = files("coemogen_core.methods") / "prompts"
@@ -138,12 +150,6 @@ class LlmPromptGenerator(PromptedGenerator):
     def __init__(self, models: BaseModels, recipe: GenerationRecipe, prompts: PromptFile) -> None:
         super().__init__(models, recipe)
         self._prompts = prompts
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Base model, prompts and generation recipe."""
-        fields = {"diffusion": self._models.identity["diffusion"], "recipe": self._recipe.identity}
-        return {"generator": "llm-prompts", "prompts": self._prompts.identity, **fields}
 
     def prompts(self, emotion: str, seeds: Sequence[int]) -> list[str]:
         """The prompts take turns."""

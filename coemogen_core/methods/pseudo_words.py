@@ -1,15 +1,13 @@
 """Prompts with pseudo-words in them: what Textual Inversion and EmoGen's mapper put in a word's place."""
 
-import threading
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from coemogen_core.generation.denoising import batches, denoising_arguments, load_base_pipeline, use_scheduler
-from coemogen_core.methods.generator import Generator
+from coemogen_core.methods.generator import DiffusionGenerator
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.text_encoder import FrozenTextEncoder
@@ -47,18 +45,15 @@ def split_prompt(prompt: str) -> tuple[str, str]:
     return before.strip(), after.strip()
 
 
-class PseudoWordGenerator(Generator):
+class PseudoWordGenerator(DiffusionGenerator):
     """The base diffusion model with a prompt that has pseudo-words in it."""
 
     def __init__(self, models: BaseModels, recipe: GenerationRecipe, prompt: str) -> None:
         """Load the base pipeline."""
-        self._base = load_base_pipeline(models, recipe.device)
-        self._scheduler = self._base.scheduler
-        self._recipe = recipe
+        super().__init__(models, recipe)
         self._text_encoder = FrozenTextEncoder(self._base.text_encoder, self._base.tokenizer)
         self._frame = PromptFrame(self._text_encoder, prompt)
         self._empty_prompt = self._text_encoder.encode_prompts([""]).sequence
-        self._lock = threading.Lock()
 
     @abstractmethod
     def pseudo_words(self, emotion: str, seeds: Sequence[int]) -> Tensor:
@@ -68,19 +63,8 @@ class PseudoWordGenerator(Generator):
             ValueError: the training corpus lacked this emotion.
         """
 
-    @torch.inference_mode()
-    def generate(self, emotion: str, seeds: Sequence[int]) -> list[Image.Image]:
-        """One picture per seed."""
-        pictures: list[Image.Image] = []
-        with self._lock:
-            for chunk in batches(seeds, self._recipe.batch_size):
-                words = self.pseudo_words(emotion, chunk).to(self._base.device)
-                sequence = self._text_encoder(self._frame.around(words)).sequence.to(self._base.unet.dtype)
-                use_scheduler(self._base, self._scheduler, self._recipe)
-                result = self._base(
-                    prompt_embeds=sequence,
-                    negative_prompt_embeds=self._empty_prompt.expand_as(sequence).to(sequence.dtype),
-                    **denoising_arguments(self._base, self._recipe, chunk),
-                )
-                pictures.extend(result.images)
-        return pictures
+    def conditioning(self, emotion: str, seeds: Sequence[int]) -> dict[str, Any]:
+        """The encoded prompt with the words in it, against the empty prompt."""
+        words = self.pseudo_words(emotion, seeds).to(self._base.device)
+        sequence = self._text_encoder(self._frame.around(words)).sequence.to(self._base.unet.dtype)
+        return {"prompt_embeds": sequence, "negative_prompt_embeds": self._empty_prompt.expand_as(sequence).to(sequence.dtype)}

@@ -23,32 +23,46 @@ OWN_LEARNING_RATES: dict[str, float] = {"textual-inversion": 5e-3}
 """Words alone need longer steps than weights; every other trained method takes CoEmoGen's learning rate unless it is told another."""
 
 
+LABELS = {
+    OURS: "CoEmoGen",
+    BASELINE: "Stable Diffusion",
+    "sd-llm": "SD with an LLM's prompts",
+    "textual-inversion": "Textual Inversion",
+    "dreambooth-lora": "DreamBooth-LoRA",
+    "emogen-like": "EmoGen-like",
+}
+"""By name, what people call a method."""
+
+
 class MethodSpec(BaseModel):
     """One method as a matrix file names it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = Field(min_length=1, description="a name of the registry, or package.module:Class of a generator of your own")
-    name: str | None = Field(default=None, pattern=NAME, description="what it is called in tables and folders; none = the method's name")
+    name: str = Field(
+        default_factory=lambda data: usual_name(data["method"]),
+        pattern=NAME,
+        description="what it is called in folders and files, where a method runs twice; the method's name unless it is given",
+    )
+    label: str = Field(
+        default_factory=lambda data: LABELS.get(data["name"], data["name"]),
+        min_length=1,
+        description="what it is called in tables and in the report",
+    )
     settings: dict[str, Any] = Field(default_factory=dict, description="put over the method's own defaults")
 
-    @property
-    def label(self) -> str:
-        """The name in tables and folders."""
-        if self.name is not None or ":" not in self.method:
-            return self.name or self.method
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", self.method.rpartition(":")[2]).replace("_", "-").lower()
+
+def usual_name(method: str) -> str:
+    """A registered name as it is; `my-generator` for `package.module:MyGenerator`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", method.rpartition(":")[2]).replace("_", "-").lower() if ":" in method else method
 
 
-class _NoSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class _Prompt(_NoSettings):
+class _Prompt(BaseModel, frozen=True, extra="forbid"):
     prompt: str = PROMPT
 
 
-class _Prompts(_NoSettings):
+class _Prompts(BaseModel, frozen=True, extra="forbid"):
     prompts: str = "lab.v1"
 
 
@@ -65,7 +79,7 @@ def new_method(spec: MethodSpec, training: TrainingRecipe) -> Method:
         FileNotFoundError: a file that a setting names does not exist.
     """
     if ":" in spec.method:
-        return CustomMethod(spec.label, spec.method, json.dumps(spec.settings, sort_keys=True))
+        return CustomMethod(spec.name, spec.method, json.dumps(spec.settings, sort_keys=True))
     if spec.method not in METHODS:
         known = ", ".join(METHODS)
         raise ValueError(f"unknown method {spec.method!r}; expected one of: {known}; or package.module:Class of a generator of your own")
@@ -78,13 +92,11 @@ def _shared(spec: MethodSpec, training: TrainingRecipe) -> dict[str, Any]:
 
 
 METHODS: dict[str, Callable[[MethodSpec, TrainingRecipe], Method]] = {
-    OURS: lambda spec, training: CoEmoGen(spec.label, TrainingRecipe.model_validate(merge(training.model_dump(), spec.settings))),
-    BASELINE: lambda spec, _: PlainDiffusion(spec.label, _Prompt.model_validate(spec.settings).prompt),
-    "sd-llm": lambda spec, _: LlmPrompts(spec.label, _Prompts.model_validate(spec.settings).prompts),
-    "textual-inversion": lambda spec, training: TextualInversion(
-        spec.label, TextualInversionRecipe.model_validate(_shared(spec, training))
-    ),
-    "dreambooth-lora": lambda spec, training: DreamBoothLoRA(spec.label, DreamBoothRecipe.model_validate(_shared(spec, training))),
-    "emogen-like": lambda spec, training: EmoGenLike(spec.label, EmoGenLikeRecipe.model_validate(_shared(spec, training))),
+    OURS: lambda spec, training: CoEmoGen(spec.name, TrainingRecipe.model_validate(merge(training.model_dump(), spec.settings))),
+    BASELINE: lambda spec, _: PlainDiffusion(spec.name, _Prompt.model_validate(spec.settings).prompt),
+    "sd-llm": lambda spec, _: LlmPrompts(spec.name, _Prompts.model_validate(spec.settings).prompts),
+    "textual-inversion": lambda spec, training: TextualInversion(spec.name, TextualInversionRecipe.model_validate(_shared(spec, training))),
+    "dreambooth-lora": lambda spec, training: DreamBoothLoRA(spec.name, DreamBoothRecipe.model_validate(_shared(spec, training))),
+    "emogen-like": lambda spec, training: EmoGenLike(spec.name, EmoGenLikeRecipe.model_validate(_shared(spec, training))),
 }
 """By name, what makes the method out of its spec and CoEmoGen's training recipe."""

@@ -3,7 +3,6 @@
 import io
 import threading
 import time
-from typing import Any
 
 import polars as pl
 from PIL import Image
@@ -21,32 +20,25 @@ _LOADING = threading.Lock()
 _loaded: dict[str, Generator] = {}
 
 
-def generate_part(workspace: Workspace, plan: SamplePlan, part: str, run_id: str | None = None) -> PartOutcome:
-    """Generate the pictures of one part into `runs/<run_id>/samples/<method>/<part>.parquet`.
-
-    The first part writes `samples/<method>/recipe.json` beside the parts; later ones must agree with it, so that one folder never mixes
-    settings. The plan's own run id, which hashes them, never meets that error.
+def generate_part(workspace: Workspace, plan: SamplePlan, part: str) -> PartOutcome:
+    """Generate the pictures of one part into `runs/<plan.run_id>/samples/<method>/<part>.parquet`, with the plan's settings beside them.
 
     Args:
         workspace: holds the trained model and takes the samples.
         plan: what is to be made.
         part: one of `plan.parts()`.
-        run_id: run that the samples belong to; None takes the plan's.
 
     Raises:
-        ValueError: no such part, or samples of other settings lie in that folder.
+        ValueError: no such part.
         FileNotFoundError: the method's model is not trained.
     """
     started = time.perf_counter()
     emotion, numbers = plan.pictures(part)
-    run_id = run_id or plan.run_id
-    samples = workspace.table("runs", run_id, "samples", plan.method.name)
-    _agree_on_settings(workspace, run_id, plan)
-    whole = samples.has_part(emotion)  # older runs have one part an emotion
-    reused = whole or samples.has_part(part)
+    samples = workspace.table("runs", plan.run_id, "samples", plan.method.name)
+    reused = samples.has_part(part)
     if not reused:
         generator = _generator(workspace, plan)
-        workspace.write_json(plan.settings, "runs", run_id, "samples", plan.method.name, "recipe.json")
+        workspace.write_json(plan.settings, "runs", plan.run_id, "samples", plan.method.name, "recipe.json")
         samples.write_part(part, _rows(generator, emotion, numbers, plan), Samples)
     return PartOutcome(part=part, rows=len(numbers), reused=reused, seconds=time.perf_counter() - started)
 
@@ -75,20 +67,6 @@ def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.convert("RGB").save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _agree_on_settings(workspace: Workspace, run_id: str, plan: SamplePlan) -> None:
-    place = ("runs", run_id, "samples", plan.method.name, "recipe.json")
-    if not workspace.exists(*place):
-        return
-    found: dict[str, Any] = workspace.read_json(*place)
-    settings = plan.settings
-    if found != settings:
-        differing = sorted(key for key in found.keys() | settings.keys() if found.get(key) != settings.get(key))
-        raise ValueError(
-            f"{workspace.path(*place)} describes samples of other settings ({', '.join(differing)} differ): "
-            "give these samples another run id, or remove that folder"
-        )
 
 
 def _generator(workspace: Workspace, plan: SamplePlan) -> Generator:

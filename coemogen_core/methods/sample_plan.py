@@ -1,6 +1,6 @@
 """What pictures a method is to make: how many, from which seeds, how; and in which parts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from coemogen_core.storage.workspace import Table, Workspace
 
 @dataclass(frozen=True)
 class SampleSet:
-    """Reads `runs/<run_id>/samples/<method>`: parts `<emotion>-<first picture>`, or, as it used to be, one part `<emotion>`."""
+    """Reads `runs/<run_id>/samples/<method>`: parts `<emotion>-<number of its first picture>`."""
 
     workspace: Workspace
     run_id: str
@@ -65,16 +65,13 @@ class SampleSet:
 
     def head(self, emotion: str, count: int, columns: list[str]) -> pl.DataFrame:
         """The first pictures of an emotion, `count` at most; a frame without rows where there are none."""
-        found: list[pl.DataFrame] = []
-        for rows in self._batches(emotion, columns, count):
-            found.append(rows.head(count - sum(frame.height for frame in found)))
-            if sum(frame.height for frame in found) == count:
-                break
-        return pl.concat(found) if found else pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
-
-    def _batches(self, emotion: str, columns: list[str], size: int) -> Iterator[pl.DataFrame]:
+        found = pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
         for part in self.parts(emotion):
-            yield from self.table.iter_part(part, columns, batch_size=size)
+            for rows in self.table.iter_part(part, columns, batch_size=count):
+                found = rows if found.is_empty() else pl.concat([found, rows])
+                if found.height >= count:
+                    return found.head(count)
+        return found
 
     def _planned(self) -> int | None:
         """Pictures an emotion is to have; None where nobody wrote it down."""

@@ -4,8 +4,7 @@ Differs from the original: one prompt instead of templates drawn at random, seve
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from pydantic import Field, field_validator
@@ -15,14 +14,14 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.methods.generator import Generator
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.methods.pseudo_words import PromptFrame, PseudoWordGenerator, split_prompt
-from coemogen_core.methods.trained import OnProgress, TrainedBaseline, by_emotion, load_tensors, save_tensors
-from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder
+from coemogen_core.methods.trained import OnProgress, TrainedBaseline, by_emotion, load_frozen, load_tensors, save_tensors
+from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.conditioner import EmotionWords
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
 from coemogen_core.training.feature_set import FeatureSet
-from coemogen_core.training.objective import DTYPES, DenoisingObjective, load_training_unet
+from coemogen_core.training.objective import DenoisingObjective
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.trainer import Trainer
 
@@ -56,21 +55,15 @@ class TextualInversionObjective(DenoisingObjective):
         return self.text_encoder(self._frame.around(self.words.expand(len(batch.label), -1, -1)))
 
 
-@dataclass(frozen=True)
-class TextualInversion(TrainedBaseline):
+class TextualInversion(TrainedBaseline[TextualInversionRecipe]):
     """`model/<emotion>.safetensors` holds the words of each emotion of the corpus."""
 
-    recipe: TextualInversionRecipe
     kind: ClassVar[str] = "textual-inversion"
 
     def fit(self, data: TrainingData, run_id: str, features: FeatureSet, on_progress: OnProgress) -> None:
         """One training an emotion, below `runs/<run_id>/<emotion>/`."""
         for emotion, index, recipe in by_emotion(data, run_id, features, self.recipe):
-            assert isinstance(recipe, TextualInversionRecipe)
-            text_encoder = load_text_encoder(data.models, with_projection=False)
-            scheduler = load_noise_scheduler(data.models)
-            text_encoder.to(DTYPES[recipe.precision])
-            objective = TextualInversionObjective(load_training_unet(data.models, recipe), text_encoder, scheduler, recipe, index)
+            objective = TextualInversionObjective(*load_frozen(data.models, recipe), recipe, index)
             Trainer(data.workspace, f"{run_id}/{emotion}", features, objective, only=index).train(on_progress)
             save_tensors(data.workspace, run_id, emotion, {"words": objective.words})
 
@@ -78,21 +71,15 @@ class TextualInversion(TrainedBaseline):
         """The base model with the learnt words."""
         found = load_tensors(model_folder)
         words: dict[str, Tensor] = {emotion: found[emotion]["words"] for emotion in EMOTIONS if emotion in found}
-        return TextualInversionGenerator(models, recipe, self.recipe, words)
+        return TextualInversionGenerator(models, recipe, self.recipe.prompt, words)
 
 
 class TextualInversionGenerator(PseudoWordGenerator):
     """Pictures from learnt words."""
 
-    def __init__(self, models: BaseModels, recipe: GenerationRecipe, training: TextualInversionRecipe, words: dict[str, Tensor]) -> None:
-        super().__init__(models, recipe, training.prompt)
-        self._fields = {"models": models.identity, "training": training.identity, "recipe": recipe.identity}
+    def __init__(self, models: BaseModels, recipe: GenerationRecipe, prompt: str, words: dict[str, Tensor]) -> None:
+        super().__init__(models, recipe, prompt)
         self._words = words
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Base models, training and generation recipe."""
-        return {"generator": "textual-inversion", **self._fields}
 
     def pseudo_words(self, emotion: str, seeds: Sequence[int]) -> Tensor:
         """The emotion's words for every picture."""

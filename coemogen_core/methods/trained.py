@@ -1,90 +1,90 @@
-"""What the trained baselines share: their place in a workspace, and budgets equal to CoEmoGen's."""
+"""Methods with a training, and what the baselines among them share: their files, and budgets equal to CoEmoGen's."""
 
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load
 from torch import Tensor
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.methods.method import IN_THIS_PROCESS, Method, TrainingData
-from coemogen_core.model.base_models import BaseModels
-from coemogen_core.model.generation_recipe import GenerationRecipe
-from coemogen_core.recipe import recipe_id
+from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder
+from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.storage.tensor_files import safetensors_bytes
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import FeatureSet, cached_parts
+from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.launch import LaunchSettings
+from coemogen_core.training.objective import DTYPES, load_training_unet
 from coemogen_core.training.optimisation import OptimisationRecipe
-from coemogen_core.training.run import TrainingOutcome
+from coemogen_core.training.run import TrainingOutcome, train_once, training_run_id
 from coemogen_core.training.trainer import Progress
 
 FORMAT = 1  # raise when the meaning of a saved tensor changes
 OnProgress = Callable[[Progress], None] | None
+RecipeT = TypeVar("RecipeT", bound=OptimisationRecipe)
 
 
 @dataclass(frozen=True)
-class TrainedBaseline(Method):
-    """A baseline that is trained on the cached features, into `runs/<id>/model/`; `config.json` is written last and means done."""
+class TrainedMethod(Method, Generic[RecipeT]):
+    """A method that is trained on the cached features, into `runs/<id>/model/`. That run says all that identifies its pictures."""
 
-    recipe: OptimisationRecipe
+    recipe: RecipeT
     kind: ClassVar[str]  # what it is, in its run id and configuration
 
-    @abstractmethod
-    def fit(self, data: TrainingData, run_id: str, features: FeatureSet, on_progress: OnProgress) -> None:
-        """Write all files of the model but `config.json`; what an interrupted call has finished is not computed again."""
+    @property
+    def budget(self) -> int:
+        """Steps times batch size."""
+        return self.recipe.steps * self.recipe.batch_size
 
     def with_seed(self, seed: int) -> Self:
         """The same recipe with another seed."""
         return replace(self, recipe=self.recipe.model_copy(update={"seed": seed}))
 
     def training_run_id(self, data: TrainingData) -> str:
-        """Recipe id over base models, features and recipe.
+        """See `coemogen_core.training.run.training_run_id`."""
+        return training_run_id(data.workspace, data.dataset, data.feature_id, data.models, self.recipe, self.kind)
 
-        Raises:
-            FileNotFoundError: no features are cached.
-        """
-        parts = cached_parts(data.workspace, data.dataset, data.feature_id)
-        corpus = {"dataset": data.dataset, "features": data.feature_id, "parts": parts}
-        return recipe_id(self.kind, {"format": FORMAT, "models": data.models.identity, "recipe": self.recipe.identity, **corpus})
 
-    def train(
-        self,
-        data: TrainingData,
-        on_progress: OnProgress = None,
-        launch: LaunchSettings = IN_THIS_PROCESS,  # noqa: ARG002 (small enough for one process)
-    ) -> TrainingOutcome:
-        """Train, or find the trained model.
+class TrainedBaseline(TrainedMethod[RecipeT]):
+    """A baseline; its trainings are small enough for one process."""
 
-        Raises:
-            FileNotFoundError: no features are cached.
-            TrainingDivergedError: a loss became NaN or infinite.
-            TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
-        """
-        started = time.perf_counter()
+    @abstractmethod
+    def fit(self, data: TrainingData, run_id: str, features: FeatureSet, on_progress: OnProgress) -> None:
+        """Write all files of the model but `config.json`; what an interrupted call has finished is not computed again."""
+
+    def train(self, data: TrainingData, on_progress: OnProgress = None, launch: LaunchSettings = IN_THIS_PROCESS) -> TrainingOutcome:  # noqa: ARG002
+        """Train, or find the trained model."""
         run_id = self.training_run_id(data)
-        features = FeatureSet.open(data.workspace, data.dataset, data.feature_id)
-        reused = data.workspace.exists("runs", run_id, "model", "config.json")
-        if not reused:
+
+        def fit(features: FeatureSet) -> None:
             self.fit(data, run_id, features, on_progress)
             training = {"recipe": self.recipe.identity, "dataset": data.dataset, "features": data.feature_id}
             config = {"format": FORMAT, "kind": self.kind, "base_models": data.models.identity, "training": training}
             data.workspace.write_json(config, "runs", run_id, "model", "config.json")
-        seconds = time.perf_counter() - started
-        return TrainingOutcome(run_id=run_id, steps=self.recipe.steps, images=len(features), reused=reused, seconds=seconds)
 
-    def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:  # noqa: ARG002
-        """Nothing: the trained model's run says it all."""
-        return {}
+        return train_once(data.workspace, data.dataset, data.feature_id, run_id, self.recipe.steps, fit)
 
 
-def by_emotion(
-    data: TrainingData, run_id: str, features: FeatureSet, recipe: OptimisationRecipe
-) -> Iterator[tuple[str, int, OptimisationRecipe]]:
+class FrozenParts(NamedTuple):
+    """What a baseline trains around, in the recipe's precision."""
+
+    unet: UNet2DConditionModel
+    text_encoder: FrozenTextEncoder
+    scheduler: DDPMScheduler
+
+
+def load_frozen(models: BaseModels, recipe: OptimisationRecipe, *, with_projection: bool = False) -> FrozenParts:
+    """The base models; the text encoder's projection only where a semantic loss wants it."""
+    text_encoder = load_text_encoder(models, with_projection=with_projection)
+    text_encoder.to(DTYPES[recipe.precision])
+    return FrozenParts(load_training_unet(models, recipe), text_encoder, load_noise_scheduler(models))
+
+
+def by_emotion(data: TrainingData, run_id: str, features: FeatureSet, recipe: RecipeT) -> Iterator[tuple[str, int, RecipeT]]:
     """The emotions of a corpus that have no trained file yet, with index and recipe: an equal share of all steps for each.
 
     So a baseline that is trained emotion by emotion sees as many samples in all as a method that is trained once.

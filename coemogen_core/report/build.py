@@ -1,4 +1,4 @@
-"""The report of a run, from the tables of a workspace."""
+"""The report of a run, from the tables of a workspace; and that of pictures that were evaluated alone, without either."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,13 +11,14 @@ from coemogen_core.captioning.alignment_filter import LOW_ALIGNMENT
 from coemogen_core.curation.decisions import read_decisions, read_record
 from coemogen_core.curation.funnel import funnel
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.alone import METHOD, AloneEvaluation
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.workspace_pictures import evaluated_samples, load_reference, select_reference
-from coemogen_core.experiments.ablation_study_file import read_ablations
-from coemogen_core.experiments.collect import read_experiments
+from coemogen_core.experiments.files import read_experiments
+from coemogen_core.methods.registry import LABELS
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.recipe import Recipe
-from coemogen_core.report.data import CorpusPart, Example, FunnelStep, GalleryRow, Picture, ReportData
+from coemogen_core.report.data import CorpusPart, Example, FunnelStep, Picture, ReportData
 from coemogen_core.report.failures import failure_parts
 from coemogen_core.report.map import map_part
 from coemogen_core.report.nearest_pictures import TrainingSet, memorisation_part
@@ -27,14 +28,11 @@ from coemogen_core.report.training import trained_features, training_part
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 
-METHOD_LABELS = {
-    "coemogen": "CoEmoGen",
-    "sd": "Stable Diffusion",
-    "sd-llm": "SD with an LLM's prompts",
-    "textual-inversion": "Textual Inversion",
-    "dreambooth-lora": "DreamBooth-LoRA",
-    "emogen-like": "EmoGen-like",
-}
+SHOWN = 8
+INTRODUCTION_ALONE = (
+    "Pictures that were made to evoke emotions, measured by CoEmoGen's evaluation against real ones. What each number means and which "
+    "networks were asked stands below the table of metrics."
+)
 SIZE_BUDGET = 160
 """Gallery pictures beyond this many become smaller, so that the file stays below about 6 MB."""
 
@@ -47,7 +45,7 @@ class ReportRecipe(Recipe):
     examples: int = Field(default=8, ge=0, le=48, description="kept and dropped examples of each corpus, this many of both")
     failures: int = Field(default=8, ge=0, le=48, description="failures of each method, besides the worst of every emotion")
     seed: int = Field(default=0, ge=0, description="which examples, failures and points of the map are shown")
-    labels: dict[str, str] = Field(default_factory=dict, description="what methods are called, where not by their usual name")
+    labels: dict[str, str] = Field(default_factory=dict, description="what methods are called, where not as their matrix says")
 
 
 class CorpusVersion(Recipe):
@@ -57,18 +55,9 @@ class CorpusVersion(Recipe):
     version: str = Field(min_length=1, description="version of its decisions")
 
 
-def write_report(
-    workspace: Workspace,
-    metrics: Metrics,
-    sample_runs: Mapping[str, str],
-    recipe: ReportRecipe,
-    photos: CorpusVersion | None = None,
-    art: CorpusVersion | None = None,
-    evaluation: EvaluationRecipe | None = None,
-) -> str:
-    """Write `runs/<run_id>/report.html`; returns its URI. See `build_report_data` for the arguments."""
-    page = render_report(build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation))
-    return workspace.write_file(page.encode(), "runs", metrics.run_id, "report.html")
+def write_report(workspace: Workspace, data: ReportData) -> str:
+    """Write `runs/<run_id>/report.html`; returns its URI."""
+    return workspace.write_file(render_report(data).encode(), "runs", data.metrics.run_id, "report.html")
 
 
 def build_report_data(
@@ -93,10 +82,12 @@ def build_report_data(
 
     Raises:
         FileNotFoundError: decisions of a named corpus do not exist, or an extractor is missing.
-        ValueError: the workspace's ablations.json, or the run's experiments.json, is not one.
+        ValueError: the run's experiments.json is not one.
     """
     ordered = {method: sample_runs[method] for method in metrics.in_order() if method in sample_runs}
-    labels = {method: recipe.labels.get(method, METHOD_LABELS.get(method, method)) for method in metrics.methods}
+    experiments = read_experiments(workspace, metrics.run_id)
+    known = {**LABELS, **({} if experiments is None else experiments.labels), **recipe.labels}
+    labels = {method: known.get(method, method) for method in metrics.methods}
     return ReportData(
         title=recipe.title,
         metrics=metrics,
@@ -106,22 +97,45 @@ def build_report_data(
         training=training_part(workspace, ordered),
         photos=None if photos is None else _corpus(workspace, photos, recipe),
         art=None if art is None else _corpus(workspace, art, recipe),
-        experiments=read_experiments(workspace, metrics.run_id),
-        ablations=read_ablations(workspace),
+        experiments=None if experiments is None else experiments.model_copy(update={"labels": known}),
     )
 
 
-def _gallery(workspace: Workspace, sample_runs: Mapping[str, str], labels: Mapping[str, str], columns: int) -> list[GalleryRow]:
+def alone_report_data(evaluation: AloneEvaluation, title: str) -> ReportData:
+    """What a report shows of pictures that were evaluated alone: the numbers, the first pictures of every emotion, failures and the map."""
+    metrics, labels = evaluation.metrics, {METHOD: "these images"}
+    unreadable = {entry.path for entry in evaluation.left_out}
+    gallery = {}
+    for index, emotion in enumerate(EMOTIONS):
+        items = evaluation.pictures.items[index]
+        good = [number for number, item in enumerate(items) if item.path not in unreadable][:SHOWN]
+        loaded = evaluation.pictures.load([(index, number) for number in good])
+        shown = [inline_picture(data, f"{emotion}, {items[number].path}") for number, data in zip(good, loaded, strict=True)]
+        if shown:
+            gallery[emotion] = {METHOD: shown}
+    return ReportData(
+        title=title,
+        introduction=INTRODUCTION_ALONE,
+        metrics=metrics,
+        labels=labels,
+        gallery=gallery,
+        failures=failure_parts({METHOD: evaluation.evaluated}, labels, SHOWN, metrics.seed),
+        map=map_part(evaluation.real, {METHOD: evaluation.evaluated.features}, metrics.methods[METHOD].sem_d.extractor, metrics.seed),
+    )
+
+
+def _gallery(
+    workspace: Workspace, sample_runs: Mapping[str, str], labels: Mapping[str, str], columns: int
+) -> dict[str, dict[str, list[Picture]]]:
     side = 256 if len(sample_runs) * columns * len(EMOTIONS) <= SIZE_BUDGET else 144
-    rows = []
-    for emotion in EMOTIONS:
-        pictures = {
+    rows = {
+        emotion: {
             method: _first_samples(workspace, run_id, method, emotion, labels[method], columns, side)
             for method, run_id in sample_runs.items()
         }
-        if any(pictures.values()):
-            rows.append(GalleryRow(emotion=emotion, pictures=pictures))
-    return rows
+        for emotion in EMOTIONS
+    }
+    return {emotion: pictures for emotion, pictures in rows.items() if any(pictures.values())}
 
 
 def _first_samples(workspace: Workspace, run_id: str, method: str, emotion: str, label: str, columns: int, side: int) -> list[Picture]:

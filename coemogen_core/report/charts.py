@@ -1,4 +1,7 @@
-"""Charts as inline SVG: text stays text, and colours are CSS variables, so that they follow light and dark mode."""
+"""Charts as inline SVG: text stays text, and colours are CSS variables, so that they follow light and dark mode.
+
+The `name` of a chart is the prefix of the ids inside its SVG, unique in the page, and is read aloud; with `percent` its values are shares.
+"""
 
 import io
 import re
@@ -39,23 +42,16 @@ def dot_chart(rows: Sequence[str], series: Sequence[Series], real: Mapping[str, 
         rows: row names, from top to bottom.
         series: one per method, in the order of the methods' colours.
         real: the value of real images by row; empty for none.
-        name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
-        percent: the values are shares.
     """
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(3.75, 0.26 * len(rows) + 0.42))
-        axes = figure.add_axes((0.25, 0.34 / (0.26 * len(rows) + 0.42), 0.71, 1 - 0.38 / (0.26 * len(rows) + 0.42)))
-        _frame(axes, rows, percent=percent)
+        figure, axes = _framed(rows, left=0.25, percent=percent)
         step = 0.5 / max(len(series), 1)
-        for index, one in enumerate(series):
-            offset = (index - (len(series) - 1) / 2) * step
-            _dots(axes, rows, one, _METHODS[index % len(_METHODS)], offset)
         for position, row in enumerate(rows):
-            value = real.get(row)
-            if value is not None:
+            for index, one in enumerate(series):
+                offset = (index - (len(series) - 1) / 2) * step
+                _dot(axes, position + offset, one.values.get(row), one.intervals.get(row), index)
+            if (value := real.get(row)) is not None:
                 axes.plot([value, value], [position - 0.36, position + 0.36], color=_REAL, linewidth=1.6, solid_capstyle="butt")
-        if percent:
-            axes.set_xlim(-0.02, 1.02)
         return finish(figure, name)
 
 
@@ -65,22 +61,14 @@ def forest_chart(estimates: Mapping[str, Estimate], real: float | None, *, name:
     Args:
         estimates: by what the method is called, in the order of the methods' colours.
         real: the value of the real images.
-        name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
-        percent: the values are shares.
     """
-    rows = list(estimates)
     with mpl.rc_context(STYLE):
-        height = 0.26 * len(rows) + 0.42
-        figure = Figure(figsize=(3.75, height))
-        axes = figure.add_axes((0.4, 0.34 / height, 0.56, 1 - 0.38 / height))
-        _frame(axes, [_shortened(row) for row in rows], percent=percent)
-        for index, (row, estimate) in enumerate(estimates.items()):
-            found = {} if estimate.low is None or estimate.high is None else {row: Interval(low=estimate.low, high=estimate.high)}
-            _dots(axes, rows, Series({row: estimate.value}, found), _METHODS[index % len(_METHODS)], 0.0)
+        figure, axes = _framed([_shortened(row) for row in estimates], left=0.4, percent=percent)
+        for index, estimate in enumerate(estimates.values()):
+            known = estimate.low is not None and estimate.high is not None
+            _dot(axes, index, estimate.value, Interval(low=estimate.low, high=estimate.high) if known else None, index)
         if real is not None:
             axes.axvline(real, color=_REAL, linewidth=1.6)
-        if percent:
-            axes.set_xlim(-0.02, 1.02)
         return finish(figure, name)
 
 
@@ -95,7 +83,6 @@ def line_chart(steps: Sequence[int], whole: Sequence[float], parts: Sequence[Seq
         steps: where the values stand.
         whole: the values of the whole.
         parts: those of each part, in the order of the colours; None where there is none, which leaves no gap.
-        name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
     """
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(3.75, 2.3))
@@ -122,7 +109,11 @@ def quiet(axes: Axes) -> None:
     axes.patch.set_visible(False)
 
 
-def _frame(axes: Axes, rows: Sequence[str], *, percent: bool) -> None:
+def _framed(rows: Sequence[str], *, left: float, percent: bool) -> tuple[Figure, Axes]:
+    """A figure with a line for every row; the names of the rows take the share `left` of its width."""
+    height = 0.26 * len(rows) + 0.42
+    figure = Figure(figsize=(3.75, height))
+    axes = figure.add_axes((left, 0.34 / height, 0.96 - left, 1 - 0.38 / height))
     axes.set_yticks(range(len(rows)), rows)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     quiet(axes)
@@ -131,16 +122,16 @@ def _frame(axes: Axes, rows: Sequence[str], *, percent: bool) -> None:
     if percent:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+        axes.set_xlim(-0.02, 1.02)
+    return figure, axes
 
 
-def _dots(axes: Axes, rows: Sequence[str], series: Series, colour: str, offset: float) -> None:
-    for position, row in enumerate(rows):
-        value, interval = series.values.get(row), series.intervals.get(row)
-        if value is None:
-            continue
-        if interval is not None:
-            axes.plot([interval.low, interval.high], [position + offset] * 2, color=colour, linewidth=2, solid_capstyle="round")
-        axes.plot([value], [position + offset], marker="o", markersize=5, color=colour, markeredgewidth=0)
+def _dot(axes: Axes, position: float, value: float | None, interval: Interval | None, method: int) -> None:
+    colour = _METHODS[method % len(_METHODS)]
+    if value is not None and interval is not None:
+        axes.plot([interval.low, interval.high], [position] * 2, color=colour, linewidth=2, solid_capstyle="round")
+    if value is not None:
+        axes.plot([value], [position], marker="o", markersize=5, color=colour, markeredgewidth=0)
 
 
 def finish(figure: Figure, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.ablations import Ablations
 from schemas.experiments import Experiments
 from schemas.metrics import Metrics
 
@@ -23,13 +22,6 @@ class Picture(_Part):
     width: int = Field(ge=1, description="pixels")
     height: int = Field(ge=1, description="pixels")
     alt: str = Field(min_length=1, description="what it shows, for those who cannot see it")
-
-
-class GalleryRow(_Part):
-    """The samples of one emotion: picture k of every method started from the same noise."""
-
-    emotion: str = Field(description="the emotion")
-    pictures: dict[str, list[Picture]] = Field(description="by method")
 
 
 class Example(_Part):
@@ -64,13 +56,6 @@ class TrainingPair(_Part):
     near_copy: bool = Field(description="nearer by both than nearly all training pictures are to each other")
 
 
-class MemorisationRow(_Part):
-    """The pairs of one emotion."""
-
-    emotion: str = Field(description="the emotion")
-    pairs: dict[str, list[TrainingPair]] = Field(description="by method")
-
-
 class NearestPairs(_Part):
     """How near one method's samples are to training pictures."""
 
@@ -88,7 +73,7 @@ class MemorisationPart(_Part):
     pixel_limit: float = Field(description="and nearer in pixels than this")
     percentile: float = Field(gt=0, lt=1, description="share of the training pictures that stay on the other side of each limit")
     methods: dict[str, NearestPairs] = Field(description="by method")
-    rows: list[MemorisationRow] = Field(description="the first samples by emotion, as many as the page can bear")
+    rows: dict[str, dict[str, list[TrainingPair]]] = Field(description="by emotion and method the first samples, as many as the page bears")
 
 
 class Failure(_Part):
@@ -161,7 +146,7 @@ class ReportData(_Part):
     introduction: str = Field(default=INTRODUCTION, min_length=1, description="what the page is about")
     metrics: Metrics = Field(description="the content of metrics.json")
     labels: dict[str, str] = Field(description="what each method is called")
-    gallery: list[GalleryRow] = Field(description="one row per emotion")
+    gallery: dict[str, dict[str, list[Picture]]] = Field(description="samples by emotion and method: picture k of all began as one noise")
     failures: dict[str, FailurePart] = Field(default_factory=dict, description="by method, those that fail at all")
     map: MapPart | None = Field(default=None, description="a map of all sets, where there are real pictures")
     memorisation: MemorisationPart | None = Field(default=None, description="the nearest training pictures of the gallery's samples")
@@ -169,4 +154,3 @@ class ReportData(_Part):
     photos: CorpusPart | None = Field(default=None, description="the labelled training corpus")
     art: CorpusPart | None = Field(default=None, description="EmoArt")
     experiments: Experiments | None = Field(default=None, description="the matrix of methods and seeds that this run belongs to")
-    ablations: Ablations | None = Field(default=None, description="the workspace's ablation study, where there is one")

@@ -1,7 +1,6 @@
 """Samples in which the probe does not see the wanted emotion: the worst of each emotion, and a seeded draw that nobody picked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,30 +10,13 @@ from coemogen_core.evaluation.workspace_pictures import EvaluatedSet
 from coemogen_core.report.data import Failure, FailurePart
 from coemogen_core.report.pictures import inline_samples
 
-
-@dataclass(frozen=True)
-class Miss:
-    """One sample that the probe takes for another emotion."""
-
-    row: int
-    wanted: str
-    seen: str
-    wanted_probability: float
-    seen_probability: float
+SIDE = 144
 
 
-@dataclass(frozen=True)
-class Misses:
-    """How many there are, the worst of each emotion and some drawn at random, none in both."""
-
-    images: int
-    missed: int
-    worst: list[Miss]
-    drawn: list[Miss]
-
-
-def find_misses(probabilities: NDArray[np.floating], wanted: NDArray[np.integer], *, count: int, seed: int) -> Misses:
-    """Choose which failures are shown.
+def choose_misses(
+    probabilities: NDArray[np.floating], wanted: NDArray[np.integer], *, count: int, seed: int
+) -> tuple[list[int], list[int], int]:
+    """Choose which failures are shown: samples that the probe takes for another emotion.
 
     Args:
         probabilities: of every sample, [n, 8].
@@ -43,26 +25,15 @@ def find_misses(probabilities: NDArray[np.floating], wanted: NDArray[np.integer]
         seed: of the draw.
 
     Returns:
-        Worst: of every emotion that fails, the sample with the lowest probability of what was wanted (the first among equals).
+        The worst row of every emotion that fails, the one with the lowest probability of what was wanted (the first among equals);
+        rows drawn from the others; and how many fail in all.
     """
-    seen = probabilities.argmax(axis=1)
-    rows = np.flatnonzero(seen != wanted)
+    rows = np.flatnonzero(probabilities.argmax(axis=1) != wanted)
     of_wanted = probabilities[np.arange(len(wanted)), wanted]
-    worst = []
-    for emotion in range(len(EMOTIONS)):
-        own = rows[wanted[rows] == emotion]
-        if len(own):
-            worst.append(int(own[of_wanted[own].argmin()]))
-    others = np.setdiff1d(rows, worst)
-    drawn = np.sort(np.random.default_rng(seed).permutation(others)[:count])
-
-    def described(row: int) -> Miss:
-        return Miss(row, EMOTIONS[wanted[row]], EMOTIONS[seen[row]], float(of_wanted[row]), float(probabilities[row, seen[row]]))
-
-    return Misses(len(wanted), len(rows), [described(row) for row in worst], [described(int(row)) for row in drawn])
-
-
-SIDE = 144
+    by_emotion = [rows[wanted[rows] == emotion] for emotion in range(len(EMOTIONS))]
+    worst = [int(own[of_wanted[own].argmin()]) for own in by_emotion if len(own)]
+    drawn = np.sort(np.random.default_rng(seed).permutation(np.setdiff1d(rows, worst))[:count])
+    return worst, drawn.tolist(), len(rows)
 
 
 def failure_parts(sets: Mapping[str, EvaluatedSet], labels: Mapping[str, str], count: int, seed: int) -> dict[str, FailurePart]:
@@ -71,21 +42,26 @@ def failure_parts(sets: Mapping[str, EvaluatedSet], labels: Mapping[str, str], c
     for method, found in sets.items():
         if not len(found.places):
             continue
-        misses = find_misses(found.features.probabilities[0], found.emotions, count=count, seed=seed)
-        worst, drawn = (_failures(found, chosen, labels[method]) for chosen in (misses.worst, misses.drawn))
-        parts[method] = FailurePart(images=misses.images, missed=misses.missed, worst=worst, drawn=drawn)
+        worst, drawn, missed = choose_misses(found.features.probabilities[0], found.emotions, count=count, seed=seed)
+        alt = f"by {labels[method]}"
+        parts[method] = FailurePart(
+            images=len(found.emotions), missed=missed, worst=_failures(found, worst, alt), drawn=_failures(found, drawn, alt)
+        )
     return parts
 
 
-def _failures(found: EvaluatedSet, misses: Sequence[Miss], label: str) -> list[Failure]:
-    pictures = inline_samples(found, [miss.row for miss in misses], f"by {label}", SIDE)
-    return [
-        Failure(
-            picture=picture,
-            wanted=miss.wanted,
-            seen=miss.seen,
-            wanted_probability=min(miss.wanted_probability, 1.0),
-            seen_probability=min(miss.seen_probability, 1.0),
+def _failures(found: EvaluatedSet, rows: Sequence[int], alt: str) -> list[Failure]:
+    failures = []
+    for row, picture in zip(rows, inline_samples(found, rows, alt, SIDE), strict=True):
+        probabilities, wanted = found.features.probabilities[0][row], int(found.emotions[row])
+        seen = int(probabilities.argmax())
+        failures.append(
+            Failure(
+                picture=picture,
+                wanted=EMOTIONS[wanted],
+                seen=EMOTIONS[seen],
+                wanted_probability=min(float(probabilities[wanted]), 1.0),
+                seen_probability=min(float(probabilities[seen]), 1.0),
+            )
         )
-        for picture, miss in zip(pictures, misses, strict=True)
-    ]
+    return failures

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
@@ -71,6 +73,23 @@ def map_part(real: ImageFeatures, sets: Mapping[str, ImageFeatures], extractor: 
     return MapPart(panels=panels, variance=min(found.variance, 1.0), extractor=extractor)
 
 
+def map_charts(part: MapPart, labels: Mapping[str, str]) -> list[dict[str, Any]]:
+    """A panel for the real pictures and for every method, all on the same axes; in the methods' panels the real emotions' middles, too."""
+    real = part.panels[0]
+    everything = np.array([position for panel in part.panels for position in panel.positions])
+    limits = everything.min(axis=0), everything.max(axis=0)
+    middles = emotion_middles(real.positions, real.emotions)
+    names = ["map-of-real-images", *(f"map-of-method-{index}" for index in range(1, len(part.panels)))]
+    return [
+        {
+            "title": "real images" if panel.name is None else labels[panel.name],
+            "note": f"{len(panel.positions):,} of {panel.images:,}",
+            "svg": Markup(map_chart(panel.positions, panel.emotions, middles, limits, name=name)),  # noqa: S704 our own SVG
+        }
+        for name, panel in zip(names, part.panels, strict=True)
+    ]
+
+
 EMOTION_MARKS: dict[str, str] = dict(zip(EMOTIONS, "●■▲◆▼✚✖★", strict=True))
 """Every emotion has a shape of its own besides its colour, for those who cannot tell colours apart and for grey paper."""
 _MARKERS = dict(zip(EMOTIONS, ("o", "s", "^", "D", "v", "P", "X", "*"), strict=True))
@@ -91,7 +110,7 @@ def map_chart(
         emotions: theirs.
         middles: where the real pictures of each emotion have their middle, drawn as a large hollow mark.
         limits: smallest and largest x and y of all panels.
-        name: prefix of the ids inside the SVG; unique in the page. Also read aloud.
+        name: as in `charts`.
     """
     points, kinds = np.array(positions).reshape(-1, 2), np.array(emotions)
     with mpl.rc_context(STYLE):

@@ -20,7 +20,7 @@ from coemogen_core.evaluation.memorisation import (
     pixel_distance,
 )
 from coemogen_core.evaluation.workspace_pictures import EvaluatedSet
-from coemogen_core.report.data import MemorisationPart, MemorisationRow, NearestPairs, TrainingPair
+from coemogen_core.report.data import MemorisationPart, NearestPairs, TrainingPair
 from coemogen_core.report.pictures import inline_picture, inline_samples
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import list_parts, local_part
@@ -101,7 +101,7 @@ def memorisation_part(
         pixel_limit=typical.pixel_limit,
         percentile=PERCENTILE,
         methods=methods,
-        rows=[MemorisationRow(emotion=emotion, pairs=pairs) for emotion, pairs in by_emotion.items() if pairs],
+        rows={emotion: pairs for emotion, pairs in by_emotion.items() if pairs},
     )
 
 

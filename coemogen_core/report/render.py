@@ -6,10 +6,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.definitions import DEFINITIONS
 from coemogen_core.report import tables
 from coemogen_core.report.data import ReportData
 from coemogen_core.report.pictures import display_width, is_pixel_art
 from coemogen_core.report.sections import PALETTE, SECTIONS
+from schemas.metrics import MetricName
 
 
 def summary(data: ReportData) -> str:
@@ -31,7 +33,8 @@ def figures(data: ReportData) -> list[dict[str, str]]:
     """The tiles below the headline: the first method's numbers, with the others' beside them."""
     methods = data.metrics.in_order()
     found = []
-    for name in ("emo_a", "fid", "sem_d"):
+    shown: tuple[MetricName, ...] = ("emo_a", "fid", "sem_d")
+    for name in shown:
         values = {method: found.estimate(name).value for method, found in methods.items()}
         (first, value), *others = values.items() if values else [("", None)]
         if value is None:
@@ -39,7 +42,7 @@ def figures(data: ReportData) -> list[dict[str, str]]:
         notes = [f"{data.labels[other]} {tables.number(number, name)}" for other, number in others]
         if name == "sem_d" and data.metrics.reference is not None:
             notes.append(f"real images {tables.number(data.metrics.reference.sem_d.value, name)}")
-        title = f"{tables.METRIC_LABELS[name].split()[0]}, {data.labels[first]}"
+        title = f"{DEFINITIONS[name].title}, {data.labels[first]}"
         found.append({"name": title, "value": tables.number(value, name), "note": "; ".join(notes)})
     if data.metrics.emoart is not None:
         art = data.metrics.emoart

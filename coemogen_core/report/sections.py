@@ -8,13 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from coemogen_core.experiments.ablation_summary import remark_on_order
+from markupsafe import Markup
+
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.evaluation.definitions import DEFINITIONS
+from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, build_table
 from coemogen_core.report import tables
-from coemogen_core.report.data import ReportData
-from coemogen_core.report.experiments import experiments_content
-from coemogen_core.report.map import EMOTION_MARKS
-from coemogen_core.report.section_charts import emotion_charts, map_charts, overall_charts, training_charts
-from schemas.metrics import METRIC_NAMES, Metrics
+from coemogen_core.report.charts import Series, dot_chart, forest_chart, line_chart
+from coemogen_core.report.data import ReportData, TrainingPart
+from coemogen_core.report.map import EMOTION_MARKS, map_charts
+from schemas.metrics import METRIC_NAMES, EmotionMetrics, MethodMetrics, Metrics
 
 Content = dict[str, Any]
 PALETTE = 8
@@ -38,16 +41,16 @@ def _metrics(data: ReportData) -> Content:
     return {
         "columns": _columns(data.metrics),
         "rows": tables.metric_rows(data.metrics),
-        "charts": overall_charts(data),
-        "interval_note": _interval_note(data.metrics),
+        "charts": _overall_charts(data),
+        "level": data.metrics.confidence_level,
         "table_note": _table_note(data.metrics),
     }
 
 
 def _emotions(data: ReportData) -> Content:
     return {
-        "charts": emotion_charts(data.metrics),
-        "emotion_columns": tables.EMOTION_COLUMNS,
+        "charts": _emotion_charts(data.metrics),
+        "definitions": DEFINITIONS,
         "polarity": tables.polarity_rows(data.metrics),
     }
 
@@ -86,11 +89,17 @@ def _memorisation(data: ReportData) -> Content | None:
     return None if data.memorisation is None else {"part": data.memorisation}
 
 
-def _ablations(data: ReportData) -> Content | None:
-    if data.ablations is None:
+def _experiments(data: ReportData) -> Content | None:
+    """The table of a matrix in the paper's form, and which differences are more than chance."""
+    if data.experiments is None:
         return None
-    columns = [tables.METRIC_LABELS[name] for name in METRIC_NAMES]
-    return {"columns": columns, "rows": tables.ablation_rows(data.ablations), "remark": remark_on_order(data.ablations)}
+    budgets = [f"{data.experiments.label(name)} {samples:,}" for name, samples in data.experiments.budgets.items()]
+    return {
+        "table": build_table(data.experiments),
+        "metrics": {name: DEFINITIONS[name].label for name in COLUMNS},
+        "test_columns": TEST_COLUMNS,
+        "budgets": ", ".join(budgets),
+    }
 
 
 def _captions(data: ReportData) -> Content | None:
@@ -102,7 +111,7 @@ def _emoart(data: ReportData) -> Content | None:
 
 
 def _training(data: ReportData) -> Content | None:
-    return None if data.training is None else {"charts": training_charts(data.training)}
+    return None if data.training is None else {"charts": _training_charts(data.training)}
 
 
 def _run(data: ReportData) -> Content:
@@ -117,17 +126,12 @@ SECTIONS = (
     Section("failures", "Where it fails", _failures),
     Section("map", "Map of the pictures", _map),
     Section("memorisation", "Copies of training pictures?", _memorisation),
-    Section("experiments", "Comparison", experiments_content),
-    Section("ablations", "Ablations", _ablations),
+    Section("experiments", "Comparison", _experiments),
     Section("captions", "Captions", _captions),
     Section("emoart", "EmoArt", _emoart),
     Section("training", "Training", _training),
     Section("run", "The run", _run),
 )
-
-
-def _interval_note(metrics: Metrics) -> str:
-    return f"Below each value: {100 * metrics.confidence_level:.0f} % bootstrap interval over the images, stratified by emotion."
 
 
 def _table_note(metrics: Metrics) -> str:
@@ -143,8 +147,8 @@ def _columns(metrics: Metrics) -> list[dict[str, str]]:
     first = next(iter(metrics.in_order().values()), None)
     return [
         {
-            "label": tables.METRIC_LABELS[name],
-            "meaning": tables.METRIC_MEANINGS[name],
+            "label": DEFINITIONS[name].label,
+            "meaning": tables.meaning(name),
             "extractor": "" if first is None else first.estimate(name).extractor,
         }
         for name in METRIC_NAMES
@@ -157,3 +161,51 @@ def _timings(metrics: Metrics) -> list[dict[str, Any]]:
         {"name": name, "rows": stage.rows, "reused": stage.reused, "time": tables.duration(stage.seconds), "share": stage.seconds / longest}
         for name, stage in metrics.stages.items()
     ]
+
+
+def _overall_charts(data: ReportData) -> list[dict[str, Any]]:
+    """Every metric of all methods with its interval; none with a single method, whose numbers the table says as well."""
+    methods, real = data.metrics.in_order(), data.metrics.reference
+    charts = []
+    for metric in METRIC_NAMES:
+        estimates = {data.labels[name]: found.estimate(metric) for name, found in methods.items()}
+        if len(methods) > 1 and any(estimate.value is not None for estimate in estimates.values()):
+            line = None if real is None else real.estimate(metric).value
+            drawn = forest_chart(estimates, line, name=f"{metric}-overall", percent=metric == "emo_a")
+            charts.append(_chart(DEFINITIONS[metric].label, "", drawn))
+    return charts
+
+
+def _emotion_charts(metrics: Metrics) -> list[dict[str, Any]]:
+    """A chart for every metric that is known by emotion; none without images."""
+    methods = list(metrics.in_order().values())
+    rows = [emotion for emotion in EMOTIONS if any(emotion in method.per_emotion for method in methods)]
+    if not rows:
+        return []
+    charts = []
+    for metric, definition in DEFINITIONS.items():
+        real = {} if metrics.reference is None else _series(metrics.reference, metric).values
+        series = [_series(method, metric) for method in methods]
+        drawn = dot_chart(rows, series, real, name=f"{definition.title}-per-emotion", percent=metric == "emo_a")
+        charts.append(_chart(definition.title, tables.meaning(metric, EmotionMetrics), drawn))
+    return charts
+
+
+def _series(method: MethodMetrics, metric: str) -> Series:
+    found = method.per_emotion
+    intervals = {emotion: numbers.intervals[metric] for emotion, numbers in found.items() if metric in numbers.intervals}
+    return Series({emotion: getattr(numbers, metric) for emotion, numbers in found.items()}, intervals)
+
+
+def _training_charts(training: TrainingPart) -> list[dict[str, Any]]:
+    """Both losses over the steps, overall and by emotion."""
+    shown = (("L_LDM", "error of the predicted noise", training.diffusion), ("L_SEM", "distance from the captions", training.semantic))
+    charts = []
+    for title, note, curves in shown:
+        parts = [curves.per_emotion.get(emotion, [None] * len(training.steps)) for emotion in EMOTIONS]
+        charts.append(_chart(title, note, line_chart(training.steps, curves.overall, parts, name=f"{title}-over-the-training")))
+    return charts
+
+
+def _chart(title: str, note: str, svg: str) -> dict[str, Any]:
+    return {"title": title, "note": note, "svg": Markup(svg)}  # noqa: S704 our own SVG

@@ -2,63 +2,38 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
+from pydantic import BaseModel
+
 from coemogen_core.emotions import EMOTIONS, POLARITIES
-from coemogen_core.evaluation.definitions import DEFINITIONS, LOWER_IS_BETTER
-from coemogen_core.experiments.ablation_summary import summarise
-from coemogen_core.experiments.ablation_variants import PAPER_EMO_A
-from coemogen_core.experiments.table import text_of
-from schemas.ablations import Ablations
-from schemas.metrics import METRIC_NAMES, ColourMetrics, Estimate, Interval, MethodMetrics, MetricName, Metrics, ProbeMetrics
+from coemogen_core.evaluation.definitions import LOWER_IS_BETTER, NumberName
+from schemas.metrics import METRIC_NAMES, ColourMetrics, Estimate, Interval, MethodMetrics, MetricName, Metrics, ProbeAnswers
 
-METRIC_LABELS: dict[MetricName, str] = {name: DEFINITIONS[name].label for name in METRIC_NAMES}
-METRIC_MEANINGS: dict[MetricName, str] = {
-    "fid": "Fréchet distance between the features of generated and of real images; lower is nearer",
-    "cmmd": "distance between the CLIP embeddings of generated and of real images as distributions; lower is nearer",
-    "precision": "share of generated images that lie among real ones; higher is more realistic",
-    "recall": "share of real images that lie among generated ones; higher leaves fewer kinds out",
-    "lpips": "mean perceptual distance between two images of the same emotion; higher is more varied",
-    "emo_a": "share of images in which an independent probe recognises the emotion that was asked for",
-    "sem_c": "mean certainty of an object or a scene classifier, whichever is surer; higher is clearer",
-    "sem_d": "mean squared difference of the CLIP embeddings of two images of the same emotion; "
-    "above real images is noise, far below is collapse",
-}
-EMOTION_COLUMNS = {
-    "emo_a": "Emo-A",
-    "lpips": "LPIPS",
-    "sem_c": "Sem-C",
-    "sem_d": "Sem-D",
-    "fid": "FID",
-    "cmmd": "CMMD",
-    "precision": "precision",
-    "recall": "recall",
-    "brightness": "brightness",
-    "colourfulness": "colourfulness",
-}
+COLOUR_METRICS: tuple[NumberName, ...] = ("brightness", "colourfulness")
 
 
-COLOUR_METRICS = ("brightness", "colourfulness")
+def meaning(metric: str, of: type[BaseModel] = MethodMetrics) -> str:
+    """What a number says, in the words of the schema."""
+    return of.model_fields[metric].description or ""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One number of the metric table."""
+class ShownNumber:
+    """One number with what stands below it: its interval, or the reason why there is none."""
 
     value: str
     interval: str
-    best: bool
+    best: bool = False
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     """One method of the metric table; real images have no method."""
 
     method: str | None
-    real: bool
     images: int
-    cells: list[Cell]
+    cells: list[ShownNumber]
 
 
 def number(value: float | None, metric: str) -> str:
@@ -73,18 +48,13 @@ def number(value: float | None, metric: str) -> str:
     return f"{value:.{1 if size >= 100 else 2 if size >= 10 else 3 if size >= 0.1 else 4 if size >= 0.01 else 5}f}"
 
 
-def metric_rows(metrics: Metrics) -> list[Row]:
+def metric_rows(metrics: Metrics) -> list[MetricRow]:
     """Rows of the metric table: the methods, then the real images."""
-    methods = metrics.in_order()
-    winners = {name: best_method(methods, name, metrics.reference) for name in METRIC_NAMES}
-    rows = [
-        Row(method, False, found.images, [_cell(found.estimate(name), name, best=winners[name] == method) for name in METRIC_NAMES])
-        for method, found in methods.items()
+    winners = {name: best_method(metrics.in_order(), name, metrics.reference) for name in METRIC_NAMES}
+    return [
+        MetricRow(method, found.images, [_shown(found.estimate(name), name, best=winners[name] == method) for name in METRIC_NAMES])
+        for method, found in _sets(metrics)
     ]
-    if metrics.reference is not None:
-        real = metrics.reference
-        rows.append(Row(None, True, real.images, [_cell(real.estimate(name), name, best=False) for name in METRIC_NAMES]))
-    return rows
 
 
 def best_method(methods: Mapping[str, MethodMetrics], metric: MetricName, real: MethodMetrics | None = None) -> str | None:
@@ -103,45 +73,11 @@ def best_method(methods: Mapping[str, MethodMetrics], metric: MetricName, real: 
     return ranked[0] if all(_above(best, found[other]) or _above(found[other], best) for other in ranked[1:]) else None
 
 
-def polarity_rows(metrics: Metrics) -> list[dict[str, Any]]:
-    """Brightness and colourfulness, positive, negative and of all, of every method and of the real images (method None).
-
-    Each as a value and its interval.
-    """
-    sets: list[tuple[str | None, MethodMetrics]] = list(metrics.in_order().items())
-    if metrics.reference is not None:
-        sets.append((None, metrics.reference))
+def polarity_rows(metrics: Metrics) -> list[MetricRow]:
+    """Brightness, then colourfulness, positive, negative and of all, of every method and of the real images."""
     return [
-        {
-            "method": method,
-            "cells": [_colour_cell(colours, metric) for metric in COLOUR_METRICS for colours in _colours(found)],
-        }
-        for method, found in sets
-    ]
-
-
-def _colours(found: MethodMetrics) -> list[ColourMetrics | None]:
-    return [*(found.polarity[polarity] for polarity in POLARITIES), found.colour]
-
-
-def _colour_cell(found: ColourMetrics | None, metric: str) -> Cell:
-    if found is None:
-        return Cell("–", "", best=False)
-    interval = found.intervals.get(metric)
-    ends = "" if interval is None else f"{number(interval.low, metric)} – {number(interval.high, metric)}"
-    return Cell(number(getattr(found, metric), metric), ends, best=False)
-
-
-def ablation_rows(ablations: Ablations) -> list[dict[str, Any]]:
-    """Rows of the ablation table: mean and standard deviation over the seeds as text, and the paper's Emo-A where it gives one."""
-    return [
-        {
-            "variant": summary.variant,
-            "seeds": summary.seeds,
-            "cells": [text_of(summary.metrics.get(name), partial(number, metric=name)) for name in METRIC_NAMES],
-            "paper": number(PAPER_EMO_A.get(summary.variant), "emo_a"),
-        }
-        for summary in summarise(ablations)
+        MetricRow(method, found.images, [_colour(colours, metric) for metric in COLOUR_METRICS for colours in _colours(found)])
+        for method, found in _sets(metrics)
     ]
 
 
@@ -152,7 +88,7 @@ def with_interval(value: float | None, interval: Interval | None, metric: str) -
     return f"{number(value, metric)} ({number(interval.low, metric)} – {number(interval.high, metric)})"
 
 
-def probe_verdict(probe: ProbeMetrics) -> str:
+def probe_verdict(probe: ProbeAnswers) -> str:
     """The collapse check in words."""
     if probe.collapsed is None:
         few = probe.majority_interval is None
@@ -186,10 +122,28 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _cell(estimate: Estimate, metric: MetricName, *, best: bool) -> Cell:
+def _sets(metrics: Metrics) -> list[tuple[str | None, MethodMetrics]]:
+    """The methods, then the real images without a name."""
+    real = [] if metrics.reference is None else [(None, metrics.reference)]
+    return [*metrics.in_order().items(), *real]
+
+
+def _shown(estimate: Estimate, metric: MetricName, *, best: bool) -> ShownNumber:
     if estimate.low is None:
-        return Cell(number(estimate.value, metric), estimate.reason or "", best)
-    return Cell(number(estimate.value, metric), f"{number(estimate.low, metric)} – {number(estimate.high, metric)}", best)
+        return ShownNumber(number(estimate.value, metric), estimate.reason or "", best)
+    return ShownNumber(number(estimate.value, metric), f"{number(estimate.low, metric)} – {number(estimate.high, metric)}", best)
+
+
+def _colours(found: MethodMetrics) -> list[ColourMetrics | None]:
+    return [*(found.polarity[polarity] for polarity in POLARITIES), found.colour]
+
+
+def _colour(found: ColourMetrics | None, metric: str) -> ShownNumber:
+    if found is None:
+        return ShownNumber("–", "")
+    interval = found.intervals.get(metric)
+    ends = "" if interval is None else f"{number(interval.low, metric)} – {number(interval.high, metric)}"
+    return ShownNumber(number(getattr(found, metric), metric), ends)
 
 
 def _above(first: Estimate, second: Estimate) -> bool:

@@ -1,6 +1,6 @@
 """The losses of the training behind a run, for its report."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,9 @@ POINTS = 150  # of a curve, at most: more make a chart no clearer and the page h
 
 def trained_features(workspace: Workspace, sample_runs: Mapping[str, str]) -> tuple[str, str] | None:
     """Dataset and id of the cached features that the model behind the samples was trained on; None where none of them was trained here."""
-    for method, run_id in sample_runs.items():
-        trained_by = _trained_by(workspace, run_id, method)
-        place = ("runs", trained_by or "", "model", "config.json")
-        training = workspace.read_json(*place).get("training", {}) if trained_by and workspace.exists(*place) else {}
+    for run_id in _trainings(workspace, sample_runs):
+        place = ("runs", run_id, "model", "config.json")
+        training = workspace.read_json(*place).get("training", {}) if workspace.exists(*place) else {}
         if {"dataset", "features"} <= training.keys():
             return training["dataset"], training["features"]
     return None
@@ -26,22 +25,23 @@ def trained_features(workspace: Workspace, sample_runs: Mapping[str, str]) -> tu
 
 def training_part(workspace: Workspace, sample_runs: Mapping[str, str]) -> TrainingPart | None:
     """The losses of the model that made the samples; None where no training of this workspace did, or its log knows no emotions."""
-    for method, run_id in sample_runs.items():
-        trained_by = _trained_by(workspace, run_id, method)
-        lines = [line for line in read_log(workspace, trained_by) if "emotions" in line] if trained_by else []
+    for run_id in _trainings(workspace, sample_runs):
+        lines = [line for line in read_log(workspace, run_id) if "emotions" in line]
         if lines:
             shown = sorted({int(index) for index in np.linspace(0, len(lines) - 1, min(len(lines), POINTS))})
             diffusion, semantic = (_curves(lines, loss, shown) for loss in ("ldm", "sem"))
             steps = [lines[index]["step"] for index in shown]
-            return TrainingPart(run_id=trained_by, steps=steps, diffusion=diffusion, semantic=semantic)
+            return TrainingPart(run_id=run_id, steps=steps, diffusion=diffusion, semantic=semantic)
     return None
 
 
-def _trained_by(workspace: Workspace, run_id: str, method: str) -> str | None:
-    """The training run of the model that made the samples."""
-    place = ("runs", run_id, "samples", method, "recipe.json")
-    found = workspace.read_json(*place).get("model") if workspace.exists(*place) else None
-    return found if isinstance(found, str) else None
+def _trainings(workspace: Workspace, sample_runs: Mapping[str, str]) -> Iterator[str]:
+    """The trainings of the models that made the samples, method by method."""
+    for method, run_id in sample_runs.items():
+        place = ("runs", run_id, "samples", method, "recipe.json")
+        found = workspace.read_json(*place).get("model") if workspace.exists(*place) else None
+        if found is not None:
+            yield found
 
 
 def _curves(lines: list[dict[str, Any]], loss: str, shown: list[int]) -> LossCurves:

@@ -14,6 +14,7 @@ from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import FeatureSet, cached_parts
 from coemogen_core.training.objective import TrainingObjective, build_objective
+from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Progress, SampleSheets, Trainer
 
@@ -54,14 +55,39 @@ class TrainingOutcome(BaseModel):
     semantic_loss: float | None = Field(default=None, description="mean L_SEM of the last log interval; null when reused")
 
 
-def training_run_id(workspace: Workspace, dataset: str, feature_id: str, models: BaseModels, recipe: TrainingRecipe) -> str:
+def training_run_id(
+    workspace: Workspace, dataset: str, feature_id: str, models: BaseModels, recipe: OptimisationRecipe, kind: str = "train"
+) -> str:
     """Recipe id of a training: base models, cached features and parts (which hash the curated corpus), and the recipe.
 
     Raises:
         FileNotFoundError: no features are cached under this id.
     """
     corpus = {"dataset": dataset, "features": feature_id, "parts": cached_parts(workspace, dataset, feature_id)}
-    return recipe_id("train", {"models": models.identity, **corpus, "recipe": recipe.identity})
+    return recipe_id(kind, {"models": models.identity, **corpus, "recipe": recipe.identity})
+
+
+def train_once(
+    workspace: Workspace, dataset: str, feature_id: str, run_id: str, steps: int, fit: Callable[[FeatureSet], Progress | None]
+) -> TrainingOutcome:
+    """Fit a model that is not there yet. `fit` writes its `config.json` last, which means done, and returns the last interval's losses.
+
+    Raises:
+        FileNotFoundError: no features are cached under this id.
+    """
+    started = time.perf_counter()
+    features = FeatureSet.open(workspace, dataset, feature_id)
+    reused = workspace.exists("runs", run_id, "model", "config.json")
+    last = None if reused else fit(features)
+    return TrainingOutcome(
+        run_id=run_id,
+        steps=steps,
+        images=len(features),
+        reused=reused,
+        seconds=time.perf_counter() - started,
+        diffusion_loss=None if last is None else last.diffusion_loss,
+        semantic_loss=None if last is None else last.semantic_loss,
+    )
 
 
 def train(
@@ -92,21 +118,19 @@ def train(
         TrainingDivergedError: a loss or weight became NaN or infinite, or the loss exploded.
         TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
     """
-    started = time.perf_counter()
-    run_id = run_id or training_run_id(workspace, dataset, feature_id, models, recipe)
-    features = FeatureSet.open(workspace, dataset, feature_id)
-    facts = {"run_id": run_id, "steps": recipe.steps, "images": len(features)}
-    if workspace.exists("runs", run_id, "model", "config.json"):
-        return TrainingOutcome(**facts, reused=True, seconds=time.perf_counter() - started)
-    objective = build_objective(models, features.visual_width, recipe)
-    drawn = None if sheets is None else sheets(workspace, run_id, recipe, models, features, objective)
-    trainer = Trainer(workspace, run_id, features, objective, sheets=drawn)
-    last = trainer.train(on_progress)
-    if trainer.is_main:
-        config = model_config(recipe, models, features, {"dataset": dataset, "features": feature_id})
-        clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, recipe.covariance)
-        model = SavedModel(config, objective.conditioner.state_dict(), objective.hilora.state_dict(), clusters)
-        model.save(workspace.path("runs", run_id, "model"))
-    trainer.wait_for_all()
-    losses = {} if last is None else {"diffusion_loss": last.diffusion_loss, "semantic_loss": last.semantic_loss}
-    return TrainingOutcome(**facts, **losses, reused=False, seconds=time.perf_counter() - started)
+    run = run_id or training_run_id(workspace, dataset, feature_id, models, recipe)
+
+    def fit(features: FeatureSet) -> Progress | None:
+        objective = build_objective(models, features.visual_width, recipe)
+        drawn = None if sheets is None else sheets(workspace, run, recipe, models, features, objective)
+        trainer = Trainer(workspace, run, features, objective, sheets=drawn)
+        last = trainer.train(on_progress)
+        if trainer.is_main:
+            config = model_config(recipe, models, features, {"dataset": dataset, "features": feature_id})
+            clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, recipe.covariance)
+            model = SavedModel(config, objective.conditioner.state_dict(), objective.hilora.state_dict(), clusters)
+            model.save(workspace.path("runs", run, "model"))
+        trainer.wait_for_all()
+        return last
+
+    return train_once(workspace, dataset, feature_id, run, recipe.steps, fit)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from coemogen_core.experiments.collect import read_experiments
+from coemogen_core.experiments.files import read_experiments
 from coemogen_core.lab.corpora import write_photos
+from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
 from flows.command_line import main
@@ -23,6 +24,15 @@ MATRIX = {
         {"method": "sd"},
         {"method": "textual-inversion", "settings": {"num_tokens": 1}},
         {"method": OWN, "settings": {"side": 32}},
+    ],
+}
+
+ABLATIONS = {
+    "seeds": [0, 1],
+    "compared_with": ["full"],
+    "methods": [
+        {"method": "coemogen", "name": "full", "label": "full method"},
+        {"method": "coemogen", "name": "without-l-sem", "label": "without L_SEM", "settings": {"semantic_weight": 0.0}},
     ],
 }
 
@@ -77,6 +87,35 @@ def test_a_matrix_shares_what_stands_there_and_is_computed_once(workspace: Works
     assert again.run_id == outcome.run_id
     assert all(stage.recomputed_nothing for stage in again.stages)
     assert 'id="experiments"' not in workspace.read_file("runs", alone.run_id, "report.html").decode()
+    ablations_share_features_trainings_and_noise(workspace, run(workspace, tiny_clip, tiny_diffusion, matrix=ABLATIONS), outcome)
+
+
+def ablations_share_features_trainings_and_noise(workspace: Workspace, outcome: RunOutcome, before: RunOutcome) -> None:
+    """A matrix of one method's variants, none of them called as the method is, after a matrix that has the method itself."""
+    stages = {stage.stage.partition("/")[2]: stage for stage in outcome.stages}
+    assert stages["features"].recomputed_nothing
+    assert (stages["train"].parts, stages["train"].reused_parts) == (4, 2)  # the full method was trained already
+    assert outcome.model_run_id == before.model_run_id
+    runs = {**outcome.sample_runs, "coemogen": before.sample_runs["coemogen"]}
+    seeds, pictures = zip(*(drawn(workspace, run_id, method) for method, run_id in runs.items()), strict=True)
+    assert seeds[0] == seeds[1] == seeds[2] == [0, 1]
+    assert pictures[0] == pictures[2] != pictures[1]
+    found = read_experiments(workspace, outcome.run_id)
+    assert found is not None
+    assert (found.compared_with, found.budgets) == (("full",), {"full": 16, "without-l-sem": 16})
+    table = workspace.read_file("runs", outcome.run_id, "experiments.md").decode()
+    assert "| without L_SEM | 2 |" in table
+    assert "| without L_SEM | full method |" in table
+    page = workspace.read_file("runs", outcome.run_id, "report.html").decode()
+    assert 'id="experiments"' in page
+    assert "Emo-A, full method" in page
+    assert '<th scope="row">without L_SEM</th><td>2</td>' in page
+
+
+def drawn(workspace: Workspace, run_id: str, method: str) -> tuple[list[int], list[bytes]]:
+    """Seeds and pictures of awe."""
+    rows = SampleSet(workspace, run_id, method).read("awe", ["seed", "image"])
+    return rows["seed"].to_list(), [image["bytes"] for image in rows["image"]]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,9 @@ import fsspec
 from pydantic import Field, StrictInt, ValidationError, field_validator
 
 from coemogen_core.errors import CoEmoGenError
-from schemas.caption_reviews import AUDIT_ID_PATTERN
 from schemas.emotion_names import EmotionName
 from schemas.frozen_model import FrozenModel
-from schemas.tables import SHA256_PATTERN
+from schemas.tables import AUDIT_ID_PATTERN, SHA256_PATTERN
 
 FORMAT: Literal["coemogen-caption-verdicts/1"] = "coemogen-caption-verdicts/1"
 MAX_NOTE = 2000

@@ -17,7 +17,7 @@ from coemogen_core.evaluation.evaluate import evaluate_method
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features, concatenate
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics, metrics_json_schema
+from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics
 
 MakeImages = Callable[..., list[LabelledImage]]
 
@@ -120,10 +120,12 @@ def test_metrics_json_fits_its_published_schema(evaluated: MethodMetrics) -> Non
         versions=library_versions(),
     )
     text = metrics.model_dump(mode="json")
-    jsonschema.validate(text, metrics_json_schema())
+    jsonschema.validate(text, Metrics.model_json_schema())
     assert set(text["methods"]["coemogen"]["fid"]) >= {"value", "low", "high"}
     assert isinstance(text["methods"]["coemogen"]["per_emotion"]["awe"]["emo_a"], float)
     assert list(metrics.in_order()) == ["coemogen", "sd"]
+    others = metrics.model_copy(update={"methods": dict.fromkeys(("a", "b", "c"), evaluated), "order": ("c", "b")})
+    assert list(others.in_order()) == ["c", "b", "a"]
     assert 10 < text["peak_memory_mib"] < 1e6
     assert "torch" in metrics.versions
 

@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix, read_matrix
+from coemogen_core.experiments.published import PUBLISHED
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.training.recipes import RECIPES
 
-SHIPPED = Path(__file__).parents[3] / "benchmarks" / "baselines.toml"
+SHIPPED = Path(__file__).parents[3] / "benchmarks"
 LAB = RECIPES["lab"]
 
 
@@ -17,10 +18,22 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_shipped_matrix_compares_all_methods():
-    matrix = read_matrix(SHIPPED)
+    matrix = read_matrix(SHIPPED / "baselines.toml")
     assert matrix.names == ("coemogen", "sd", "sd-llm", "textual-inversion", "dreambooth-lora", "emogen-like")
     assert matrix.opponents == ("sd", "coemogen")
     assert [method.name for method in matrix.resolve(LAB)] == list(matrix.names)
+
+
+def test_the_shipped_ablations_differ_from_the_full_method_in_one_field_each():
+    matrix = read_matrix(SHIPPED / "ablations.toml")
+    assert matrix.opponents == ("coemogen",)
+    assert {"coemogen", "without-l-sem", "without-emotion-loras", "without-polarity-loras"} == PUBLISHED.keys() & set(matrix.names)
+    assert matrix.labels["without-l-sem"] == "without L_SEM"
+    full, *others = (method.recipe for method in matrix.resolve(LAB) if isinstance(method, CoEmoGen))
+    assert full == LAB
+    assert len(others) == 6
+    for recipe in others:
+        assert sum(value != getattr(full, name) for name, value in recipe) == 1
 
 
 def test_overrides_belong_to_one_method(tmp_path):
@@ -48,6 +61,8 @@ def test_overrides_belong_to_one_method(tmp_path):
         ("seeds = [0]", "methods: Field required"),
         ("[[methods]]\nmethod = 'sd'\ncolour = 1", r"methods\.0\.colour: Extra inputs are not permitted"),
         ("[[methods]]\nmethod = 'sd'\n[[methods]]\nmethod = 'sd'", "two methods are called sd"),
+        ("[[methods]]\nmethod = 'sd'\n[[methods]]\nmethod = 'coemogen'\nlabel = 'Stable Diffusion'", "another `label`"),
+        ("[[methods]]\nmethod = 'sd'\nname = 'A B'", r"methods\.0\.name: String should match pattern '[^;]*'; methods: "),
         ("seeds = [1, 1]\n[[methods]]\nmethod = 'sd'", r"seeds \[1, 1\] must be 0 or more, each once"),
         ("seeds = [-1]\n[[methods]]\nmethod = 'sd'", "0 or more"),
         ("compared_with = ['gan']\n[[methods]]\nmethod = 'sd'", "compared_with names gan, but the methods are sd"),
@@ -83,3 +98,4 @@ def test_no_file(tmp_path):
 
 def test_without_a_matrix_ours_and_the_baseline_run_once():
     assert (DEFAULT.names, DEFAULT.seeds) == (("coemogen", "sd"), (0,))
+    assert DEFAULT.labels == {"coemogen": "CoEmoGen", "sd": "Stable Diffusion"}

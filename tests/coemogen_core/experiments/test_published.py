@@ -2,7 +2,7 @@
 
 import pytest
 
-from coemogen_core.experiments.formats import to_latex, to_markdown
+from coemogen_core.experiments.files import to_latex, to_markdown
 from coemogen_core.experiments.published import CLIP, PUBLISHED, is_comparable
 from coemogen_core.experiments.table import build_table
 from tests.coemogen_core.experiments.small_matrix import experiments, run
@@ -21,7 +21,7 @@ def test_the_papers_probe_brings_the_papers_number():
 
 def test_the_labs_judge_brings_none():
     table = build_table(experiments(run("coemogen", 0, 0.7), run("coemogen", 1, 0.7, extractor=HEAD)))
-    assert not table.has_published
+    assert not any(row.has_published for row in table.rows)
     assert "published" not in to_markdown(table)
 
 

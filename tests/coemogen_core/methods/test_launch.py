@@ -34,7 +34,7 @@ def children():
     """Processes of a training, wherever they hang."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
-        if "coemogen_core.methods.launched" in (process.info["cmdline"] or []):
+        if CHILD in (process.info["cmdline"] or []):
             found.append(process)
     return found
 

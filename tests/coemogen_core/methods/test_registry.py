@@ -3,8 +3,8 @@ from pydantic import ValidationError
 
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.custom import CustomMethod
-from coemogen_core.methods.registry import METHODS, MethodSpec, new_method
-from coemogen_core.methods.trained import TrainedBaseline
+from coemogen_core.methods.registry import LABELS, METHODS, MethodSpec, new_method
+from coemogen_core.methods.trained import TrainedMethod
 from coemogen_core.training.recipes import RECIPES
 
 LAB = RECIPES["lab"]
@@ -14,10 +14,11 @@ OWN = "tests.coemogen_core.methods.grey_generator:GreyGenerator"
 def test_trained_methods_share_the_budget_unless_told_otherwise():
     for name in METHODS:
         method = new_method(MethodSpec(method=name), LAB)
-        if isinstance(method, TrainedBaseline | CoEmoGen):
+        if isinstance(method, TrainedMethod):
             assert (method.recipe.steps, method.recipe.batch_size, method.recipe.min_snr_gamma) == (2600, 4, 5)
+        assert method.budget == (2600 * 4 if isinstance(method, TrainedMethod) else None)
     shorter = new_method(MethodSpec(method="dreambooth-lora", settings={"steps": 8, "rank": 2}), LAB)
-    assert isinstance(shorter, TrainedBaseline)
+    assert isinstance(shorter, TrainedMethod)
     assert (shorter.recipe.steps, shorter.recipe.batch_size) == (8, 4)
     deeper = new_method(MethodSpec(method="coemogen", settings={"conditioner": {"num_emotion_tokens": 2}}), LAB)
     assert isinstance(deeper, CoEmoGen)
@@ -36,6 +37,7 @@ def test_trained_methods_share_the_budget_unless_told_otherwise():
         ("nowhere_at_all.module:Thing", {}, "cannot be imported"),
         ("tests.coemogen_core.methods.grey_generator:Nothing", {}, "cannot be imported"),
         ("pathlib:Path", {}, "no subclass of coemogen_core.methods.generator.Generator"),
+        ("coemogen_core.methods.prompted:PlainDiffusionGenerator", {}, "has no `identity`"),
         (OWN, {"colour": 3}, "unexpected keyword argument 'colour'"),
     ],
 )
@@ -50,13 +52,16 @@ def test_a_missing_file_of_prompts_is_named():
 
 
 def test_names():
-    assert MethodSpec(method=OWN).label == "grey-generator"
-    assert MethodSpec(method="sd", name="plain").label == "plain"
+    own, plain, usual = MethodSpec(method=OWN), MethodSpec(method="sd", name="plain"), MethodSpec(method="sd")
+    assert (own.name, own.label, plain.name, plain.label) == ("grey-generator", "grey-generator", "plain", "plain")
+    assert (usual.name, usual.label, MethodSpec(method="sd", label="SD 1.5").label) == ("sd", "Stable Diffusion", "SD 1.5")
+    assert MethodSpec.model_validate(plain.model_dump()) == plain
+    assert LABELS.keys() == METHODS.keys()
     with pytest.raises(ValidationError):
         MethodSpec(method="sd", name="Not A Folder")
-    own = new_method(MethodSpec(method=OWN, settings={"side": 8}), LAB)
-    assert isinstance(own, CustomMethod)
-    assert own.name == "grey-generator"
+    method = new_method(MethodSpec(method=OWN, settings={"side": 8}), LAB)
+    assert isinstance(method, CustomMethod)
+    assert method.name == "grey-generator"
 
 
 def test_another_setting_of_an_own_generator_is_another_identity():

@@ -9,13 +9,14 @@ from PIL import Image
 
 from coemogen_core.methods import sample_plan
 from coemogen_core.methods.coemogen import CoEmoGen
-from coemogen_core.methods.generator import Generator, PlainDiffusionGenerator
+from coemogen_core.methods.generator import Generator
 from coemogen_core.methods.method import Method
-from coemogen_core.methods.prompted import PlainDiffusion
+from coemogen_core.methods.prompted import PlainDiffusion, PlainDiffusionGenerator
 from coemogen_core.methods.sample_part import generate_part
 from coemogen_core.methods.sample_plan import SamplePlan, SampleSet
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.recipes import TrainingRecipe
 from schemas.tables import Samples
 
@@ -43,36 +44,26 @@ def test_a_part_holds_the_pictures_of_its_seeds_and_is_made_once(workspace, mode
     assert generate_part(workspace, plan, "awe-00000").reused
 
 
-def test_a_killed_emotion_goes_on_at_its_part_and_gives_the_same_pictures(workspace, models, monkeypatch):
-    whole = plan_of(models, count=5, seed=100)
-    generate_part(workspace, whole, "fear-00000", run_id="whole")
+def test_a_killed_emotion_goes_on_at_its_part_and_gives_the_same_pictures(workspace, models, monkeypatch, tmp_path):
+    plan, elsewhere = plan_of(models, count=5, seed=100), Workspace(str(tmp_path))
+    generate_part(workspace, plan, "fear-00000")
     monkeypatch.setattr(sample_plan, "PART_SIZE", 2)
-    assert whole.parts(["fear"]) == ["fear-00000", "fear-00002", "fear-00004"]
-    outcomes = [generate_part(workspace, whole, part, run_id="parts") for part in ("fear-00000", "fear-00004")]
+    assert plan.parts(["fear"]) == ["fear-00000", "fear-00002", "fear-00004"]
+    outcomes = [generate_part(elsewhere, plan, part) for part in ("fear-00000", "fear-00004")]
     assert [outcome.rows for outcome in outcomes] == [2, 1]
+    samples = SampleSet(elsewhere, plan.run_id, "sd")
     with pytest.raises(FileNotFoundError, match="3 of 5 samples of fear"):
-        SampleSet(workspace, "parts", "sd").read("fear", ["index"])
-    again = [generate_part(workspace, whole, part, run_id="parts").reused for part in whole.parts(["fear"])]
+        samples.read("fear", ["index"])
+    again = [generate_part(elsewhere, plan, part).reused for part in plan.parts(["fear"])]
     assert again == [True, False, True]
-    sets = [SampleSet(workspace, run, "sd").read("fear", ["index", "seed", "image"]) for run in ("whole", "parts")]
+    sets = [found.read("fear", ["index", "seed", "image"]) for found in (SampleSet(workspace, plan.run_id, "sd"), samples)]
     for column in ("index", "seed"):
         assert sets[0][column].equals(sets[1][column])
     assert [row["path"] for row in sets[0]["image"]] == [row["path"] for row in sets[1]["image"]]
     assert all(np.abs(decode(one) - decode(other)).max() <= 1 for one, other in zip(sets[0]["image"], sets[1]["image"], strict=True))
-
-
-def test_an_older_run_with_one_part_an_emotion_is_done(workspace, models):
-    plan = plan_of(models, seed=200)
-    generate_part(workspace, plan, "awe-00000")
-    table = workspace.table("runs", plan.run_id, "samples", "sd")
-    table.write_part("awe", table.read_part("awe-00000"), Samples)
-    table.remove_part("awe-00000")
-    assert generate_part(workspace, plan, "awe-00000").reused
-    samples = SampleSet(workspace, plan.run_id, "sd")
-    assert samples.emotions() == ["awe"]
-    assert samples.read("awe", ["seed"])["seed"].to_list() == [200, 201, 202]
-    assert samples.head("awe", 2, ["index"])["index"].to_list() == [0, 1]
-    assert samples.head("fear", 2, ["index"]).is_empty()
+    assert samples.emotions() == ["fear"]
+    assert samples.head("fear", 3, ["index"])["index"].to_list() == [0, 1, 2]
+    assert samples.head("awe", 2, ["index"]).is_empty()
 
 
 def test_ids_of_the_first_two_methods_are_what_they_always_were(models):
@@ -92,13 +83,10 @@ def test_plain_diffusion_is_the_base_pipeline_with_the_emotions_name(models, tin
     assert np.abs(np.asarray(ours[0]).astype(int) - np.asarray(theirs[0])).max() <= 1
 
 
-def test_other_settings_never_mix_into_a_folder(workspace, models):
-    generate_part(workspace, plan_of(models, count=1, seed=0), "awe-00000", run_id="run-2")
-    other = FAST.model_copy(update={"guidance_scale": 9.0})
-    with pytest.raises(ValueError, match=r"\(recipe differ\).*another run id"):
-        generate_part(workspace, plan_of(models, count=1, seed=0, recipe=other), "fear-00000", run_id="run-2")
-    batched = FAST.model_copy(update={"batch_size": 1})
-    assert generate_part(workspace, plan_of(models, count=1, seed=0, recipe=batched), "awe-00000", run_id="run-2").reused
+def test_other_settings_are_another_run(models):
+    plan = plan_of(models)
+    assert plan.run_id != plan_of(models, recipe=FAST.model_copy(update={"guidance_scale": 9.0})).run_id
+    assert plan.run_id == plan_of(models, recipe=FAST.model_copy(update={"batch_size": 1})).run_id
 
 
 def test_bad_requests_are_refused(workspace, models):
@@ -112,17 +100,10 @@ def test_bad_requests_are_refused(workspace, models):
 
 def test_a_generator_that_makes_too_few_pictures_is_found_out(workspace, models):
     class Lazy(Generator):
-        @property
-        def identity(self):
-            return {}
-
         def generate(self, emotion, seeds):
             return []
 
     class LazyMethod(Method):
-        def sample_identity(self, models, recipe):
-            return {}
-
         def load(self, models, recipe, model_folder):
             return Lazy()
 

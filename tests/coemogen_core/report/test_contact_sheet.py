@@ -10,7 +10,7 @@ from PIL import Image
 
 from coemogen_core.data.thumbnail import GAP, HEADER_HEIGHT, LABEL_WIDTH
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.report.contact_sheet import contact_sheet
+from coemogen_core.report.pictures import contact_sheet
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Samples
 

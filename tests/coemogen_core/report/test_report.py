@@ -14,7 +14,7 @@ from coemogen_core.evaluation.evaluate import evaluate_method
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import LabelledImage, compute_features
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.experiments.ablation_study_file import write_ablations
+from coemogen_core.experiments.files import write_experiments
 from coemogen_core.report import tables
 from coemogen_core.report.build import CorpusVersion, ReportRecipe, build_report_data
 from coemogen_core.report.charts import Series, dot_chart
@@ -23,10 +23,10 @@ from coemogen_core.report.pictures import display_width, inline_picture, is_pixe
 from coemogen_core.report.render import render_report
 from coemogen_core.report.training import POINTS
 from coemogen_core.storage.workspace import Workspace
-from schemas.ablations import AblationRun, Ablations
 from schemas.metrics import Estimate, Interval, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from schemas.tables import Decisions, Images, Samples
 from tests.coemogen_core.curation.small_tables import decisions_frame
+from tests.coemogen_core.experiments.small_matrix import experiments, run
 
 VOID = {"meta", "link", "img", "br", "path", "use", "rect"}
 NASTY = "<script>alert('caption')</script> & a \"dog\""
@@ -137,10 +137,10 @@ def data(tmp_path_factory: pytest.TempPathFactory, metrics: Metrics, png: Png, m
 
 
 def test_the_data_hold_the_same_seeds_in_the_same_place(data: ReportData) -> None:
-    assert [row.emotion for row in data.gallery] == list(EMOTIONS)
-    assert list(data.gallery[0].pictures) == ["coemogen", "sd"]
-    for row in data.gallery:
-        ours, base = ([picture.alt.rsplit(" ", 1)[-1] for picture in row.pictures[name]] for name in ("coemogen", "sd"))
+    assert list(data.gallery) == list(EMOTIONS)
+    assert list(data.gallery["awe"]) == ["coemogen", "sd"]
+    for pictures in data.gallery.values():
+        ours, base = ([picture.alt.rsplit(" ", 1)[-1] for picture in pictures[name]] for name in ("coemogen", "sd"))
         assert ours == base == [str(seed) for seed in range(8)]
     assert data.photos is not None
     assert (data.photos.candidates, data.photos.kept, len(data.photos.examples)) == (24, 16, 16)
@@ -200,21 +200,32 @@ def test_a_run_without_corpora_reference_or_samples_still_has_a_report(metrics: 
     assert "Too few images" in render_report(build_report_data(Workspace(str(tmp_path)), empty, {}, ReportRecipe()))
 
 
-def test_an_ablation_study_of_the_workspace_is_shown(metrics: Metrics, tmp_path: object) -> None:
+def test_a_matrix_is_shown_in_its_order_and_by_its_labels_whatever_its_methods_are_called(metrics: Metrics, tmp_path: object) -> None:
     workspace = Workspace(str(tmp_path))
-    assert 'id="ablations"' not in render_report(build_report_data(workspace, metrics, {}, ReportRecipe()))
-    runs = [
-        AblationRun(variant=variant, seed=seed, metrics={"emo_a": value + seed / 10, "fid": 21.5}, training_run="t", samples_run="s")
-        for variant, value in (("full", 0.5), ("without L_SEM", 0.25))
-        for seed in range(3)
-    ]
-    write_ablations(workspace, Ablations(dataset="emoset", steps=1200, images_per_emotion=16, runs=tuple(runs)))
-    page = render_report(build_report_data(workspace, metrics, {}, ReportRecipe()))
+    assert 'id="experiments"' not in render_report(build_report_data(workspace, metrics, {}, ReportRecipe()))
+    names = {"full": "full method", "without-l-sem": "without L_SEM"}
+    values = {"full": 0.5, "without-l-sem": 0.25}
+    runs = [run(name, seed, value + seed / 10, fid=21.5) for name, value in values.items() for seed in range(3)]
+    matrix = experiments(*runs, compared_with=("full",)).model_copy(update={"labels": names, "budgets": dict.fromkeys(names, 4800)})
+    write_experiments(workspace, "run", matrix)
+    methods = dict(zip(sorted(names, reverse=True), metrics.methods.values(), strict=True))
+    page = render_report(
+        build_report_data(workspace, metrics.model_copy(update={"methods": methods, "order": tuple(names)}), {}, ReportRecipe())
+    )
     reader = read(page)
-    assert ("a", {"href": "#ablations"}) in reader.tags
+    assert ("a", {"href": "#experiments"}) in reader.tags
     text = " ".join(" ".join(reader.text).split())
-    for expected in ("1,200 steps, 16 pictures an emotion", "60.0 % ± 10.0 %", "35.0 % ± 10.0 %", "21.50 ± 0.00", "the same order"):
+    for expected in (
+        "of the images by full method",
+        "Emo-A, full method",
+        "60.00 % ± 10.00 %",
+        "35.00 % ± 10.00 %",
+        "21.50 ± 0.00",
+        "Training samples per seed: full method 4,800, without L_SEM 4,800.",
+        "FID without L_SEM full method +0.00 paired t over seeds 3 the same difference with every seed –",
+    ):
         assert expected in text, expected
+    assert "The paper's order" not in text
 
 
 def test_a_winner_needs_an_interval_of_its_own(metrics: Metrics) -> None:
@@ -235,14 +246,6 @@ def test_a_smaller_cmmd_and_a_larger_recall_win(metrics: Metrics) -> None:
     methods = {"near": method(cmmd=-0.2, recall=0.3), "wide": method(cmmd=0.9, recall=0.8)}
     assert tables.best_method(methods, "cmmd") == "near"
     assert tables.best_method(methods, "recall") == "wide"
-
-
-def test_numbers_of_before_a_metric_still_open_and_say_so(metrics: Metrics) -> None:
-    old = metrics.methods["sd"].model_dump(mode="json", exclude={"cmmd", "precision", "recall"})
-    found = MethodMetrics.model_validate(old)
-    assert found.cmmd.value is None
-    assert "not measured" in str(found.recall.reason)
-    assert found.fid == metrics.methods["sd"].fid
 
 
 def test_more_diversity_than_real_images_have_is_not_called_best(metrics: Metrics) -> None:

@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.experiments.ablation_study_file import write_ablations
+from coemogen_core.experiments.files import write_experiments
 from coemogen_core.report import build as report_build
 from coemogen_core.report.build import ReportRecipe, build_report_data
 from coemogen_core.report.render import render_report
 from coemogen_core.storage.workspace import Workspace
-from schemas.ablations import AblationRun, Ablations
+from tests.coemogen_core.experiments.small_matrix import experiments, run
 from tests.coemogen_core.report.report_workspace import PHOTOS, RECIPE, RUNS, evaluated_run
 
 CHROMIUM = shutil.which("chromium")
@@ -40,17 +40,14 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page_uri(extractors: ExtractorSet, png: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A report with every section that single samples and ablations make, of three methods."""
+    """A report with every section that single samples and a matrix make, of three methods."""
     workspace = Workspace(str(tmp_path / "workspace"))
     metrics = evaluated_run(workspace, extractors, png)
     monkeypatch.setattr(report_build, "load_extractors", lambda _: extractors)
     monkeypatch.setattr(report_build, "read_record", lambda *_: type("Record", (), {"source": "photos"}))
     monkeypatch.setattr(report_build, "_corpus", lambda *_: None)
-    runs = [
-        AblationRun(variant=name, seed=0, metrics={"emo_a": 0.5}, training_run="t", samples_run="s")
-        for name in ("full", "L_SEM as KL divergence")
-    ]
-    write_ablations(workspace, Ablations(dataset="emoset", steps=1200, images_per_emotion=16, runs=tuple(runs)))
+    runs = [run(method, seed, 0.5 + seed / 10, recognised="0110") for method in RUNS for seed in range(3)]
+    write_experiments(workspace, "run", experiments(*runs))
     configuration = {"a": {"very_long_name_of_a_setting": "https-like/" * 30}}
     metrics = metrics.model_copy(update={"configuration": configuration})
     recipe = ReportRecipe(labels={"a-third-method": LONG})

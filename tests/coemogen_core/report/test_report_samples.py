@@ -92,17 +92,17 @@ def test_a_copied_training_photo_is_found_and_flagged_and_chance_flags_few_other
     part = build().memorisation
     assert part is not None
     assert (part.images, part.compared, part.percentile) == (96, 96, 0.95)
-    assert [row.emotion for row in part.rows] == list(EMOTIONS)
-    pairs = [pair for row in part.rows for some in row.pairs.values() for pair in some]
+    assert list(part.rows) == list(EMOTIONS)
+    pairs = [pair for found in part.rows.values() for some in found.values() for pair in some]
     assert len(pairs) == 8 * 3 * 3
     assert {method: found.samples for method, found in part.methods.items()} == dict.fromkeys(RUNS, 24)
     emotion, number = COPIED
-    copy = part.rows[emotion].pairs["coemogen"][number]
+    copy = part.rows[EMOTIONS[emotion]]["coemogen"][number]
     assert copy.near_copy
     assert (copy.similarity, copy.share, copy.pixel_distance) == (pytest.approx(1, abs=1e-3), 1.0, 0.0)
     assert copy.nearest.data_uri == copy.sample.data_uri
     assert part.methods["coemogen"].nearest[0] == copy
-    assert part.methods["coemogen"].copies == sum(pair.near_copy for row in part.rows for pair in row.pairs["coemogen"])
+    assert part.methods["coemogen"].copies == sum(pair.near_copy for found in part.rows.values() for pair in found["coemogen"])
     others = [pair for pair in pairs if pair is not copy]
     assert all(pair.pixel_distance > 0.1 and pair.nearest.data_uri != pair.sample.data_uri for pair in others)
     assert sum(pair.near_copy for pair in others) <= (1 - part.percentile) * len(others), "they are drawn like the photos"
@@ -164,5 +164,5 @@ def test_many_methods_show_fewer_pairs_and_count_all(build: Callable[..., Report
     monkeypatch.setattr("coemogen_core.report.nearest_pictures.PAIRS_SHOWN", 48)
     part = build().memorisation
     assert part is not None
-    assert {len(pairs) for row in part.rows for pairs in row.pairs.values()} == {2}
+    assert {len(pairs) for found in part.rows.values() for pairs in found.values()} == {2}
     assert {found.samples for found in part.methods.values()} == {24}

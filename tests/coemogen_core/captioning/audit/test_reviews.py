@@ -13,7 +13,7 @@ from coemogen_core.captioning.audit.page import write_audit
 from coemogen_core.captioning.audit.reviews import AuditOutcome, import_file, import_verdicts, read_reviews, rejected_attempts
 from coemogen_core.captioning.audit.verdicts import UnusableVerdicts, VerdictDocument, parse_verdicts
 from coemogen_core.storage.workspace import Workspace
-from schemas.caption_reviews import CaptionReviews
+from schemas.tables import CaptionReviews
 from tests.coemogen_core.captioning.audit.audited_source import PARTS, RECIPE, SOURCE, exported, verdict_rows, write_captions, write_source
 
 OTHER_AUDIT = "audit-ba9876543210"

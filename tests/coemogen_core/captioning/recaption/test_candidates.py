@@ -6,7 +6,7 @@ from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.curation.decide import decide
 from coemogen_core.curation.decisions import read_record
 from coemogen_core.storage.workspace import Workspace
-from schemas.caption_reviews import CaptionReviews
+from schemas.tables import CaptionReviews
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, add_captions, build_art
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, write_captions
 

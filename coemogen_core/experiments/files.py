@@ -1,0 +1,93 @@
+"""The files of a matrix in `runs/<run_id>`: `experiments.json`, and its table as Markdown, CSV and LaTeX."""
+
+import csv
+import io
+import re
+
+from coemogen_core.evaluation.definitions import DEFINITIONS
+from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, ExperimentTable, MethodCell, build_table
+from coemogen_core.storage.workspace import Workspace
+from schemas.experiments import Experiments
+
+FILE = "experiments.json"
+
+
+def write_experiments(workspace: Workspace, run_id: str, experiments: Experiments) -> str:
+    """Write all files of a matrix; returns the Markdown."""
+    table = build_table(experiments)
+    markdown = to_markdown(table)
+    for name, text in (("experiments.md", markdown), ("experiments.csv", to_csv(table)), ("experiments.tex", to_latex(table))):
+        workspace.write_file(text.encode(), "runs", run_id, name)
+    workspace.write_json(experiments.model_dump(mode="json"), "runs", run_id, FILE)
+    return markdown
+
+
+def read_experiments(workspace: Workspace, run_id: str) -> Experiments | None:
+    """The matrix of a run, None when it has none.
+
+    Raises:
+        ValueError: the file is not what `write_experiments` writes.
+    """
+    if not workspace.exists("runs", run_id, FILE):
+        return None
+    try:
+        return Experiments.model_validate_json(workspace.read_file("runs", run_id, FILE))
+    except ValueError as error:
+        raise ValueError(
+            f"{workspace.path('runs', run_id, FILE)} holds no experiments: remove it, and run the matrix again ({error})"
+        ) from error
+
+
+def to_markdown(table: ExperimentTable) -> str:
+    """The table, its notes, and the tests below it."""
+    titles = [DEFINITIONS[name].label for name in COLUMNS]
+    lines = [f"| method | seeds | {' | '.join(titles)} |", f"|---|{'---:|' * (len(COLUMNS) + 1)}"]
+    for row in table.rows:
+        lines.append(f"| {row.label} | {row.seeds} | {' | '.join(_text(row.cells.get(name)) for name in COLUMNS)} |")
+        if row.has_published:
+            lines.append(f"| {row.label}, published | | {' | '.join(_published(row.cells.get(name)) for name in COLUMNS)} |")
+    lines += ["", table.note()]
+    if order := table.order_note():
+        lines += ["", order]
+    if table.tests:
+        lines += ["", f"| {' | '.join(TEST_COLUMNS)} |", "|---|---|---|---:|---|---:|---:|---:|"]
+        lines += [f"| {' | '.join(cells)} |" for cells in table.test_cells()]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(table: ExperimentTable) -> str:
+    """A line a method and metric: mean, standard deviation, interval, seeds, published; numbers in full, methods by name."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["method", "metric", "mean", "standard_deviation", "low", "high", "seeds", "published"])
+    for row in table.rows:
+        for name, cell in row.cells.items():
+            low, high = cell.interval or (None, None)
+            writer.writerow([row.method, name, cell.mean, cell.deviation, low, high, cell.seeds, cell.published])
+    return buffer.getvalue()
+
+
+def to_latex(table: ExperimentTable) -> str:
+    r"""A `tabular` for the package booktabs, intervals left out."""
+    arrows = [rf"{DEFINITIONS[name].title} $\{'downarrow' if DEFINITIONS[name].better == 'lower' else 'uparrow'}$" for name in COLUMNS]
+    lines = [rf"\begin{{tabular}}{{l{'r' * len(COLUMNS)}}}", r"\toprule", f"Method & {' & '.join(arrows)} \\\\", r"\midrule"]
+    for row in table.rows:
+        cells = [row.cells.get(name) for name in COLUMNS]
+        lines.append(f"{_escaped(row.label)} & {' & '.join('--' if cell is None else _escaped(cell.text) for cell in cells)} \\\\")
+        if row.has_published:
+            lines.append(f"\\quad published & {' & '.join(_escaped(_published(cell)) for cell in cells)} \\\\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _text(cell: MethodCell | None) -> str:
+    if cell is None:
+        return "–"
+    return f"{cell.text} [{', '.join(cell.ends)}]" if cell.ends else cell.text
+
+
+def _published(cell: MethodCell | None) -> str:
+    return "–" if cell is None else cell.published_text or "–"
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([&%$#_{}])", r"\\\1", text).replace("±", r"$\pm$").replace("–", "--")
