@@ -22,10 +22,12 @@ from coemogen_core.curation.candidate_spool import CandidateSpool
 from coemogen_core.curation.near_duplicates import NEAR_DUPLICATE, NearDuplicateRecipe, drop_near_duplicates, read_groups
 from coemogen_core.curation.selection import LOW_CONFIDENCE, NO_LABEL, NOT_COLLECTED, NOT_SCORED, Selection
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.names import DatasetName
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Decisions
 
+CURRENT = "current"
 DUPLICATE = "duplicate of an earlier part"
 NO_CAPTION = "no caption"
 REJECTED_CAPTION = "caption rejected by a person"
@@ -54,7 +56,7 @@ class CurationRecipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dataset: str = Field(pattern="^[a-z][a-z0-9_]*$", description="name of the dataset, e.g. emoset or emoart")
+    dataset: DatasetName = Field(description="name of the dataset, e.g. emoset or emoart")
     selection: Selection = Field(description="which pictures are wanted, and for which emotion")
     captions: CaptionPolicy = Field(description="which of a picture's captions is the current one")
     encoder_id: str = Field(min_length=1, description="encoder of the similarities")
@@ -178,6 +180,11 @@ def current_version(workspace: Workspace, dataset: str) -> str:
     if not workspace.exists("decisions", dataset, "current.json"):
         raise FileNotFoundError(f"no curated dataset {dataset!r} in {workspace.uri}: run the flow that builds it first")
     return str(workspace.read_json("decisions", dataset, "current.json")["version"])
+
+
+def chosen_version(workspace: Workspace, dataset: str, version: str) -> str:
+    """A version by its name; `current` is the one that was last marked so. Raises FileNotFoundError like `current_version`."""
+    return current_version(workspace, dataset) if version == CURRENT else version
 
 
 def _write_all(table: Table, spool: CandidateSpool, verdicts: pl.DataFrame) -> tuple[PartOutcome, ...]:

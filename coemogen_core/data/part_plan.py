@@ -5,10 +5,10 @@ from typing import Any
 import fsspec
 from pydantic import BaseModel, ConfigDict, Field
 
-from coemogen_core.data.readers.registry import Layout
 from coemogen_core.data.source_item import FileStamp, Place, RejectedFile, SourceItem
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
+from schemas.choices import Layout
 
 PLAN_FOLDER = "_plan"  # inside images/<source>; readers of Parquet skip names that start with an underscore
 

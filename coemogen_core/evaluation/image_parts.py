@@ -17,7 +17,7 @@ from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, bloc
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.storage.workspace import Workspace
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 from schemas.outcomes import PartOutcome
 
 

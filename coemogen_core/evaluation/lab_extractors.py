@@ -18,7 +18,7 @@ from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageE
 from coemogen_core.evaluation.resizing import resize_without_antialiasing
 from coemogen_core.lab import models_folder
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 
 JUDGE_SIZE = 64
 

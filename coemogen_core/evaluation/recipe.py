@@ -15,7 +15,7 @@ from coemogen_core.evaluation.probes import ClassifierProbe, HeadProbe, is_class
 from coemogen_core.lab import models_folder
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.model_source import ModelName
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 
 FEATURES_VERSION = 1
 """Part of every recipe id: raise it when features or pairs are computed differently."""

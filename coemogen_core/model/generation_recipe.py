@@ -11,8 +11,8 @@ from diffusers import (
 )
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-SchedulerName = Literal["base", "ddim", "dpmsolver++", "euler", "euler a"]
-"""`euler a` is ancestral: it draws fresh noise at every step, from each picture's own seed."""
+from schemas.choices import SchedulerName
+
 NOT_IDENTIFYING = frozenset({"batch_size", "device"})
 LATER_FIELDS: dict[str, Any] = {"content": None, "negative_prompt": "", "height": None, "width": None}
 """Fields that came after the first recipes were hashed, with their defaults."""

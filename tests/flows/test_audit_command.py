@@ -4,10 +4,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from tests.coemogen_core.captioning.audit.audited_source import exported, verdict_rows, write_decisions, write_source
 
 from coemogen_core.storage.workspace import Workspace
 from flows.audit_command import audit, import_audit
+from tests.coemogen_core.captioning.audit.audited_source import exported, verdict_rows, write_decisions, write_source
 
 
 def test_a_page_goes_out_and_verdicts_come_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

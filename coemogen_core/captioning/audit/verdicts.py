@@ -13,6 +13,7 @@ import fsspec
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
 from coemogen_core.errors import CoEmoGenError
+from coemogen_core.storage.names import SourceName
 from schemas.caption_reviews import AUDIT_ID_PATTERN
 from schemas.emotion_names import EmotionName
 from schemas.tables import SHA256_PATTERN
@@ -66,7 +67,7 @@ class VerdictDocument(BaseModel):
 
     format: Literal["coemogen-caption-verdicts/1"] = Field(default=FORMAT, description="name and version of this format")
     audit_id: str = Field(pattern=AUDIT_ID_PATTERN, description="the audit whose page was used")
-    source: str = Field(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]*$", description="source of the pictures")
+    source: SourceName = Field(description="source of the pictures")
     exported_at: str = Field(description="when the person exported")
     reviewer: str | None = Field(default=None, max_length=MAX_REVIEWER, description="who judged")
     verdicts: tuple[Verdict, ...] = Field(description="one a caption that was judged")

@@ -15,7 +15,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
 from coemogen_core.evaluation.resizing import resize, resize_and_crop
 from coemogen_core.storage.tensor_files import load_tensors, read_weights_file
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 
 MAX_BYTES = 2 * 2**30
 

@@ -9,7 +9,7 @@ from coemogen_core.evaluation.paper.classifiers import AlexNetTrunk, ResNetConte
 from coemogen_core.evaluation.paper.inception import InceptionFid
 from coemogen_core.evaluation.probes import HeadProbe
 from coemogen_core.storage.model_source import ModelName
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 
 
 class PaperExtractors(BaseModel):
