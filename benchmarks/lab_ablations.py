@@ -24,8 +24,7 @@ from coemogen_core.experiments.ablation_summary import markdown_table, remark_on
 from coemogen_core.experiments.ablation_variants import VARIANTS
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe
-from flows.params import TrainAndEvalParams
-from flows.profiles import load_params
+from flows.params import TrainAndEvalParams, load_params
 from schemas.ablations import Ablations, VariantName
 
 Job = tuple[VariantName, int]
@@ -61,7 +60,7 @@ def main() -> None:
 def lab_plan(workspace: Workspace, images_per_emotion: int, steps: int | None) -> AblationPlan:
     """The lab's profile over the features of a finished demo."""
     training: dict[str, Any] = {} if steps is None else {"steps": steps}
-    params = load_params("lab", "train-and-eval", TrainAndEvalParams, {"workspace": workspace.uri, "training": training})
+    params = load_params("lab", TrainAndEvalParams, {"workspace": workspace.uri, "training": training})
     version = current_version(workspace, params.dataset)
     features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
     return AblationPlan(

@@ -22,8 +22,7 @@ from coemogen_core.experiments.table import ExperimentTable, build_table
 from coemogen_core.methods.registry import OURS
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe
-from flows.params import TrainAndEvalParams
-from flows.profiles import load_params
+from flows.params import TrainAndEvalParams, load_params
 from schemas.experiments import MethodRun
 
 MATRIX = Path(__file__).parent / "baselines.toml"
@@ -72,7 +71,7 @@ def _params(arguments: argparse.Namespace) -> TrainAndEvalParams:
     matrix = read_matrix(MATRIX).model_copy(update={"seeds": tuple(range(arguments.seeds))})
     training: dict[str, Any] = {} if arguments.steps is None else {"steps": arguments.steps}
     given = {"workspace": arguments.workspace, "training": training, "images_per_emotion": arguments.images}
-    return load_params("lab", "train-and-eval", TrainAndEvalParams, {**given, "matrix": matrix.model_dump()})
+    return load_params("lab", TrainAndEvalParams, {**given, "matrix": matrix.model_dump()})
 
 
 def _settings(workspace: Workspace, params: TrainAndEvalParams) -> CellSettings:

@@ -16,6 +16,7 @@ from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
 from flows.corpus_stages import ingest_source
 from flows.params import BuildEmoartParams
+from flows.progress import say
 from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome
 from tasks.curate import (
@@ -25,7 +26,7 @@ from tasks.curate import (
     import_published_head_task,
     train_classifier_task,
 )
-from tasks.embed import embed_part_task
+from tasks.ingest import embed_part_task
 
 
 def make_classifier(stages: Stages, params: BuildEmoartParams) -> tuple[str, str | None]:
@@ -52,9 +53,9 @@ def examine_classifier(stages: Stages, params: BuildEmoartParams, parts: list[st
     """Compare the classifier with people where there are ratings, audit it per style; returns the audit's table as Markdown."""
     started = time.monotonic()
     if params.valence_ratings is not None:
-        _compare(stages, params, params.labelled_source, "oasis", params.valence_ratings, classifier_id, validation_id)
+        _compare(params, params.labelled_source, "oasis", params.valence_ratings, classifier_id, validation_id)
     if params.art_ratings is not None:
-        _compare(stages, params, params.source.name, "wikiart-emotions", params.art_ratings, classifier_id, None)
+        _compare(params, params.source.name, "wikiart-emotions", params.art_ratings, classifier_id, None)
     outcome = on_worker(
         audit_styles_task,
         params.workspace,
@@ -91,14 +92,12 @@ def _cross_validate(stages: Stages, params: BuildEmoartParams, parts: list[str],
     report = outcome.report
     part = PartOutcome(part=report.validation_id, rows=report.rows, reused=outcome.reused, seconds=outcome.seconds)
     stages.record("cross-validate", [part], time.monotonic() - started)
-    stages.remark(validation_line(report))
+    say(validation_line(report))
     publish_markdown(f"classifier-{params.dataset}", validation_markdown(report))
     return report
 
 
-def _compare(
-    stages: Stages, params: BuildEmoartParams, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None
-) -> None:
+def _compare(params: BuildEmoartParams, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None) -> None:
     agreement = on_worker(compare_with_ratings_task, params.workspace, params.dataset, source, kind, file, classifier_id, validation_id)
-    stages.remark(agreement_line(agreement))
+    say(agreement_line(agreement))
     publish_markdown(f"agreement-{kind}-{params.dataset}", agreement_markdown(agreement))

@@ -10,9 +10,10 @@ from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import most_frequent_rejections
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
-from flows.audit_pause import suspend_for_audit
-from flows.captioner import parts_at_once, running_captioner
+from flows.deployed_run import suspend_for_audit
 from flows.params import BuildEmoartParams, BuildEmosetParams, Source
+from flows.progress import say
+from flows.services.captioner import parts_at_once, running_captioner
 from flows.stages import Stages
 from tasks.caption import caption_part_task
 from tasks.curate import align_captions_task, decide_task, group_near_duplicates_task
@@ -71,5 +72,5 @@ def decide_corpus(
         suspend_for_audit(workspace_uri, recipe.dataset, curation.version)
     mark_current(workspace, recipe.dataset, curation.version)
     publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version) + appendix)
-    stages.remark(funnel_line(workspace.read_json("decisions", recipe.dataset, curation.version, FUNNEL)))
+    say(funnel_line(workspace.read_json("decisions", recipe.dataset, curation.version, FUNNEL)))
     return curation

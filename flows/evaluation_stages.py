@@ -10,12 +10,14 @@ from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.run_files import MethodEvaluation
 from coemogen_core.experiments.collect import new_experiments
+from coemogen_core.experiments.matrix import ExperimentMatrix
 from coemogen_core.lab.corpora import read_truth
 from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.report.build import CorpusVersion
 from coemogen_core.storage.workspace import Workspace
+from flows.outcomes import read_timings
 from flows.params import TrainAndEvalParams
-from flows.stages import Stages, on_worker, read_timings
+from flows.stages import Stages, on_worker
 from schemas.experiments import Experiments
 from schemas.metrics import METRIC_NAMES, EmoArtMetrics, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from tasks.evaluate import cell_result_task, evaluate_method_task, evaluate_real_images_task, reference_part_task, select_reference_task
@@ -36,15 +38,14 @@ def evaluate_cells(
 
 
 def collect_experiments(
-    params: TrainAndEvalParams, cells: Sequence[tuple[int, SamplePlan]], evaluations: Sequence[MethodEvaluation]
+    params: TrainAndEvalParams, matrix: ExperimentMatrix, cells: Sequence[tuple[int, SamplePlan]], evaluations: Sequence[MethodEvaluation]
 ) -> Experiments:
     """The matrix with the numbers of its cells, given as seed and samples."""
-    assert params.matrix is not None
     runs = [
         on_worker(cell_result_task, params.workspace, samples, seed, evaluation, params.evaluation)
         for (seed, samples), evaluation in zip(cells, evaluations, strict=True)
     ]
-    return new_experiments(params.matrix, params.methods, params.evaluation, params.images_per_emotion, runs)
+    return new_experiments(matrix, params.methods, params.evaluation, params.images_per_emotion, runs)
 
 
 def assemble_metrics(

@@ -14,23 +14,22 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.captioning.recaption.outcome import ReasonCount, chosen_counts, examples, read_outcome
-from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
+from coemogen_core.curation.decisions import DecisionsRecord, chosen_version, read_record
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown, publish_table
-from flows.captioner import parts_at_once, running_captioner
 from flows.corpus_stages import decide_corpus
 from flows.params import RecaptionParams
+from flows.services.captioner import parts_at_once, running_captioner
 from flows.stages import Stages, on_worker
 from schemas.outcomes import RecaptionOutcome
-from tasks.caption import recaption_part_task
+from tasks.caption import choose_task, compare_task, recaption_part_task
 from tasks.curate import align_captions_task
-from tasks.recaption import choose_task, compare_task
 
 
-@flow(name="recaption", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
+@flow(name=RecaptionParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def recaption(params: RecaptionParams) -> RecaptionOutcome:
     """Caption the weakest pictures of a dataset again. A retry of the same flow run goes on with the pictures that it had chosen."""
-    with Stages("recaption", params.workspace, params.execution) as stages:
+    with Stages(params.flow, params.workspace, params.execution) as stages:
         return stages.completed(_recaption(stages, params))
 
 
@@ -65,8 +64,7 @@ def _recaption(stages: Stages, params: RecaptionParams) -> RecaptionOutcome:
 
 
 def _record(workspace: Workspace, params: RecaptionParams) -> DecisionsRecord:
-    version = current_version(workspace, params.dataset) if params.version == "current" else params.version
-    record = read_record(workspace, params.dataset, version)
+    record = read_record(workspace, params.dataset, chosen_version(workspace, params.dataset, params.version))
     if record.recipe.encoder_id != params.encoder.encoder_id:
         raise ValueError(
             f"captions of {params.dataset} were scored by {record.recipe.encoder_id}, and `encoder` is {params.encoder.encoder_id}: "

@@ -12,7 +12,7 @@ from typing import Any
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coemogen_core.curation.decisions import DecisionsRecord, current_version, read_record
+from coemogen_core.curation.decisions import DecisionsRecord, chosen_version, current_version, read_record
 from coemogen_core.experiments.run_cell import CellSettings
 from coemogen_core.methods.method import Method
 from coemogen_core.methods.registry import OURS
@@ -28,8 +28,7 @@ from flows.params import TrainAndEvalParams
 from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome, RunOutcome
 from tasks.evaluate import write_experiments_task, write_metrics_task, write_report_task
-from tasks.generate import generate_part_task
-from tasks.train import cache_features_part_task, train_task
+from tasks.train import cache_features_part_task, generate_part_task, train_task
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,16 @@ class Cell:
         return self.samples.method.name
 
 
-@flow(name="train-and-eval", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
+@flow(name=TrainAndEvalParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     """Train, generate, evaluate and report; what stands already in the workspace is not computed again."""
-    with Stages("train-and-eval", params.workspace, params.execution) as stages:
+    with Stages(params.flow, params.workspace, params.execution) as stages:
         return stages.completed(_run(stages, params))
 
 
 def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     workspace = Workspace(params.workspace)
-    corpus = CorpusVersion(dataset=params.dataset, version=_version(workspace, params.dataset, params.version))
+    corpus = CorpusVersion(dataset=params.dataset, version=chosen_version(workspace, params.dataset, params.version))
     art = None
     if params.emoart_dataset is not None:
         art = CorpusVersion(dataset=params.emoart_dataset, version=current_version(workspace, params.emoart_dataset))
@@ -73,7 +72,7 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
         metrics = assemble_metrics(workspace, params, run_id, methods, reference, art)
         write_metrics_task(params.workspace, metrics)
         if params.matrix is not None:
-            experiments = collect_experiments(params, [(cell.seed, cell.samples) for cell in cells], evaluations)
+            experiments = collect_experiments(params, params.matrix, [(cell.seed, cell.samples) for cell in cells], evaluations)
             publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
         write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
         publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID, CMMD; Sem-D as close to real images as can be")
@@ -90,10 +89,6 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
         experiments=None if params.matrix is None else workspace.path("runs", run_id, "experiments.md"),
         stages=stages.outcomes,
     )
-
-
-def _version(workspace: Workspace, dataset: str, version: str) -> str:
-    return current_version(workspace, dataset) if version == "current" else version
 
 
 def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:

@@ -1,33 +1,29 @@
-"""`coemogen train`: the training stage of train-and-eval alone, in as many processes as `accelerate launch` starts. No flow, no Prefect.
+"""What `coemogen train` does: the training stage of train-and-eval alone, in as many processes as `accelerate launch` starts. No Prefect.
 
 Wraps `coemogen_core.training.run.train` with the parameters, and so with the run id, of `train-and-eval`, which then finds the model ready.
 """
 
 import os
 
-from rich.console import Console
-
-from coemogen_core.curation.decisions import current_version, read_record
+from coemogen_core.curation.decisions import chosen_version, read_record
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import list_parts
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
-from coemogen_core.training.run import TrainingOutcome
 from coemogen_core.training.trainer import Progress
+from flows.command_line.front import console
 from flows.params import TrainAndEvalParams
 
-console = Console(highlight=False)
 
-
-def train_alone(params: TrainAndEvalParams) -> TrainingOutcome:
+def train_alone(params: TrainAndEvalParams) -> None:
     """Cache the features that are missing, and train; goes on where an interrupted training stopped.
 
     Raises:
         FileNotFoundError: the corpus is not curated yet, or features are missing and several processes wait for them.
     """
     workspace = Workspace(params.workspace)
-    version = current_version(workspace, params.dataset) if params.version == "current" else params.version
+    version = chosen_version(workspace, params.dataset, params.version)
     record = read_record(workspace, params.dataset, version)
     features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
     feature_id = features.feature_id(version)
@@ -45,7 +41,6 @@ def train_alone(params: TrainAndEvalParams) -> TrainingOutcome:
     if os.environ.get("RANK", "0") == "0":
         console.print("the model was there already" if outcome.reused else f"trained in {outcome.seconds:.0f} s")
         console.print(workspace.path("runs", outcome.run_id), soft_wrap=True)
-    return outcome
 
 
 def _say(progress: Progress) -> None:
