@@ -5,7 +5,6 @@ on EmoArt). The classifier learns from a labelled source, which `build-emoset` h
 ingested into the same workspace, or this flow does.
 """
 
-import time
 from typing import Any
 
 from prefect import flow
@@ -44,11 +43,10 @@ def _build(stages: Stages, params: BuildEmoartParams) -> CorpusOutcome:
     stages.each_part("score", score_part_task, parts, **shared, source=name, encoder_id=scored_id, classifier_id=classifier_id)
     styles = examine_classifier(stages, params, parts, classifier_id, validation_id)
     selection = Selection.by_confidence(classifier_id, params.emotions, params.min_confidence)
-    caption_and_align(stages, params, name, parts, selection)
+    caption_and_align(stages, params, parts, selection)
     curation = decide_corpus(
         stages, params.workspace, name, parts, params.curation_recipe(selection), appendix=styles, audited=params.pause_for_audit
     )
-    started = time.monotonic()
-    publication = publish_task(params.workspace, params.dataset, curation.version, name)
-    stages.record("publish", publication.parts, time.monotonic() - started)
+    with stages.stage("publish") as done:
+        done += publish_task(params.workspace, params.dataset, curation.version, name).parts
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

@@ -30,6 +30,6 @@ def _build(stages: Stages, params: BuildEmosetParams) -> CorpusOutcome:
     parts = ingest_source(stages, params.workspace, params.source, params.part_size)
     stages.each_part("embed", embed_part_task, parts, workspace_uri=params.workspace, source=name, recipe=params.encoder)
     selection = Selection.by_label()
-    caption_and_align(stages, params, name, parts, selection)
+    caption_and_align(stages, params, parts, selection)
     curation = decide_corpus(stages, params.workspace, name, parts, params.curation_recipe(selection), audited=params.pause_for_audit)
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

@@ -1,6 +1,5 @@
 """The evaluating stages of train-and-eval: real images, every method, and all numbers in one file."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,10 +29,10 @@ def evaluate_cells(
     selection = select_reference_task(workspace_uri, source, recipe)
     shared = {"workspace_uri": workspace_uri, "selection": selection, "recipe": recipe}
     stages.each_part("reference", reference_part_task, selection.parts, **shared)
-    started = time.monotonic()
-    reference = on_worker(evaluate_real_images_task, **shared)
-    evaluations = [on_worker(evaluate_method_task, run_id=plan.run_id, method=plan.method.name, **shared) for plan in samples]
-    stages.record("evaluate", [part for evaluation in evaluations for part in evaluation.parts], time.monotonic() - started)
+    with stages.stage("evaluate") as done:
+        reference = on_worker(evaluate_real_images_task, **shared)
+        evaluations = [on_worker(evaluate_method_task, run_id=plan.run_id, method=plan.method.name, **shared) for plan in samples]
+        done += [part for evaluation in evaluations for part in evaluation.parts]
     return evaluations, reference
 
 

@@ -28,6 +28,7 @@ from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.recipe import merge
 from coemogen_core.storage.names import DatasetName, SourceName
+from coemogen_core.training.features import FeatureRecipe
 from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.recipes import TrainingRecipe
 from flows.execution import Execution, ThreadExecution
@@ -50,15 +51,6 @@ class FlowParams(_Params):
     )
 
 
-def _own_server_serves_the_recipe(params: Any) -> Any:
-    own = params.captioner.own if isinstance(params.captioner, ServerSettings) else None
-    if own is not None and (own.model, own.revision) != (params.caption.model, params.caption.revision):
-        raise ValueError(
-            f"captioner.own serves {own.model!r}, but caption.model is {params.caption.model!r}: give both the same model and revision"
-        )
-    return params
-
-
 class Source(_Params):
     """A picture set on disk or in a bucket."""
 
@@ -69,12 +61,29 @@ class Source(_Params):
     image_column: str | None = Field(default=None, description="hf_parquet: column of the pictures; none = found by its name or type")
 
 
-class _Captioned(FlowParams):
+class CaptioningParams(FlowParams):
+    """What the flows have in common that ask for captions."""
+
+    encoder: EncoderRecipe = Field(description="CLIP that scores the captions; the classifier's as well unless it has another encoder")
+    caption: CaptionRecipe = Field(description="what decides a caption; recaption wants another model or prompt, or a temperature above 0")
+    captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
+
+    @model_validator(mode="after")
+    def _own_server_serves_the_recipe(self) -> Self:
+        own = self.captioner.own if isinstance(self.captioner, ServerSettings) else None
+        if own is not None and (own.model, own.revision) != (self.caption.model, self.caption.revision):
+            raise ValueError(
+                f"captioner.own serves {own.model!r}, but caption.model is {self.caption.model!r}: give both the same model and revision"
+            )
+        return self
+
+
+class CorpusParams(CaptioningParams):
+    """What the flows have in common that build a dataset."""
+
+    source: Source = Field(description="the pictures: labelled photos, or paintings without labels")
     dataset: DatasetName = Field(description="name of the dataset that comes out")
     part_size: int = Field(default=DEFAULT_PART_SIZE, ge=1, le=100_000, description="pictures per part: the unit of work and of retry")
-    encoder: EncoderRecipe = Field(description="CLIP of the caption filter, and of the classifier unless it has another encoder")
-    caption: CaptionRecipe = Field(description="what decides a caption")
-    captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
     current: CaptionPolicy | None = Field(
         default=None,
         description="which of a picture's captions counts; none = this flow's own, best_alignment or latest = recaptioned ones too",
@@ -87,8 +96,6 @@ class _Captioned(FlowParams):
         default=False,
         description="write the page of the caption audit and wait until somebody resumes the run, before its version counts; deployments",
     )
-
-    _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)
 
     @property
     def caption_policy(self) -> CaptionPolicy:
@@ -107,19 +114,17 @@ class _Captioned(FlowParams):
         )
 
 
-class BuildEmosetParams(_Captioned):
+class BuildEmosetParams(CorpusParams):
     """Labelled photos to a captioned, filtered training corpus."""
 
     flow = "build-emoset"
-    source: Source = Field(description="the labelled photos")
     dataset: DatasetName = Field(default="emoset", description="name of the corpus that comes out")
 
 
-class BuildEmoartParams(_Captioned):
+class BuildEmoartParams(CorpusParams):
     """Unlabelled paintings to a scored, captioned, filtered and published dataset."""
 
     flow = "build-emoart"
-    source: Source = Field(description="the unlabelled paintings")
     labelled_source: SourceName = Field(description="labelled set in the workspace that the emotion classifier learns from")
     labelled_set: Source | None = Field(default=None, description="where to ingest it from; none = build-emoset has ingested it")
     dataset: DatasetName = Field(default="emoart", description="name of the dataset that comes out")
@@ -161,15 +166,12 @@ class BuildEmoartParams(_Captioned):
         return self
 
 
-class RecaptionParams(FlowParams):
+class RecaptionParams(CaptioningParams):
     """Weak, failed or stale captions of a built dataset to better ones."""
 
     flow = "recaption"
     dataset: DatasetName = Field(description="dataset whose captions are looked through, e.g. emoset or emoart")
     version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
-    encoder: EncoderRecipe = Field(description="CLIP that scores the new captions: the one that scored the old ones")
-    caption: CaptionRecipe = Field(description="what to ask now: another model or prompt, or a temperature above 0")
-    captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
     reasons: RecaptionReasons = Field(default=RecaptionReasons(), description="which pictures to caption again")
     current: CaptionPolicy = Field(
         default=CaptionPolicy(choose="best_alignment"), description="decides whether a new caption becomes the current one"
@@ -177,8 +179,6 @@ class RecaptionParams(FlowParams):
     max_images: int | None = Field(default=None, ge=1, description="budget: at most so many pictures; none = all that the reasons name")
     max_minutes: float | None = Field(default=None, gt=0, description="budget: after so many minutes nothing more is asked")
     max_tries: int = Field(default=3, ge=1, le=100, description="a picture that this recipe was asked about so often is left alone")
-
-    _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)
 
 
 class TrainAndEvalParams(FlowParams):
@@ -203,6 +203,11 @@ class TrainAndEvalParams(FlowParams):
     matrix: ExperimentMatrix | None = Field(
         default=None, description="methods and seeds to compare; none = CoEmoGen and plain Stable Diffusion, once"
     )
+
+    @property
+    def features(self) -> FeatureRecipe:
+        """What is cached of every picture of the corpus."""
+        return FeatureRecipe(models=self.models, resolution=self.resolution, splits=self.train_splits)
 
     @property
     def methods(self) -> list[Method]:

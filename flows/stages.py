@@ -1,8 +1,8 @@
 """The stages of a flow: one task a part, on the worker thread or a cluster, and what became of each."""
 
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from prefect import Task
@@ -52,18 +52,17 @@ class Stages:
         self, stage: str, task: Task[..., PartOutcome], varying: Sequence[dict[str, Any]], at_once: int = 1, **arguments: Any
     ) -> list[PartOutcome]:
         """Like `each_part`, for tasks that differ in more than the part."""
-        started = time.monotonic()
         calls = [arguments | each for each in varying]
-        if isinstance(self._execution, RayExecution):
-            runner = self._cluster_of(self._execution)
-            with part_resources(self._execution):
-                outcomes = self._results(stage, [runner.submit(task, parameters=call) for call in calls])
-        elif at_once == 1:
-            outcomes = self._results(stage, [task.submit(**call) for call in calls])
-        else:
-            with ThreadPoolTaskRunner(max_workers=at_once) as runner:
-                outcomes = self._results(stage, [runner.submit(task, parameters=call) for call in calls])
-        self.record(stage, outcomes, time.monotonic() - started)
+        with self.stage(stage) as outcomes:
+            if isinstance(self._execution, RayExecution):
+                runner = self._cluster_of(self._execution)
+                with part_resources(self._execution):
+                    outcomes += self._results(stage, [runner.submit(task, parameters=call) for call in calls])
+            elif at_once == 1:
+                outcomes += self._results(stage, [task.submit(**call) for call in calls])
+            else:
+                with ThreadPoolTaskRunner(max_workers=at_once) as runner:
+                    outcomes += self._results(stage, [runner.submit(task, parameters=call) for call in calls])
         return outcomes
 
     def _cluster_of(self, settings: RayExecution) -> Any:
@@ -79,9 +78,12 @@ class Stages:
                 advance()
         return [future.result() for future in futures]
 
-    def record(self, stage: str, parts: Iterable[PartOutcome], seconds: float) -> None:
-        """Add up a stage, say it in one line, and keep its time."""
-        outcome = StageOutcome.of(f"{self._flow}/{stage}", parts, seconds)
+    @contextmanager
+    def stage(self, name: str) -> Iterator[list[PartOutcome]]:
+        """A stage: what is done in the block. It puts its parts into the list; they are added up, said in one line, and timed."""
+        started, parts = time.monotonic(), list[PartOutcome]()
+        yield parts
+        outcome = StageOutcome.of(f"{self._flow}/{name}", parts, time.monotonic() - started)
         self.outcomes.append(outcome)
         say(describe(outcome), "[green]✓[/green]")
         keep_timing(self._workspace, outcome, len(self.outcomes))

@@ -66,7 +66,6 @@ def _progress_reporter(what: str) -> Callable[[Progress], None]:
             return
         logged = int(share * LOG_LINES)
         update_progress_artifact(artifact_id=artifact, progress=100 * share)
-        losses = f"L_LDM {progress.diffusion_loss:.4f}, L_SEM {progress.semantic_loss:.4f}"
-        logger.info(f"step {progress.step} of {progress.steps}: {losses}, {progress.seconds_per_step:.2f} s a step")
+        logger.info(progress.line)
 
     return report

@@ -10,8 +10,7 @@ from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import list_parts
-from coemogen_core.training.features import FeatureRecipe, cache_features_part
-from coemogen_core.training.trainer import Progress
+from coemogen_core.training.features import cache_features_part
 from flows.command_line.front import console
 from flows.params import TrainAndEvalParams
 
@@ -25,8 +24,7 @@ def train_alone(params: TrainAndEvalParams) -> None:
     workspace = Workspace(params.workspace)
     version = chosen_version(workspace, params.dataset, params.version)
     record = read_record(workspace, params.dataset, version)
-    features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
-    feature_id = features.feature_id(version)
+    feature_id = params.features.feature_id(version)
     missing = sorted(set(record.parts) - set(list_parts(workspace, params.dataset, feature_id)))
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if missing and processes > 1:
@@ -36,13 +34,9 @@ def train_alone(params: TrainAndEvalParams) -> None:
         )
     for number, part in enumerate(missing, start=1):
         console.print(f"features {number} of {len(missing)}: {part}")
-        cache_features_part(workspace, params.dataset, version, record.source, part, features)
-    outcome = CoEmoGen("coemogen", params.training).train(TrainingData(workspace, params.dataset, feature_id, params.models), _say)
+        cache_features_part(workspace, params.dataset, version, record.source, part, params.features)
+    data = TrainingData(workspace, params.dataset, feature_id, params.models)
+    outcome = CoEmoGen("coemogen", params.training).train(data, lambda progress: console.print(progress.line))
     if os.environ.get("RANK", "0") == "0":
         console.print("the model was there already" if outcome.reused else f"trained in {outcome.seconds:.0f} s")
         console.print(workspace.path("runs", outcome.run_id), soft_wrap=True)
-
-
-def _say(progress: Progress) -> None:
-    losses = f"L_LDM {progress.diffusion_loss:.4f}, L_SEM {progress.semantic_loss:.4f}"
-    console.print(f"step {progress.step} of {progress.steps}: {losses}, {progress.seconds_per_step:.2f} s a step")

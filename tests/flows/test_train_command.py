@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from coemogen_core.methods import coemogen
 from coemogen_core.training.run import TrainingOutcome
 from flows.command_line import train_alone
 from flows.params import TrainAndEvalParams, load_params
@@ -23,7 +24,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     monkeypatch.setattr(train_alone, "read_record", lambda *_: SimpleNamespace(parts=("a", "b"), source="photos"))
     monkeypatch.setattr(train_alone, "list_parts", lambda *_: ["b"])
     monkeypatch.setattr(train_alone, "cache_features_part", lambda *given: asked.append(("cache", *given[1:5])))
-    monkeypatch.setattr(train_alone, "train", train)
+    monkeypatch.setattr(coemogen, "train", train)
     return asked
 
 
