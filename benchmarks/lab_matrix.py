@@ -21,8 +21,7 @@ from coemogen_core.experiments.matrix import read_matrix
 from coemogen_core.experiments.run_cell import prepare_reference, run_cell
 from coemogen_core.experiments.table import ExperimentTable, build_table
 from coemogen_core.storage.workspace import Workspace
-from flows.params import TrainAndEvalParams
-from flows.profiles import load_params
+from flows.params import TrainAndEvalParams, load_params
 from flows.train_and_eval import cell_settings
 from schemas.experiments import MethodRun
 
@@ -48,7 +47,7 @@ def lab_params(arguments: argparse.Namespace) -> TrainAndEvalParams:
     matrix = read_matrix(arguments.matrix).model_copy(update={"seeds": tuple(range(arguments.seeds))})
     training: dict[str, Any] = {} if arguments.steps is None else {"steps": arguments.steps}
     given = {"workspace": arguments.workspace, "training": training, "images_per_emotion": arguments.images}
-    return load_params("lab", "train-and-eval", TrainAndEvalParams, {**given, "matrix": matrix.model_dump()})
+    return load_params("lab", TrainAndEvalParams, {**given, "matrix": matrix.model_dump()})
 
 
 def run_matrix(params: TrainAndEvalParams, run_id: str, only: list[str] | None) -> ExperimentTable:

@@ -39,10 +39,10 @@ from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.publication.publication import publish
 from coemogen_core.recipe import merge
 from coemogen_core.storage.workspace import Workspace
-from flows.operations.processes import ProcessList
-from flows.operations.serve import serve
-from flows.operations.settings import ServiceSettings
 from flows.params import BuildEmoartParams, Source
+from flows.services.processes import ProcessList
+from flows.services.serve import serve
+from flows.services.settings import ServiceSettings
 
 BAR = 1.10
 LABELLED = 400

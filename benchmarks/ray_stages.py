@@ -22,7 +22,7 @@ from results_table import Row, report, row
 
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.storage.workspace import Workspace
-from flows.stages import read_timings
+from flows.outcomes import read_timings
 
 LABELLED = 400
 STAGES = ("ingest", "embed", "score")

@@ -23,9 +23,9 @@ from child_process import ROOT
 from results_table import Row, report, row
 from torch.distributed.elastic.utils.distributed import get_free_port
 
-from flows.operations.settings import HOST, ServiceSettings
+from flows.services.settings import HOST, ServiceSettings
 
-SERVERS = {"ours": ["-m", "flows.operations.prefect_server"], "prefect": ["-m", "prefect", "server", "start"]}
+SERVERS = {"ours": ["-m", "flows.services.prefect_server"], "prefect": ["-m", "prefect", "server", "start"]}
 TASKS = 5  # of a run
 EVENT = {"event": "benchmark.event", "resource": {"prefect.resource.id": "benchmark"}}
 

@@ -31,7 +31,7 @@ from coemogen_core.lab.scenes.world import CONTENTS
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.workspace import Workspace
-from flows.generate_command import only_run
+from flows.command_line.generate import only_run
 
 MODELS = BaseModels(diffusion="lab:diffusion", clip="lab:clip")
 RECIPE = GenerationRecipe(num_inference_steps=16, guidance_scale=3.0, batch_size=16, device="cpu")

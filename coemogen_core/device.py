@@ -7,19 +7,14 @@ import platform
 import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
-"""Where to compute: auto (the GPU where there is one, else the CPU), cpu, cuda, cuda:1, mps."""
 
-
-def resolve_device(device: Device) -> torch.device:
-    """The device that a setting stands for on this machine."""
+def resolve_device(device: str) -> torch.device:
+    """The device that a setting stands for on this machine: one of the words of `Device`, or one by its number, `cuda:1`."""
     import torch  # settings are read without it, in a tenth of the time
 
     if device == "auto":

@@ -3,38 +3,32 @@
 import base64
 import io
 import re
-import time
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
-from prefect.artifacts import (
-    create_link_artifact,
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from coemogen_core.storage.workspace import local_folder
+from schemas.outcomes import StageOutcome
 
-UPDATE_S = 5.0
 GALLERY_WIDTH = 900  # pixels: some 100 kB as JPEG, which lie in Prefect's database
 
 
 def publish_markdown(key: str, markdown: str) -> None:
     """Show a text."""
-    create_markdown_artifact(markdown, key=_as_key(key))
+    create_markdown_artifact(markdown, key=as_key(key))
 
 
 def publish_table(key: str, rows: list[dict[str, Any]], description: str | None = None) -> None:
     """Show rows that all have the same columns."""
-    create_table_artifact(rows, key=_as_key(key), description=description)
+    create_table_artifact(rows, key=as_key(key), description=description)
 
 
 def publish_link(key: str, uri: str, text: str) -> None:
     """Show a link. A local file becomes a `file:` link, which browsers open when it is pasted, and never from a page of a server."""
     folder = local_folder(uri)
-    create_link_artifact(uri if folder is None else folder.absolute().as_uri(), link_text=text, key=_as_key(key), description=uri)
+    create_link_artifact(uri if folder is None else folder.absolute().as_uri(), link_text=text, key=as_key(key), description=uri)
 
 
 def publish_picture(key: str, picture: bytes, title: str) -> None:
@@ -46,26 +40,13 @@ def publish_picture(key: str, picture: bytes, title: str) -> None:
     publish_markdown(key, f"![{title}](data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()})")
 
 
-class StageProgress:
-    """A progress artifact for a stage that takes a while, brought up to date every few seconds."""
-
-    def __init__(self, flow: str, stage: str, total: int) -> None:
-        self._key, self._description, self._total = _as_key(f"progress-{flow}-{stage}"), f"{flow}: {stage}", total
-        self._done, self._said = 0, time.monotonic()
-        self._artifact: Any = None
-
-    def advance(self) -> None:
-        """One part more is done."""
-        self._done += 1
-        if time.monotonic() - self._said < UPDATE_S and (self._artifact is None or self._done < self._total):
-            return
-        self._said, share = time.monotonic(), 100 * self._done / self._total
-        if self._artifact is None:
-            self._artifact = create_progress_artifact(progress=share, key=self._key, description=self._description)
-        else:
-            update_progress_artifact(artifact_id=self._artifact, progress=share)
+def publish_stages(flow: str, outcomes: Sequence[StageOutcome]) -> None:
+    """Show what the stages of a flow did."""
+    columns = ("stage", "parts", "reused_parts", "rows", "dropped")
+    rows = [{name: getattr(each, name) for name in columns} | {"seconds": round(each.seconds, 1)} for each in outcomes]
+    publish_table(f"stages-{flow}", rows)
 
 
-def _as_key(text: str) -> str:
+def as_key(text: str) -> str:
     """Artifact keys hold lower-case letters, digits and dashes only."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

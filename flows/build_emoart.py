@@ -5,30 +5,28 @@ on EmoArt). The classifier learns from a labelled source, which `build-emoset` h
 ingested into the same workspace, or this flow does.
 """
 
-import time
 from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.selection import Selection
-from flows.audit_pause import refuse_pause_without_deployment
 from flows.classifier_stages import examine_classifier, make_classifier
 from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source
+from flows.deployed_run import pausable_run
 from flows.params import BuildEmoartParams
 from flows.stages import Stages
 from schemas.outcomes import CorpusOutcome
-from tasks.curate import score_part_task
-from tasks.embed import embed_part_task
-from tasks.publish import publish_task
+from tasks.curate import publish_task, score_part_task
+from tasks.ingest import embed_part_task
 
 
-@flow(name="build-emoart", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
+@flow(name=BuildEmoartParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def build_emoart(params: BuildEmoartParams) -> CorpusOutcome:
     """Build and publish EmoArt; what stands already in the workspace is not computed again."""
     if params.pause_for_audit:
-        refuse_pause_without_deployment()
-    with Stages("build-emoart", params.workspace, params.execution) as stages:
+        pausable_run()
+    with Stages(params.flow, params.workspace, params.execution) as stages:
         return stages.completed(_build(stages, params))
 
 
@@ -45,11 +43,10 @@ def _build(stages: Stages, params: BuildEmoartParams) -> CorpusOutcome:
     stages.each_part("score", score_part_task, parts, **shared, source=name, encoder_id=scored_id, classifier_id=classifier_id)
     styles = examine_classifier(stages, params, parts, classifier_id, validation_id)
     selection = Selection.by_confidence(classifier_id, params.emotions, params.min_confidence)
-    caption_and_align(stages, params, name, parts, selection)
+    caption_and_align(stages, params, parts, selection)
     curation = decide_corpus(
         stages, params.workspace, name, parts, params.curation_recipe(selection), appendix=styles, audited=params.pause_for_audit
     )
-    started = time.monotonic()
-    publication = publish_task(params.workspace, params.dataset, curation.version, name)
-    stages.record("publish", publication.parts, time.monotonic() - started)
+    with stages.stage("publish") as done:
+        done += publish_task(params.workspace, params.dataset, curation.version, name).parts
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

@@ -8,20 +8,20 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.selection import Selection
-from flows.audit_pause import refuse_pause_without_deployment
 from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source
+from flows.deployed_run import pausable_run
 from flows.params import BuildEmosetParams
 from flows.stages import Stages
 from schemas.outcomes import CorpusOutcome
-from tasks.embed import embed_part_task
+from tasks.ingest import embed_part_task
 
 
-@flow(name="build-emoset", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
+@flow(name=BuildEmosetParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def build_emoset(params: BuildEmosetParams) -> CorpusOutcome:
     """Build the training corpus; what stands already in the workspace is not computed again."""
     if params.pause_for_audit:
-        refuse_pause_without_deployment()
-    with Stages("build-emoset", params.workspace, params.execution) as stages:
+        pausable_run()
+    with Stages(params.flow, params.workspace, params.execution) as stages:
         return stages.completed(_build(stages, params))
 
 
@@ -30,6 +30,6 @@ def _build(stages: Stages, params: BuildEmosetParams) -> CorpusOutcome:
     parts = ingest_source(stages, params.workspace, params.source, params.part_size)
     stages.each_part("embed", embed_part_task, parts, workspace_uri=params.workspace, source=name, recipe=params.encoder)
     selection = Selection()
-    caption_and_align(stages, params, name, parts, selection)
+    caption_and_align(stages, params, parts, selection)
     curation = decide_corpus(stages, params.workspace, name, parts, params.curation_recipe(selection), audited=params.pause_for_audit)
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

@@ -1,6 +1,5 @@
 """Stages of build-emoart that make the emotion classifier, and those that examine it."""
 
-import time
 from typing import Any
 
 from coemogen_core.classifier.classifier_report import (
@@ -16,6 +15,7 @@ from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
 from flows.corpus_stages import ingest_source
 from flows.params import BuildEmoartParams
+from flows.progress import say
 from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome
 from tasks.curate import (
@@ -25,7 +25,7 @@ from tasks.curate import (
     import_published_head_task,
     train_classifier_task,
 )
-from tasks.embed import embed_part_task
+from tasks.ingest import embed_part_task
 
 
 def make_classifier(stages: Stages, params: BuildEmoartParams) -> tuple[str, str | None]:
@@ -41,33 +41,25 @@ def make_classifier(stages: Stages, params: BuildEmoartParams) -> tuple[str, str
     labelled: dict[str, Any] = {"workspace_uri": params.workspace, "source": params.labelled_source}
     stages.each_part("embed-labelled", embed_part_task, parts, **labelled, recipe=params.classifier_encoder)
     validation = _cross_validate(stages, params, parts, encoder_id)
-    started = time.monotonic()
-    trained = on_worker(train_classifier_task, params.workspace, params.labelled_source, parts, encoder_id, params.probe)
-    outcome = PartOutcome(part=trained.card.classifier_id, rows=trained.card.train_rows, reused=trained.reused, seconds=trained.seconds)
-    stages.record("classifier", [outcome], time.monotonic() - started)
-    return trained.card.classifier_id, validation.validation_id if validation else None
+    with stages.stage("classifier") as done:
+        trained = on_worker(train_classifier_task, params.workspace, params.labelled_source, parts, encoder_id, params.probe)
+        card = trained.card
+        done.append(PartOutcome(part=card.classifier_id, rows=card.train_rows, reused=trained.reused, seconds=trained.seconds))
+    return card.classifier_id, validation.validation_id if validation else None
 
 
 def examine_classifier(stages: Stages, params: BuildEmoartParams, parts: list[str], classifier_id: str, validation_id: str | None) -> str:
     """Compare the classifier with people where there are ratings, audit it per style; returns the audit's table as Markdown."""
-    started = time.monotonic()
-    if params.valence_ratings is not None:
-        _compare(stages, params, params.labelled_source, "oasis", params.valence_ratings, classifier_id, validation_id)
-    if params.art_ratings is not None:
-        _compare(stages, params, params.source.name, "wikiart-emotions", params.art_ratings, classifier_id, None)
-    outcome = on_worker(
-        audit_styles_task,
-        params.workspace,
-        params.dataset,
-        params.source.name,
-        parts,
-        classifier_id,
-        params.encoder,
-        params.min_confidence,
-    )
-    audit = outcome.report
-    part = PartOutcome(part=audit.audit_id, rows=audit.overall.pictures if audit.overall else 0, reused=outcome.reused)
-    stages.record("examine", [part], time.monotonic() - started)
+    workspace, source = params.workspace, params.source.name
+    with stages.stage("examine") as done:
+        if params.valence_ratings is not None:
+            _compare(params, params.labelled_source, "oasis", params.valence_ratings, classifier_id, validation_id)
+        if params.art_ratings is not None:
+            _compare(params, source, "wikiart-emotions", params.art_ratings, classifier_id, None)
+        scored = {"classifier_id": classifier_id, "encoder": params.encoder, "min_confidence": params.min_confidence}
+        outcome = on_worker(audit_styles_task, workspace, params.dataset, source, parts, **scored)
+        audit = outcome.report
+        done.append(PartOutcome(part=audit.audit_id, rows=audit.overall.pictures if audit.overall else 0, reused=outcome.reused))
     return "\n" + styles_markdown(audit)
 
 
@@ -84,21 +76,17 @@ def _labelled_parts(stages: Stages, params: BuildEmoartParams) -> list[str]:
 def _cross_validate(stages: Stages, params: BuildEmoartParams, parts: list[str], encoder_id: str) -> CrossValidation | None:
     if params.cross_validation is None:
         return None
-    started = time.monotonic()
-    outcome = on_worker(
-        cross_validate_task, params.workspace, params.labelled_source, parts, encoder_id, params.probe, params.cross_validation
-    )
-    report = outcome.report
-    part = PartOutcome(part=report.validation_id, rows=report.rows, reused=outcome.reused, seconds=outcome.seconds)
-    stages.record("cross-validate", [part], time.monotonic() - started)
-    stages.remark(validation_line(report))
+    recipes = params.probe, params.cross_validation
+    with stages.stage("cross-validate") as done:
+        outcome = on_worker(cross_validate_task, params.workspace, params.labelled_source, parts, encoder_id, *recipes)
+        report = outcome.report
+        done.append(PartOutcome(part=report.validation_id, rows=report.rows, reused=outcome.reused, seconds=outcome.seconds))
+    say(validation_line(report))
     publish_markdown(f"classifier-{params.dataset}", validation_markdown(report))
     return report
 
 
-def _compare(
-    stages: Stages, params: BuildEmoartParams, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None
-) -> None:
+def _compare(params: BuildEmoartParams, source: str, kind: RatingsKind, file: str, classifier_id: str, validation_id: str | None) -> None:
     agreement = on_worker(compare_with_ratings_task, params.workspace, params.dataset, source, kind, file, classifier_id, validation_id)
-    stages.remark(agreement_line(agreement))
+    say(agreement_line(agreement))
     publish_markdown(f"agreement-{kind}-{params.dataset}", agreement_markdown(agreement))

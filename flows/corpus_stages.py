@@ -1,6 +1,5 @@
 """Stages that both corpus flows share: ingest a source, caption and align it, decide what stays."""
 
-import time
 from typing import Any
 
 from coemogen_core.captioning.caption_part import has_due
@@ -11,9 +10,10 @@ from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import most_frequent_rejections
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
-from flows.audit_pause import suspend_for_audit
-from flows.captioner import parts_at_once, running_captioner
-from flows.params import BuildEmoartParams, BuildEmosetParams, Source
+from flows.deployed_run import suspend_for_audit
+from flows.params import CorpusParams, Source
+from flows.progress import say
+from flows.services.captioner import parts_at_once, running_captioner
 from flows.stages import Stages
 from tasks.caption import caption_part_task
 from tasks.curate import align_captions_task, decide_task, group_near_duplicates_task
@@ -36,11 +36,9 @@ def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size:
     return parts
 
 
-def caption_and_align(
-    stages: Stages, params: BuildEmosetParams | BuildEmoartParams, source: str, parts: list[str], selection: Selection
-) -> None:
+def caption_and_align(stages: Stages, params: CorpusParams, parts: list[str], selection: Selection) -> None:
     """Caption the selected pictures of every part, and score the captions that the policy may choose from."""
-    workspace = Workspace(params.workspace)
+    workspace, source = Workspace(params.workspace), params.source.name
     shared: dict[str, Any] = {"workspace_uri": params.workspace, "source": source}
 
     def anything_due() -> bool:
@@ -61,16 +59,15 @@ def decide_corpus(
     With `audited`, the run waits for a person before its version becomes the current one.
     """
     if recipe.near_duplicates is not None:
-        started = time.monotonic()
-        grouped = group_near_duplicates_task(workspace_uri, source, parts, recipe.encoder_id, recipe.near_duplicates)
-        stages.record("near-duplicates", [grouped], time.monotonic() - started)
-    started = time.monotonic()
-    curation = decide_task(workspace_uri, source, parts, recipe)
-    stages.record("curate", curation.parts, time.monotonic() - started)
+        with stages.stage("near-duplicates") as done:
+            done.append(group_near_duplicates_task(workspace_uri, source, parts, recipe.encoder_id, recipe.near_duplicates))
+    with stages.stage("curate") as done:
+        curation = decide_task(workspace_uri, source, parts, recipe)
+        done += curation.parts
     workspace = Workspace(workspace_uri)
     if audited:
         suspend_for_audit(workspace_uri, recipe.dataset, curation.version)
     mark_current(workspace, recipe.dataset, curation.version)
     publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version) + appendix)
-    stages.remark(funnel_line(workspace.read_json("decisions", recipe.dataset, curation.version, FUNNEL)))
+    say(funnel_line(workspace.read_json("decisions", recipe.dataset, curation.version, FUNNEL)))
     return curation

@@ -1,6 +1,5 @@
 """The evaluating stages of train-and-eval: real images, every method, and all numbers in one file."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +8,14 @@ from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.run_files import MethodEvaluation
+from coemogen_core.experiments.matrix import ExperimentMatrix
 from coemogen_core.lab.corpora import read_truth
 from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.report.build import CorpusVersion
 from coemogen_core.storage.workspace import Workspace
+from flows.outcomes import read_timings
 from flows.params import TrainAndEvalParams
-from flows.stages import Stages, on_worker, read_timings
+from flows.stages import Stages, on_worker
 from schemas.experiments import Experiments
 from schemas.metrics import METRIC_NAMES, EmoArtMetrics, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from tasks.evaluate import cell_result_task, evaluate_method_task, evaluate_real_images_task, reference_part_task, select_reference_task
@@ -27,23 +28,22 @@ def evaluate_cells(
     selection = select_reference_task(workspace_uri, source, recipe)
     shared = {"workspace_uri": workspace_uri, "selection": selection, "recipe": recipe}
     stages.each_part("reference", reference_part_task, selection.parts, **shared)
-    started = time.monotonic()
-    reference = on_worker(evaluate_real_images_task, **shared)
-    evaluations = [on_worker(evaluate_method_task, run_id=plan.run_id, method=plan.method.name, **shared) for plan in samples]
-    stages.record("evaluate", [part for evaluation in evaluations for part in evaluation.parts], time.monotonic() - started)
+    with stages.stage("evaluate") as done:
+        reference = on_worker(evaluate_real_images_task, **shared)
+        evaluations = [on_worker(evaluate_method_task, run_id=plan.run_id, method=plan.method.name, **shared) for plan in samples]
+        done += [part for evaluation in evaluations for part in evaluation.parts]
     return evaluations, reference
 
 
 def collect_experiments(
-    params: TrainAndEvalParams, cells: Sequence[tuple[int, SamplePlan]], evaluations: Sequence[MethodEvaluation]
+    params: TrainAndEvalParams, matrix: ExperimentMatrix, cells: Sequence[tuple[int, SamplePlan]], evaluations: Sequence[MethodEvaluation]
 ) -> Experiments:
     """The matrix with the numbers of its cells, given as seed and samples."""
-    assert params.matrix is not None
     runs = [
         on_worker(cell_result_task, params.workspace, samples, seed, evaluation, params.evaluation)
         for (seed, samples), evaluation in zip(cells, evaluations, strict=True)
     ]
-    return params.matrix.results(params.methods, params.evaluation.protocol, params.images_per_emotion, runs)
+    return matrix.results(params.methods, params.evaluation.protocol, params.images_per_emotion, runs)
 
 
 def assemble_metrics(

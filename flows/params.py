@@ -3,7 +3,8 @@
 They are put together from the recipes of the core, so a setting is described and bounded in one place only.
 """
 
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,7 +17,6 @@ from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe
 from coemogen_core.curation.selection import MIN_CONFIDENCE, Selection
 from coemogen_core.data.plan import DEFAULT_PART_SIZE
-from coemogen_core.data.readers.registry import Layout
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from coemogen_core.encoders.efficientnet import EfficientNetRecipe
@@ -26,49 +26,64 @@ from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix
 from coemogen_core.methods.method import Method
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.recipe import merge
+from coemogen_core.storage.names import DatasetName, SourceName
+from coemogen_core.training.features import FeatureRecipe
 from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.recipes import TrainingRecipe
 from flows.execution import Execution, ThreadExecution
-
-NAME = r"^[a-z][a-z0-9_-]*$"
+from flows.profiles import FlowName, Profile, profile_values, training_recipe
+from schemas.choices import Layout
 
 
 class _Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _FlowParams(_Params):
+class FlowParams(_Params):
+    """What all flows have in common."""
+
+    flow: ClassVar[FlowName]
+
     workspace: str = Field(min_length=1, description="folder or URI of all tables")
     execution: Execution = Field(
         default=ThreadExecution(), description="where parts are worked on: threads of this process, or a Ray cluster"
     )
 
 
-def _own_server_serves_the_recipe(params: Any) -> Any:
-    own = params.captioner.own if isinstance(params.captioner, ServerSettings) else None
-    if own is not None and (own.model, own.revision) != (params.caption.model, params.caption.revision):
-        raise ValueError(
-            f"captioner.own serves {own.model!r}, but caption.model is {params.caption.model!r}: give both the same model and revision"
-        )
-    return params
-
-
 class Source(_Params):
     """A picture set on disk or in a bucket."""
 
-    name: str = Field(pattern=NAME, description="name of the set in the workspace, e.g. emoset or wikiart")
+    name: SourceName = Field(description="name of the set in the workspace, e.g. emoset or wikiart")
     layout: Layout = Field(description="how its folders are arranged")
     root: str = Field(min_length=1, description="folder or URI of the set")
     licence: str | None = Field(default=None, description="licence of the pictures, written to every row")
     image_column: str | None = Field(default=None, description="hf_parquet: column of the pictures; none = found by its name or type")
 
 
-class _Captioned(_FlowParams):
-    dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="name of the dataset that comes out")
-    part_size: int = Field(default=DEFAULT_PART_SIZE, ge=1, le=100_000, description="pictures per part: the unit of work and of retry")
-    encoder: EncoderRecipe = Field(description="CLIP of the caption filter, and of the classifier unless it has another encoder")
-    caption: CaptionRecipe = Field(description="what decides a caption")
+class CaptioningParams(FlowParams):
+    """What the flows have in common that ask for captions."""
+
+    encoder: EncoderRecipe = Field(description="CLIP that scores the captions; the classifier's as well unless it has another encoder")
+    caption: CaptionRecipe = Field(description="what decides a caption; recaption wants another model or prompt, or a temperature above 0")
     captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
+
+    @model_validator(mode="after")
+    def _own_server_serves_the_recipe(self) -> Self:
+        own = self.captioner.own if isinstance(self.captioner, ServerSettings) else None
+        if own is not None and (own.model, own.revision) != (self.caption.model, self.caption.revision):
+            raise ValueError(
+                f"captioner.own serves {own.model!r}, but caption.model is {self.caption.model!r}: give both the same model and revision"
+            )
+        return self
+
+
+class CorpusParams(CaptioningParams):
+    """What the flows have in common that build a dataset."""
+
+    source: Source = Field(description="the pictures: labelled photos, or paintings without labels")
+    dataset: DatasetName = Field(description="name of the dataset that comes out")
+    part_size: int = Field(default=DEFAULT_PART_SIZE, ge=1, le=100_000, description="pictures per part: the unit of work and of retry")
     current: CaptionPolicy | None = Field(
         default=None,
         description="which of a picture's captions counts; none = this flow's own, best_alignment or latest = recaptioned ones too",
@@ -81,8 +96,6 @@ class _Captioned(_FlowParams):
         default=False,
         description="write the page of the caption audit and wait until somebody resumes the run, before its version counts; deployments",
     )
-
-    _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)
 
     @property
     def caption_policy(self) -> CaptionPolicy:
@@ -101,23 +114,20 @@ class _Captioned(_FlowParams):
         )
 
 
-class BuildEmosetParams(_Captioned):
+class BuildEmosetParams(CorpusParams):
     """Labelled photos to a captioned, filtered training corpus."""
 
-    source: Source = Field(description="the labelled photos")
-    dataset: str = Field(default="emoset", pattern=r"^[a-z][a-z0-9_]*$", description="name of the corpus that comes out")
+    flow = "build-emoset"
+    dataset: DatasetName = Field(default="emoset", description="name of the corpus that comes out")
 
 
-class BuildEmoartParams(_Captioned):
+class BuildEmoartParams(CorpusParams):
     """Unlabelled paintings to a scored, captioned, filtered and published dataset."""
 
-    source: Source = Field(description="the unlabelled paintings")
-    labelled_source: str = Field(pattern=NAME, description="labelled set in the workspace that the emotion classifier learns from")
-    labelled_set: Source | None = Field(
-        default=None,
-        description="where to ingest the labelled set from; none = build-emoset has ingested it",
-    )
-    dataset: str = Field(default="emoart", pattern=r"^[a-z][a-z0-9_]*$", description="name of the dataset that comes out")
+    flow = "build-emoart"
+    labelled_source: SourceName = Field(description="labelled set in the workspace that the emotion classifier learns from")
+    labelled_set: Source | None = Field(default=None, description="where to ingest it from; none = build-emoset has ingested it")
+    dataset: DatasetName = Field(default="emoart", description="name of the dataset that comes out")
     probe_encoder: ImageEncoderRecipe | None = Field(
         default=None, description="image encoder of the emotion classifier, CLIP or another backbone; none = `encoder`"
     )
@@ -156,14 +166,12 @@ class BuildEmoartParams(_Captioned):
         return self
 
 
-class RecaptionParams(_FlowParams):
+class RecaptionParams(CaptioningParams):
     """Weak, failed or stale captions of a built dataset to better ones."""
 
-    dataset: str = Field(pattern=r"^[a-z][a-z0-9_]*$", description="dataset whose captions are looked through, e.g. emoset or emoart")
+    flow = "recaption"
+    dataset: DatasetName = Field(description="dataset whose captions are looked through, e.g. emoset or emoart")
     version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
-    encoder: EncoderRecipe = Field(description="CLIP that scores the new captions: the one that scored the old ones")
-    caption: CaptionRecipe = Field(description="what to ask now: another model or prompt, or a temperature above 0")
-    captioner: BackendSettings = Field(default=LocalSettings(), description="where captions come from: this process, or a server")
     reasons: RecaptionReasons = Field(default=RecaptionReasons(), description="which pictures to caption again")
     current: CaptionPolicy = Field(
         default=CaptionPolicy(choose="best_alignment"), description="decides whether a new caption becomes the current one"
@@ -172,15 +180,14 @@ class RecaptionParams(_FlowParams):
     max_minutes: float | None = Field(default=None, gt=0, description="budget: after so many minutes nothing more is asked")
     max_tries: int = Field(default=3, ge=1, le=100, description="a picture that this recipe was asked about so often is left alone")
 
-    _own_server_matches = model_validator(mode="after")(_own_server_serves_the_recipe)
 
-
-class TrainAndEvalParams(_FlowParams):
+class TrainAndEvalParams(FlowParams):
     """A curated corpus to features, a trained model, pictures, metrics and a report."""
 
-    dataset: str = Field(default="emoset", description="corpus to train on")
+    flow = "train-and-eval"
+    dataset: DatasetName = Field(default="emoset", description="corpus to train on")
     version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
-    emoart_dataset: str | None = Field(default=None, description="curated art to show in the report; none = leave that section out")
+    emoart_dataset: DatasetName | None = Field(default=None, description="curated art to show in the report; none = leave that section out")
     emoart_truth: str | None = Field(
         default=None, description="where the lab wrote down what its paintings truly show; none = nobody knows"
     )
@@ -198,13 +205,18 @@ class TrainAndEvalParams(_FlowParams):
     )
 
     @property
+    def features(self) -> FeatureRecipe:
+        """What is cached of every picture of the corpus."""
+        return FeatureRecipe(models=self.models, resolution=self.resolution, splits=self.train_splits)
+
+    @property
     def methods(self) -> list[Method]:
         """What is compared, not yet seeded."""
         return (self.matrix or DEFAULT).resolve(self.training)
 
     @model_validator(mode="after")
     def _methods_are_known(self) -> Self:
-        assert self.methods
+        (self.matrix or DEFAULT).resolve(self.training)  # a method or setting that is not known is refused here
         return self
 
     @model_validator(mode="after")
@@ -215,3 +227,26 @@ class TrainAndEvalParams(_FlowParams):
                 f"training.batch_size {self.training.batch_size} does not divide by launch.processes x training.accumulate = {pieces}"
             )
         return self
+
+
+Params = TypeVar("Params", bound=FlowParams)
+
+
+def load_params(profile: Profile, model: type[Params], overrides: Mapping[str, Any]) -> Params:
+    """Parameters of a flow: the profile's, with some replaced.
+
+    Args:
+        profile: name of the profile.
+        model: the parameters of the flow whose section is read.
+        overrides: values that replace the profile's; a mapping is merged into the profile's mapping.
+
+    Raises:
+        ValueError: there is no such training recipe.
+        pydantic.ValidationError: a value is refused; the message names the field.
+    """
+    values = merge(profile_values(profile, model.flow), overrides)
+    training = values.get("training")
+    if isinstance(training, Mapping) and "recipe" in training:
+        changed = {key: value for key, value in training.items() if key != "recipe"}
+        values["training"] = merge(training_recipe(training["recipe"]), changed)
+    return model.model_validate(values)

@@ -17,20 +17,19 @@ from coemogen_core.captioning.recaption.outcome import ReasonCount, chosen_count
 from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown, publish_table
-from flows.captioner import parts_at_once, running_captioner
 from flows.corpus_stages import decide_corpus
 from flows.params import RecaptionParams
+from flows.services.captioner import parts_at_once, running_captioner
 from flows.stages import Stages, on_worker
 from schemas.outcomes import RecaptionOutcome
-from tasks.caption import recaption_part_task
+from tasks.caption import choose_task, compare_task, recaption_part_task
 from tasks.curate import align_captions_task
-from tasks.recaption import choose_task, compare_task
 
 
-@flow(name="recaption", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
+@flow(name=RecaptionParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def recaption(params: RecaptionParams) -> RecaptionOutcome:
     """Caption the weakest pictures of a dataset again. A retry of the same flow run goes on with the pictures that it had chosen."""
-    with Stages("recaption", params.workspace, params.execution) as stages:
+    with Stages(params.flow, params.workspace, params.execution) as stages:
         return stages.completed(_recaption(stages, params))
 
 

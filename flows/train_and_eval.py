@@ -5,7 +5,6 @@ plain Stable Diffusion, or the methods and seeds of a matrix; all start from the
 stands in the workspace already. Without Prefect: the functions that the tasks name, or `coemogen_core.experiments.run_cell`.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,15 +21,13 @@ from coemogen_core.recipe import recipe_id
 from coemogen_core.report.build import CorpusVersion, ReportRecipe
 from coemogen_core.report.pictures import contact_sheet
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.features import FeatureRecipe
 from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
 from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows
 from flows.params import TrainAndEvalParams
 from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome, RunOutcome
 from tasks.evaluate import write_experiments_task, write_metrics_task, write_report_task
-from tasks.generate import generate_part_task
-from tasks.train import cache_features_part_task, train_task
+from tasks.train import cache_features_part_task, generate_part_task, train_task
 
 
 @dataclass(frozen=True)
@@ -46,10 +43,10 @@ class Cell:
         return self.samples.method.name
 
 
-@flow(name="train-and-eval", task_runner=ThreadPoolTaskRunner(max_workers=1), validate_parameters=True)
+@flow(name=TrainAndEvalParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     """Train, generate, evaluate and report; what stands already in the workspace is not computed again."""
-    with Stages("train-and-eval", params.workspace, params.execution) as stages:
+    with Stages(params.flow, params.workspace, params.execution) as stages:
         return stages.completed(_run(stages, params))
 
 
@@ -67,21 +64,20 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     evaluation = {**recipe.numbers_identity(load_extractors(recipe)), "minimum_reference": recipe.minimum_reference}
     identity = {"samples": shown, "evaluation": evaluation, "source": record.source, "corpus": corpus, "art": art}
     run_id = recipe_id("eval", identity | _experiment_identity(params, cells))
-    started = time.monotonic()
-    done = workspace.exists("runs", run_id, "report.html")
     evaluations, reference = evaluate_cells(stages, params.workspace, record.source, [cell.samples for cell in cells], recipe)
-    if not done:
-        methods = {found.method: found.metrics for cell, found in zip(cells, evaluations, strict=True) if cell.seed == cells[0].seed}
-        metrics = assemble_metrics(workspace, params, run_id, methods, reference, art)
-        write_metrics_task(params.workspace, metrics)
-        if params.matrix is not None:
-            experiments = collect_experiments(params, [(cell.seed, cell.samples) for cell in cells], evaluations)
-            publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
-        write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
-        publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID, CMMD; Sem-D as close to real images as can be")
-        sheet = contact_sheet(workspace, shown, (params.matrix or DEFAULT).labels)
-        publish_picture(f"gallery-{run_id}", sheet, "a row an emotion, a block a method")
-    stages.record("report", [PartOutcome(part=run_id, rows=len(cells), reused=done)], time.monotonic() - started)
+    with stages.stage("report") as done:
+        done.append(PartOutcome(part=run_id, rows=len(cells), reused=workspace.exists("runs", run_id, "report.html")))
+        if not done[0].reused:
+            methods = {found.method: found.metrics for cell, found in zip(cells, evaluations, strict=True) if cell.seed == cells[0].seed}
+            metrics = assemble_metrics(workspace, params, run_id, methods, reference, art)
+            write_metrics_task(params.workspace, metrics)
+            if params.matrix is not None:
+                experiments = collect_experiments(params, params.matrix, [(cell.seed, cell.samples) for cell in cells], evaluations)
+                publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
+            write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
+            publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID and CMMD; Sem-D best as in real images")
+            sheet = contact_sheet(workspace, shown, (params.matrix or DEFAULT).labels)
+            publish_picture(f"gallery-{run_id}", sheet, "a row an emotion, a block a method")
     report = workspace.path("runs", run_id, "report.html")
     publish_link(f"report-{run_id}", report, "report")
     return RunOutcome(
@@ -95,11 +91,18 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     )
 
 
+def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:
+    """Cache the features of the corpus; returns what all cells have in common."""
+    shared: dict[str, Any] = {"workspace_uri": params.workspace, "dataset": corpus.dataset, "source": record.source}
+    stages.each_part("features", cache_features_part_task, record.parts, **shared, version=corpus.version, recipe=params.features)
+    return cell_settings(params, corpus.version, record.source)
+
+
 def cell_settings(params: TrainAndEvalParams, version: str, source: str) -> CellSettings:
     """What all cells have in common: a version of the corpus, the source of its pictures, and the parameters."""
     return CellSettings(
         dataset=params.dataset,
-        feature_id=_feature_recipe(params).feature_id(version),
+        feature_id=params.features.feature_id(version),
         source=source,
         models=params.models,
         generation=params.generation,
@@ -109,33 +112,15 @@ def cell_settings(params: TrainAndEvalParams, version: str, source: str) -> Cell
     )
 
 
-def _feature_recipe(params: TrainAndEvalParams) -> FeatureRecipe:
-    return FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
-
-
-def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:
-    """Cache the features of the corpus; returns what all cells have in common."""
-    shared: dict[str, Any] = {
-        "workspace_uri": params.workspace,
-        "dataset": corpus.dataset,
-        "version": corpus.version,
-        "source": record.source,
-    }
-    stages.each_part("features", cache_features_part_task, record.parts, **shared, recipe=_feature_recipe(params))
-    return cell_settings(params, corpus.version, record.source)
-
-
 def _train(stages: Stages, params: TrainAndEvalParams, settings: CellSettings) -> list[Cell]:
     """Train what the cells need; returns them, seed by seed."""
-    started = time.monotonic()
     cells: list[Cell] = []
-    outcomes: list[PartOutcome] = []
-    for seed, method in _seeded_methods(params):
-        trained = on_worker(train_task, params.workspace, settings.dataset, settings.feature_id, params.models, method, params.launch)
-        if trained is not None:
-            outcomes.append(PartOutcome(part=trained.run_id, rows=trained.images, reused=trained.reused, seconds=trained.seconds))
-        cells.append(Cell(seed, settings.samples(method, seed, None if trained is None else trained.run_id)))
-    stages.record("train", outcomes, time.monotonic() - started)
+    with stages.stage("train") as done:
+        for seed, method in _seeded_methods(params):
+            trained = on_worker(train_task, params.workspace, settings.dataset, settings.feature_id, params.models, method, params.launch)
+            if trained is not None:
+                done.append(PartOutcome(part=trained.run_id, rows=trained.images, reused=trained.reused, seconds=trained.seconds))
+            cells.append(Cell(seed, settings.samples(method, seed, None if trained is None else trained.run_id)))
     return cells
 
 

@@ -4,7 +4,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
-from schemas.metrics import EvaluationProtocol, MetricName
+from schemas.choices import EvaluationProtocol
+from schemas.metrics import MetricName
 
 
 class _Part(BaseModel):

@@ -8,14 +8,12 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from schemas.choices import EvaluationProtocol
+
 MetricName = Literal["fid", "cmmd", "precision", "recall", "lpips", "emo_a", "sem_c", "sem_d"]
 METRIC_NAMES: tuple[MetricName, ...] = ("fid", "cmmd", "precision", "recall", "lpips", "emo_a", "sem_c", "sem_d")
 DistributionMetricName = Literal["fid", "cmmd", "precision", "recall"]
 """Those that compare with real images."""
-
-EvaluationProtocol = Literal["corrected", "emogen"]
-"""How images are preprocessed and paired: as it should be, or with the faults of EmoGen's public code (docs/metrics.md)."""
-
 Share = FiniteFloat | None
 
 

@@ -1,4 +1,7 @@
-"""Prefect task of captioning: one image part. Without Prefect: `coemogen_core.captioning.caption_part`."""
+"""Prefect tasks of captioning, for the first time and again: choose the pictures, caption a part, compare the outcome.
+
+Without Prefect: `coemogen_core.captioning.caption_part` and `.recaption`.
+"""
 
 from typing import Any
 
@@ -6,13 +9,22 @@ from prefect import task
 
 from coemogen_core.captioning.backend import EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
-from coemogen_core.captioning.recaption.outcome import read_candidates
+from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.captioning.recaption.candidates import RecaptionReasons, find_candidates
+from coemogen_core.captioning.recaption.outcome import (
+    ReasonCount,
+    candidate_parts,
+    read_candidates,
+    was_chosen,
+    write_outcome,
+)
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
+from coemogen_core.curation.decisions import DecisionsRecord
 from coemogen_core.curation.selection import Selection
 from coemogen_core.storage.passing_failure import may_pass
 from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
-from tasks.limits import captioner_place
+from tasks.limits import captioner_slot
 from tasks.options import STORED, failed_of, shown
 
 
@@ -26,11 +38,7 @@ PATIENT: dict[str, Any] = STORED | {"retry_delay_seconds": [10, 60, 300], "retry
 """Options of a task that asks a captioner: it is tried again when nobody answered, and what was answered is kept."""
 
 
-@task(
-    name="caption part",
-    task_run_name="caption {source}/{part}",
-    **PATIENT,
-)
+@task(name="caption part", task_run_name="caption {source}/{part}", **PATIENT)
 def caption_part_task(
     workspace_uri: str, source: str, part: str, selection: Selection, recipe: CaptionRecipe, settings: BackendSettings
 ) -> PartOutcome:
@@ -40,15 +48,33 @@ def caption_part_task(
     """
     workspace = Workspace(workspace_uri)
     wanted = selection.wanted(workspace, source, part)
-    with captioner_place(settings):
+    with captioner_slot(settings):
         return shown(caption_part(workspace, source, part, wanted, recipe, settings))
 
 
-@task(
-    name="recaption part",
-    task_run_name="recaption {source}/{part}",
-    **PATIENT,
-)
+@task(name="choose pictures", task_run_name="choose pictures of {run_id}", **STORED)
+def choose_task(
+    workspace_uri: str,
+    record: DecisionsRecord,
+    run_id: str,
+    recipe: CaptionRecipe,
+    recipe_id: str,
+    reasons: RecaptionReasons,
+    max_tries: int,
+    max_images: int | None,
+) -> list[str]:
+    """Choose the pictures to caption again and keep the choice under the run's id; returns their image parts. See `find_candidates`.
+
+    A run that is started again goes on with the pictures it had chosen.
+    """
+    workspace, dataset = Workspace(workspace_uri), record.recipe.dataset
+    if not was_chosen(workspace, dataset, run_id):
+        found = find_candidates(workspace, record, recipe, recipe_id, reasons, max_tries, max_images)
+        write_choice(workspace, dataset, run_id, found)
+    return candidate_parts(workspace, dataset, run_id)
+
+
+@task(name="recaption part", task_run_name="recaption {source}/{part}", **PATIENT)
 def recaption_part_task(
     workspace_uri: str,
     source: str,
@@ -62,5 +88,13 @@ def recaption_part_task(
     """Caption the candidates of one part anew; after `stop_at` (seconds since 1970) nothing more is asked. See `caption_part`."""
     workspace = Workspace(workspace_uri)
     candidates = read_candidates(workspace, dataset, run_id, part).select("image_id", "emotion", "after_attempt")
-    with captioner_place(settings):
+    with captioner_slot(settings):
         return shown(caption_part(workspace, source, part, candidates, recipe, settings, stop_at))
+
+
+@task(name="compare captions", task_run_name="compare captions of {run_id}", **STORED)
+def compare_task(
+    workspace_uri: str, record: DecisionsRecord, run_id: str, recipe_id: str, policy: CaptionPolicy, encoder_id: str
+) -> list[ReasonCount]:
+    """Old and new captions side by side, and which became current. See `write_outcome`."""
+    return write_outcome(Workspace(workspace_uri), record, run_id, recipe_id, policy, encoder_id)

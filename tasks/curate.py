@@ -1,6 +1,6 @@
-"""Prefect tasks of the curation: align captions, train, import and examine the emotion classifier, score pictures, decide.
+"""Prefect tasks of the curation: align captions, train, import and examine the emotion classifier, score pictures, decide, publish.
 
-Without Prefect: the functions of the same name in `coemogen_core.curation`.
+Without Prefect: the functions of the same name in the packages of `coemogen_core` that are imported here.
 """
 
 from collections.abc import Sequence
@@ -21,16 +21,17 @@ from coemogen_core.curation.decide import CurationOutcome, decide
 from coemogen_core.curation.decisions import CurationRecipe
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
+from coemogen_core.publication.publication import Publication, publish
 from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
-from tasks.limits import device_place
+from tasks.limits import device_slot
 from tasks.options import STORED, shown
 
 
 @task(name="align captions", task_run_name="align {source}/{part}", **STORED)
 def align_captions_task(workspace_uri: str, source: str, part: str, policy: CaptionPolicy, recipe: EncoderRecipe) -> PartOutcome:
     """Score the captions of one image part, those that a policy may choose from, against its pictures. See `align_captions`."""
-    with device_place(recipe.device):
+    with device_slot(recipe.device):
         return shown(align_captions(Workspace(workspace_uri), source, part, policy, recipe))
 
 
@@ -88,3 +89,9 @@ def group_near_duplicates_task(
 def decide_task(workspace_uri: str, source: str, parts: Sequence[str], recipe: CurationRecipe) -> CurationOutcome:
     """Keep or drop every picture of a source, with the reason. See `decide`."""
     return decide(Workspace(workspace_uri), source, parts, recipe)
+
+
+@task(name="publish", task_run_name="publish {dataset}/{version}", **STORED)
+def publish_task(workspace_uri: str, dataset: str, version: str, source: str) -> Publication:
+    """Write the kept pictures with card and manifest. See `publish`."""
+    return publish(Workspace(workspace_uri), dataset, version, source)

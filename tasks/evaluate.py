@@ -16,7 +16,7 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.experiments import Experiments, MethodRun
 from schemas.metrics import Metrics, ReferenceMetrics
 from schemas.outcomes import PartOutcome
-from tasks.limits import device_place
+from tasks.limits import device_slot
 from tasks.options import STORED, shown
 
 
@@ -29,14 +29,14 @@ def select_reference_task(workspace_uri: str, source: str, recipe: EvaluationRec
 @task(name="reference part", task_run_name="reference {part}", **STORED)
 def reference_part_task(workspace_uri: str, selection: ReferenceSelection, part: str, recipe: EvaluationRecipe) -> PartOutcome:
     """Compute the features of one part of the real images. See `reference_part`."""
-    with device_place(recipe.device):
+    with device_slot(recipe.device):
         return shown(reference_part(Workspace(workspace_uri), selection, part, recipe, load_extractors(recipe)))
 
 
 @task(name="evaluate real images", task_run_name="evaluate real images", **STORED)
 def evaluate_real_images_task(workspace_uri: str, selection: ReferenceSelection, recipe: EvaluationRecipe) -> ReferenceMetrics:
     """Measure the real images themselves. See `evaluate_real_images`."""
-    with device_place(recipe.device):
+    with device_slot(recipe.device):
         return evaluate_real_images(Workspace(workspace_uri), selection, recipe, load_extractors(recipe))
 
 
@@ -45,7 +45,7 @@ def evaluate_method_task(
     workspace_uri: str, run_id: str, method: str, selection: ReferenceSelection, recipe: EvaluationRecipe
 ) -> MethodEvaluation:
     """Measure the samples of one method against the real images. See `evaluate_samples`."""
-    with device_place(recipe.device):
+    with device_slot(recipe.device):
         return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe))
 
 
@@ -54,7 +54,7 @@ def cell_result_task(
     workspace_uri: str, samples: SamplePlan, seed: int, evaluation: MethodEvaluation, recipe: EvaluationRecipe
 ) -> MethodRun:
     """The numbers of a measured cell of a matrix, and which of its pictures were recognised. See `cell_result`."""
-    with device_place(recipe.device):
+    with device_slot(recipe.device):
         return cell_result(Workspace(workspace_uri), samples, seed, evaluation, recipe, load_extractors(recipe))
 
 

@@ -1,12 +1,18 @@
-"""Prefect tasks of ingestion: one plans a source, one ingests a planned part. Without Prefect: `coemogen_core.data.plan` and `.ingest`."""
+"""Prefect tasks of ingestion: plan a source, ingest a planned part, embed its pictures.
+
+Without Prefect: `coemogen_core.data.plan`, `.ingest`, and `coemogen_core.encoders.embedding`.
+"""
 
 from prefect import task
 
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import DEFAULT_PART_SIZE, plan_source
-from coemogen_core.data.readers.registry import Layout
+from coemogen_core.encoders.embedding import embed_part
+from coemogen_core.encoders.image_encoder import ImageEncoderRecipe
 from coemogen_core.storage.workspace import Workspace
+from schemas.choices import Layout
 from schemas.outcomes import PartOutcome
+from tasks.limits import device_slot
 from tasks.options import STORED, shown
 
 
@@ -28,3 +34,10 @@ def plan_source_task(
 def ingest_part_task(workspace_uri: str, source: str, part: str) -> PartOutcome:
     """Ingest one planned part. See `ingest_part`."""
     return shown(ingest_part(Workspace(workspace_uri), source, part))
+
+
+@task(name="embed part", task_run_name="embed {source}/{part}", **STORED)
+def embed_part_task(workspace_uri: str, source: str, part: str, recipe: ImageEncoderRecipe) -> PartOutcome:
+    """Embed the pictures of one image part. See `embed_part`."""
+    with device_slot(recipe.device):
+        return shown(embed_part(Workspace(workspace_uri), source, part, recipe))

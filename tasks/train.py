@@ -1,6 +1,6 @@
-"""Prefect tasks of training: cache the features of a part, train on all of them.
+"""Prefect tasks of training and generation: cache the features of a part, train on all of them, generate a part of the samples.
 
-Without Prefect: `coemogen_core.training.features.cache_features_part` and the method's own `train`.
+Without Prefect: `coemogen_core.training.features.cache_features_part`, the method's own `train`, `coemogen_core.methods.sample_part`.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
 from coemogen_core.methods.method import IN_THIS_PROCESS, Method, TrainingData
+from coemogen_core.methods.sample_part import generate_part
+from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
@@ -18,7 +20,7 @@ from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.run import TrainingOutcome
 from coemogen_core.training.trainer import Progress
 from schemas.outcomes import PartOutcome
-from tasks.limits import device_place
+from tasks.limits import device_slot
 from tasks.options import STORED, shown
 
 LOG_LINES = 20  # of one training in Prefect's log; the run's own log.jsonl has every interval
@@ -27,7 +29,7 @@ LOG_LINES = 20  # of one training in Prefect's log; the run's own log.jsonl has 
 @task(name="cache features", task_run_name="features {dataset}/{part}", **STORED)
 def cache_features_part_task(workspace_uri: str, dataset: str, version: str, source: str, part: str, recipe: FeatureRecipe) -> PartOutcome:
     """Cache the features of the kept pictures of one part. See `cache_features_part`."""
-    with device_place(recipe.device):
+    with device_slot(recipe.device):
         return shown(cache_features_part(Workspace(workspace_uri), dataset, version, source, part, recipe))
 
 
@@ -38,8 +40,15 @@ def train_task(
     """Train what a method needs, None when that is nothing; goes on from an interrupted run's newest checkpoint. See `Method.train`."""
     data = TrainingData(Workspace(workspace_uri), dataset, feature_id, models)
     report = _progress_reporter(f"{method.name} on {dataset}")
-    with device_place():
+    with device_slot():
         return method.train(data, report, launch)
+
+
+@task(name="generate part", task_run_name="generate {plan.method.name}/{part}", **STORED)
+def generate_part_task(workspace_uri: str, plan: SamplePlan, part: str) -> PartOutcome:
+    """Generate the pictures of one part. See `generate_part`."""
+    with device_slot(plan.recipe.device):
+        return shown(generate_part(Workspace(workspace_uri), plan, part))
 
 
 def _progress_reporter(what: str) -> Callable[[Progress], None]:
@@ -57,7 +66,6 @@ def _progress_reporter(what: str) -> Callable[[Progress], None]:
             return
         logged = int(share * LOG_LINES)
         update_progress_artifact(artifact_id=artifact, progress=100 * share)
-        losses = f"L_LDM {progress.diffusion_loss:.4f}, L_SEM {progress.semantic_loss:.4f}"
-        logger.info(f"step {progress.step} of {progress.steps}: {losses}, {progress.seconds_per_step:.2f} s a step")
+        logger.info(progress.line)
 
     return report

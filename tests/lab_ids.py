@@ -12,10 +12,8 @@ from coemogen_core.lab.corpora import write_photos
 from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.features import FeatureRecipe
 from coemogen_core.training.run import training_run_id
-from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, TrainAndEvalParams
-from flows.profiles import load_params
+from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, TrainAndEvalParams, load_params
 
 PHOTOS = 16
 
@@ -29,13 +27,12 @@ def lab_ids(folder: Path) -> dict[str, object]:
     workspace = Workspace(str(folder / "workspace"))
     source = {"name": "photos", "layout": "emoset", "root": str(write_photos(folder / "photos", PHOTOS, 1))}
     given = {"workspace": workspace.uri}
-    emoset = load_params("lab", "build-emoset", BuildEmosetParams, {**given, "source": source, "part_size": 4})
-    emoart = load_params("lab", "build-emoart", BuildEmoartParams, {**given, "source": source, "labelled_source": "photos"})
-    recaption = load_params("lab", "recaption", RecaptionParams, {**given, "dataset": "emoset"})
-    training = load_params("lab", "train-and-eval", TrainAndEvalParams, given)
+    emoset = load_params("lab", BuildEmosetParams, {**given, "source": source, "part_size": 4})
+    emoart = load_params("lab", BuildEmoartParams, {**given, "source": source, "labelled_source": "photos"})
+    recaption = load_params("lab", RecaptionParams, {**given, "dataset": "emoset"})
+    training = load_params("lab", TrainAndEvalParams, given)
     parts = plan_source(workspace, "photos", "emoset", source["root"], part_size=emoset.part_size)
-    features = FeatureRecipe(models=training.models, resolution=training.resolution, splits=training.train_splits)
-    feature_id = features.feature_id("v1")
+    feature_id = training.features.feature_id("v1")
     workspace.write_file(b"", "features", "emoset", feature_id, f"{parts[0]}.safetensors")  # its name is all that a run's id asks for
     run_id = training_run_id(workspace, "emoset", feature_id, training.models, training.training)
     plans = [SamplePlan(method, 8, 0, training.generation, training.models, run_id) for method in training.methods]
@@ -46,7 +43,7 @@ def lab_ids(folder: Path) -> dict[str, object]:
         "captions": emoset.caption.recipe_id(emoset.captioner.backend),
         "new captions": recaption.caption.recipe_id(recaption.captioner.backend),
         "classifier": classifier_id("photos", parts, emoart.classifier_encoder.encoder_id, emoart.probe),
-        "corpus": recipe_id("emoset", {"recipe": emoset.curation_recipe(Selection.by_label())}),
+        "corpus": recipe_id("emoset", {"recipe": emoset.curation_recipe(Selection())}),
         "features": feature_id,
         "training": run_id,
         "samples": [plan.run_id for plan in plans],

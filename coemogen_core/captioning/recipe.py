@@ -7,9 +7,9 @@ from pydantic import Field, field_validator
 
 from coemogen_core.captioning.prompt import SENTENCE, answer_schema, form_instruction, load_prompt
 from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
-from coemogen_core.device import Device
 from coemogen_core.recipe import IdentifiedOtherwise, Recipe, recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint, locate
+from schemas.choices import Device
 from schemas.frozen_model import FrozenModel
 
 BackendName = Literal["local", "server"]

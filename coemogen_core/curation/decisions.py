@@ -11,6 +11,7 @@ from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.curation.near_duplicates import NEAR_DUPLICATE, NearDuplicateRecipe
 from coemogen_core.curation.selection import LOW_CONFIDENCE, NO_LABEL, NOT_COLLECTED, NOT_SCORED, Selection
 from coemogen_core.recipe import Recipe
+from coemogen_core.storage.names import DatasetName
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
 
@@ -39,7 +40,7 @@ REASONS = (
 class CurationRecipe(Recipe):
     """What makes a curated dataset out of stored labels, scores, captions and similarities."""
 
-    dataset: str = Field(pattern="^[a-z][a-z0-9_]*$", description="name of the dataset, e.g. emoset or emoart")
+    dataset: DatasetName = Field(description="name of the dataset, e.g. emoset or emoart")
     selection: Selection = Field(description="which pictures are wanted, and for which emotion")
     captions: CaptionPolicy = Field(description="which of a picture's captions is the current one")
     encoder_id: str = Field(min_length=1, description="encoder of the similarities")

@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic import Field
 
-from coemogen_core.data.readers.registry import Layout
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
+from schemas.choices import Layout
 from schemas.frozen_model import FrozenModel
 
 PLAN_FOLDER = "_plan"  # inside images/<source>; readers of Parquet skip names that start with an underscore

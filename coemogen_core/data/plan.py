@@ -17,9 +17,10 @@ from typing import Any
 from coemogen_core.data.decode import DECODER_VERSION
 from coemogen_core.data.ingest import ExaminedPart, examine_part
 from coemogen_core.data.part_plan import PartPlan, listing_hash, part_name, planned_parts, read_plan, remove_plan, write_plan
-from coemogen_core.data.readers.registry import Layout, open_reader
+from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem
 from coemogen_core.storage.workspace import Workspace
+from schemas.choices import Layout
 
 DEFAULT_PART_SIZE = 1000
 MAX_PART_BYTES = 256 * 2**20  # a part of large scans is cut earlier, so that memory stays bounded

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 
-from coemogen_core.device import Device, resolve_device
+from coemogen_core.device import resolve_device
 from coemogen_core.recipe import NotIdentifying, Recipe
+from schemas.choices import Device
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

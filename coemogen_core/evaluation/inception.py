@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
 from coemogen_core.evaluation.resizing import resize, resize_without_antialiasing
 from coemogen_core.storage.tensor_files import fill, read_published_weights
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 
 EXPECTED = (
     "Inception-V3's weights: torch-fidelity's weights-inception-2015-12-05-6726825d.pth or torchvision's inception_v3_google-0cc3c7bd.pth"

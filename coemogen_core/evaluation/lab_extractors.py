@@ -18,7 +18,7 @@ from coemogen_core.evaluation.encoder_extractors import ClipEmbedder, TwiceResca
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
 from coemogen_core.evaluation.resizing import resize_without_antialiasing
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 
 JUDGE_SIZE = 64
 

@@ -19,7 +19,7 @@ from coemogen_core.evaluation.resizing import resize, resize_and_crop
 from coemogen_core.recipe import Recipe
 from coemogen_core.storage.model_source import ModelName
 from coemogen_core.storage.tensor_files import fill, read_published_weights
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 
 EXPECTED = "torchvision's alexnet-owt-7be5be79.pth"
 EXPECTED_LINEAR = "the linear weights of the lpips package, lpips/weights/v0.1/alex.pth"

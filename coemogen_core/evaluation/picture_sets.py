@@ -14,7 +14,7 @@ from coemogen_core.evaluation.emogen_pairs import Place
 from coemogen_core.evaluation.extractors import ExtractorSet, decode_rgb
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, block_order, compute_features, concatenate
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import EvaluationProtocol
 
 BLOCK = 1000
 SPLIT_FILES = ("train.json", "val.json", "test.json")

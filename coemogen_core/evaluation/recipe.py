@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from coemogen_core.device import Device, resolve_device
+from coemogen_core.device import resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.encoder_extractors import ClassifierProbe, HeadProbe, is_classifier_folder
 from coemogen_core.evaluation.extractors import EmotionClassifier, ExtractorSet
@@ -15,7 +15,7 @@ from coemogen_core.evaluation.lab_extractors import LAB_CLIP, lab_extractors
 from coemogen_core.evaluation.paper_extractors import PaperExtractors, paper_extractors
 from coemogen_core.recipe import IdentifiedOtherwise, NotIdentifying, Recipe, recipe_id
 from coemogen_core.storage.model_source import ModelName
-from schemas.metrics import EvaluationProtocol
+from schemas.choices import Device, EvaluationProtocol
 
 FEATURES_VERSION = 1
 """Part of every recipe id: raise it when features or pairs are computed differently."""

@@ -3,8 +3,9 @@
 import re
 
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
+from schemas.choices import EvaluationProtocol
 from schemas.experiments import Experiments
-from schemas.metrics import EvaluationProtocol, MetricName
+from schemas.metrics import MetricName
 
 PUBLISHED: dict[str, dict[MetricName, float]] = {
     "sd": {"fid": 44.05, "lpips": 0.687, "emo_a": 0.7077, "sem_c": 0.608, "sem_d": 0.0199},

@@ -11,11 +11,8 @@ from diffusers import (
 )
 from pydantic import Field
 
-from coemogen_core.device import Device
 from coemogen_core.recipe import NotIdentifying, Recipe
-
-SchedulerName = Literal["base", "ddim", "dpmsolver++", "euler", "euler a"]
-"""`euler a` is ancestral: it draws fresh noise at every step, from each picture's own seed."""
+from schemas.choices import Device, SchedulerName
 
 
 class TransferSettings(Recipe):

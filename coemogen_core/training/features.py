@@ -29,7 +29,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from coemogen_core.data.decode import decode_image
-from coemogen_core.device import Device, resolve_device
+from coemogen_core.device import resolve_device
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
 from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_vae
@@ -37,6 +37,7 @@ from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
 from coemogen_core.storage.tensor_files import read_header
 from coemogen_core.storage.workspace import Workspace
+from schemas.choices import Device
 from schemas.outcomes import PartOutcome
 
 FORMAT = 1  # raise when the meaning of a cached tensor changes

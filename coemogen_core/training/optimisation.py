@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from coemogen_core.device import Device
 from coemogen_core.recipe import NotIdentifying, Recipe
+from schemas.choices import Device
 
 Precision = Literal["float32", "bfloat16", "float16"]
 

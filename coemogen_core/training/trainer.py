@@ -38,6 +38,12 @@ class Progress:
     semantic_loss: float
     seconds_per_step: float
 
+    @property
+    def line(self) -> str:
+        """What it says, in a line."""
+        losses = f"L_LDM {self.diffusion_loss:.4f}, L_SEM {self.semantic_loss:.4f}"
+        return f"step {self.step} of {self.steps}: {losses}, {self.seconds_per_step:.2f} s a step"
+
 
 class SampleSheets(Protocol):
     """Draws pictures of a model while it is trained; `methods.sample_sheets` has CoEmoGen's."""

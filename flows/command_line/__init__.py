@@ -1,7 +1,10 @@
-"""The `coemogen` command: the flows without a Prefect server, and the demo. Every command is a thin front; a file is a group of them."""
+"""The `coemogen` command: the flows without a Prefect server, what runs no flow, and the services. A file is a group of commands, whole.
 
-from flows.command_line import captions, corpora, datasets, demo, evaluation, models, operations
+What takes long to import is imported inside of the commands, so that `coemogen --help` answers at once.
+"""
+
+from flows.command_line import corpora, datasets, demo, evaluation, models, services
 from flows.command_line.front import app
 from flows.command_line.front import run as main
 
-__all__ = ["app", "captions", "corpora", "datasets", "demo", "evaluation", "main", "models", "operations"]
+__all__ = ["app", "corpora", "datasets", "demo", "evaluation", "main", "models", "services"]

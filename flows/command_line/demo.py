@@ -1,12 +1,23 @@
-"""The demo."""
+"""The demo: all three flows on the lab's world, in one process."""
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
+from rich.markup import escape
 
 from flows.command_line.front import app
-from flows.environment import prepare_environment
+
+SEED = 7
+PHOTOS, PAINTINGS = 2400, 1200
+SHORT_PHOTOS, SHORT_PAINTINGS = 480, 240
+SHORT_RUN: dict[str, Any] = {
+    "training": {"steps": 60, "warmup_steps": 5},
+    "images_per_emotion": 8,
+    "evaluation": {"minimum_reference": 40, "resamples": 100},
+}
+LICENCE = "Apache-2.0 (drawn by the lab)"
 
 
 @app.command
@@ -17,7 +28,40 @@ def demo(
 ) -> None:
     """Run the whole chain on the lab's world and print where the report is."""
     folder.mkdir(parents=True, exist_ok=True)
-    prepare_environment(prefect_home=folder / "prefect")
-    from flows.demo import run_demo
+    os.environ.setdefault("PREFECT_HOME", str((folder / "prefect").resolve()))  # before Prefect is imported
+    from coemogen_core.lab.corpora import write_paintings, write_photos
+    from coemogen_core.methods.registry import LABELS
+    from coemogen_core.report.pictures import contact_sheet
+    from coemogen_core.storage.workspace import Workspace
+    from flows.build_emoart import build_emoart
+    from flows.build_emoset import build_emoset
+    from flows.command_line.metrics_table import metrics_table
+    from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams, load_params
+    from flows.progress import console
+    from flows.train_and_eval import train_and_eval
+    from schemas.metrics import Metrics
 
-    run_demo(folder, short=short)
+    workspace = Workspace(str(folder / "workspace"))
+    tables = {"workspace": workspace.uri}
+    with console.status("drawing the lab's photos and paintings"):
+        photos = write_photos(folder / "world" / "photos", SHORT_PHOTOS if short else PHOTOS, SEED)
+        paintings = write_paintings(folder / "world" / "paintings", SHORT_PAINTINGS if short else PAINTINGS, SEED + 1)
+    labelled = tables | {"source": _source("photos", "emoset", photos)}
+    unlabelled = tables | {"source": _source("paintings", "wikiart", paintings), "labelled_source": "photos"}
+    shown = tables | {"emoart_dataset": "emoart", "emoart_truth": str(paintings)} | (SHORT_RUN if short else {})
+    emoset = build_emoset(load_params("lab", BuildEmosetParams, labelled))
+    emoart = build_emoart(load_params("lab", BuildEmoartParams, unlabelled))
+    run = train_and_eval(load_params("lab", TrainAndEvalParams, shown))
+    if all(stage.recomputed_nothing for outcome in (emoset, emoart, run) for stage in outcome.stages):
+        console.print("Nothing was recomputed: every part of every stage stood in the workspace already.")
+    for name in ("metrics.json", "report.html"):
+        (folder / name).write_bytes(workspace.read_file("runs", run.run_id, name))
+    baseline_first = dict(sorted(run.sample_runs.items(), reverse=True))
+    (folder / "gallery.png").write_bytes(contact_sheet(workspace, baseline_first, LABELS))
+    metrics = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
+    console.print(metrics_table(metrics, "CoEmoGen and its baseline on the lab's world"))
+    console.print(f"report: [bold]{escape(str((folder / 'report.html').resolve()))}[/bold]", soft_wrap=True, highlight=False)
+
+
+def _source(name: str, layout: str, root: Path) -> dict[str, str]:
+    return {"name": name, "layout": layout, "root": str(root), "licence": LICENCE}

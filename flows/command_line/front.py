@@ -1,37 +1,105 @@
-"""The command that all others hang on, and how it says what went wrong."""
+"""The command that all others hang on, and the one line that it ends with when something is wrong."""
 
+import os
 import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 from rich.console import Console
 from rich.markup import escape
 
-app = App(name="coemogen", help="Emotional image generators, end to end: corpora, EmoArt, HiLoRA, generation, evaluation.")
+from coemogen_core.errors import CoEmoGenError
+from flows.environment import prepare_environment
+
+app = App(
+    name="coemogen",
+    help="Emotional image generators, end to end: corpora, EmoArt, HiLoRA, generation, evaluation.",
+    help_format="plaintext",  # every other one eats <placeholders>
+)
+console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+TRACEBACK = "COEMOGEN_TRACEBACK"  # 1: tracebacks are printed
+LOUD = ("serve", "revive")  # services inherit the environment, and their logs are what an operator reads
+LONGEST_VALUE = 100  # characters of a refused value that are repeated
 
 
 def run() -> None:
-    """Entry point: what is wrong with the input is said in a line, without a traceback."""
-    from pydantic import ValidationError
-
+    """Entry point. The exit code is 2 when something is wrong that a person can mend, 1 when the fault is ours, 130 when interrupted."""
     try:
-        app()
-    except ValidationError as error:
-        for problem in error.errors():
-            field = ".".join(map(str, problem["loc"]))
-            text = f"{field}: {problem['msg']} (given: {problem['input']!r})"
-            errors.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True)
-        sys.exit(2)
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
+        command, bound, _ = app.parse_args(exit_on_error=False, print_error=False)
+        prepare_environment(quiet=command.__name__ not in LOUD)
+        command(*bound.args, **bound.kwargs)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command goes on where it stopped")
         sys.exit(130)
+    except Exception as error:
+        sys.exit(report(error))
 
 
-def say(outcome: Any) -> None:
-    """Say when a flow had nothing to do."""
-    if all(stage.recomputed_nothing for stage in outcome.stages):
+def report(error: Exception) -> int:
+    """Say in a line what is wrong; returns the exit code. Below the line come further ones where an error of ours has them."""
+    if os.environ.get(TRACEBACK) == "1":
+        traceback.print_exception(error)
+    line, *further = str(error).strip().splitlines() or [""]
+    if isinstance(error, CoEmoGenError):
+        print_error(line)
+        for each in further:
+            errors.print(escape(each), soft_wrap=True)
+        return 2
+    text = reason(error)
+    if text is not None:
+        print_error(text)
+        return 2
+    print_error(f"{type(error).__name__}: {line} (a fault of coemogen, not of your input; {_where_written(error)})")
+    return 1
+
+
+def reason(error: Exception) -> str | None:
+    """What a person can mend, in a line; None when it is nothing that a person could."""
+    from pydantic import ValidationError
+
+    if isinstance(error, ValidationError):
+        return "; ".join(_problem(each) for each in error.errors())
+    if isinstance(error, (CycloptsError, ValueError, OSError, ModuleNotFoundError)):
+        return " ".join(str(error).split())
+    if any(type(each).__module__.partition(".")[0] == "httpx" for each in _chain(error)):
+        address = os.environ.get("PREFECT_API_URL", "the address of Prefect's settings")
+        return f"no Prefect server answers at {address}: start it (`coemogen serve`), or unset PREFECT_API_URL to run without one"
+    if type(error).__name__ == "OutOfMemoryError":
+        return f"{str(error).partition('. ')[0]}: a smaller batch_size needs less (docs/operations.md)"
+    return None
+
+
+def print_error(text: str) -> None:
+    """The line that a command ends with."""
+    errors.print(f"[red]error:[/red] {escape(text)}", soft_wrap=True)
+
+
+def say_if_nothing_was_done(outcome: object) -> None:
+    """Say when a flow found everything in the workspace already."""
+    if all(stage.recomputed_nothing for stage in getattr(outcome, "stages", ())):
         errors.print("Nothing was recomputed: everything stood in the workspace already.")
+
+
+def _problem(problem: Any) -> str:
+    given = repr(problem["input"])
+    short = given if len(given) <= LONGEST_VALUE else f"{given[:LONGEST_VALUE]}..."
+    return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (given: {short})"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _where_written(error: Exception) -> str:
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="coemogen-", suffix=".txt", delete=False) as file:
+            traceback.print_exception(error, file=file)
+        return f"traceback in {file.name}"
+    except OSError:
+        return f"{TRACEBACK}=1 shows the traceback"

@@ -1,71 +1,71 @@
 """Commands that train a model, draw with it and take it elsewhere."""
 
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.markup import escape
 
-from flows.command_line.front import app, errors, say
-from flows.command_line.options import ProfileName, Settings, WorkspaceUri, nested
-from flows.environment import prepare_environment
+from flows.command_line.front import app, say_if_nothing_was_done
+from flows.command_line.options import (
+    ALL,
+    EMOTION,
+    ProfileName,
+    Settings,
+    WorkspaceUri,
+    flow_params,
+    given_only,
+    parse_query,
+    say_left_out,
+)
+from schemas.choices import Device, SchedulerName
+
+Corpus = Annotated[str, Parameter(help="Corpus to train on.")]
 
 
-@app.command(name="train")
-def train_command(
+@app.command
+def train(
     *,
     workspace: WorkspaceUri,
-    dataset: Annotated[str, Parameter(help="Corpus to train on.")] = "emoset",
+    dataset: Corpus = "emoset",
     profile: ProfileName = "lab",
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Train alone, with train-and-eval's parameters; several GPUs by `accelerate launch --no_python coemogen train`."""
-    prepare_environment()
-    from coemogen_core.training.stopping import TrainingDivergedError
+    from flows.command_line.train_alone import train_alone
     from flows.params import TrainAndEvalParams
-    from flows.profiles import load_params, merge
-    from flows.train_command import train_alone
 
-    overrides = merge({"workspace": workspace, "dataset": dataset}, nested(settings))
-    try:
-        train_alone(load_params(profile, "train-and-eval", TrainAndEvalParams, overrides))  # type: ignore[arg-type]
-    except TrainingDivergedError as error:
-        errors.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
-        sys.exit(1)
+    train_alone(flow_params(profile, TrainAndEvalParams, {"workspace": workspace, "dataset": dataset}, settings))
 
 
-@app.command(name="train-and-eval")
-def train_and_eval_command(
+@app.command
+def train_and_eval(
     *,
     workspace: WorkspaceUri,
-    dataset: Annotated[str, Parameter(help="Corpus to train on.")] = "emoset",
+    dataset: Corpus = "emoset",
     emoart: Annotated[str | None, Parameter(help="Curated art to show in the report.")] = None,
     matrix: Annotated[Path | None, Parameter(help="TOML file of methods and seeds to compare; without it CoEmoGen and plain SD.")] = None,
     profile: ProfileName = "lab",
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """A curated corpus to trained models, pictures, metrics and a report."""
-    prepare_environment()
     from coemogen_core.experiments.matrix import read_matrix
+    from flows import train_and_eval as flow
     from flows.params import TrainAndEvalParams
-    from flows.profiles import load_params, merge
-    from flows.train_and_eval import train_and_eval
 
     given: dict[str, Any] = {"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}
     if matrix is not None:
         given["matrix"] = read_matrix(matrix).model_dump()
-    overrides = merge(given, nested(settings))
-    outcome = train_and_eval(load_params(profile, "train-and-eval", TrainAndEvalParams, overrides))  # type: ignore[arg-type]
-    say(outcome)
+    outcome = flow.train_and_eval(flow_params(profile, TrainAndEvalParams, given, settings))
+    say_if_nothing_was_done(outcome)
     if outcome.experiments is not None:
         print(outcome.experiments)
     print(outcome.report)
 
 
-@app.command(name="generate")
-def generate_command_line(
-    emotion: Annotated[str | None, Parameter(help="An emotion, a fusion such as awe=0.6,fear=0.4, or all.")] = None,
+@app.command
+def generate(
+    emotion: Annotated[str | None, EMOTION] = None,
     *,
     out: Annotated[str, Parameter(help="Folder or URI that takes <emotion>/<emotion>-00000.png.")],
     count: Annotated[int, Parameter(help="Pictures of each emotion.")] = 8,
@@ -78,51 +78,47 @@ def generate_command_line(
     intensity: Annotated[float | None, Parameter(help="Above 1 exaggerates, 0 is the base model's way of drawing.")] = None,
     steps: Annotated[int | None, Parameter(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, Parameter(help="Classifier-free guidance; at most 1 switches it off.")] = None,
-    scheduler: Annotated[str | None, Parameter(help="base, ddim, dpmsolver++ or euler.")] = None,
+    scheduler: Annotated[SchedulerName | None, Parameter(help="Sampler; base is the one saved with the diffusion model.")] = None,
     negative_prompt: Annotated[str | None, Parameter(help="What guidance leads away from.")] = None,
     height: Annotated[int | None, Parameter(help="Pixels.")] = None,
     width: Annotated[int | None, Parameter(help="Pixels.")] = None,
     batch_size: Annotated[int | None, Parameter(help="Pictures at a time.")] = None,
-    device: Annotated[str | None, Parameter(help="auto, cpu or cuda.")] = None,
+    device: Annotated[Device | None, Parameter(help="Where the model computes.")] = None,
     profile: ProfileName = "lab",
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Pictures of a trained model, each with its recipe inside; the same command goes on where it was stopped."""
-    prepare_environment()
-    from flows.generate_command import ModelPlace, generate, generate_again
-    from flows.params import TrainAndEvalParams
-    from flows.profiles import load_params, merge
-
-    given = {
-        "content": content,
-        "intensity": intensity,
-        "num_inference_steps": steps,
-        "guidance_scale": guidance,
-        "scheduler": scheduler,
-        "negative_prompt": negative_prompt,
-        "height": height,
-        "width": width,
-        "batch_size": batch_size,
-        "device": device,
-    }
-    generation = {name: value for name, value in given.items() if value is not None}
-    overrides = merge({"workspace": workspace, "generation": generation}, nested(settings))
-    params = load_params(profile, "train-and-eval", TrainAndEvalParams, overrides)  # type: ignore[arg-type]
-    place = ModelPlace(model, workspace, run, params.models)
     if (emotion is None) == (again is None):
         raise ValueError("give an emotion, or --from with a generated picture")
+    from flows.command_line.generate import draw, draw_again, open_pipeline
+    from flows.params import TrainAndEvalParams
+
+    generation = given_only(
+        content=content,
+        intensity=intensity,
+        num_inference_steps=steps,
+        guidance_scale=guidance,
+        scheduler=scheduler,
+        negative_prompt=negative_prompt,
+        height=height,
+        width=width,
+        batch_size=batch_size,
+        device=device,
+    )
+    params = flow_params(profile, TrainAndEvalParams, {"workspace": workspace, "generation": generation}, settings)
+    opened = partial(open_pipeline, params, run, model)
     if again is not None:
-        generate_again(place, again, out, params.generation.device)
+        draw_again(opened, again, out, params.generation.device)
     elif emotion is not None:
-        generate(place, emotion, out, count, seed, params.generation)
+        draw(opened, emotion, out, count, seed, params.generation)
 
 
-@app.command(name="export-lora")
-def export_lora_command_line(
+@app.command
+def export_lora(
     *,
     workspace: WorkspaceUri,
     run: Annotated[str, Parameter(help="Run of the trained model, train-...")],
-    emotion: Annotated[str, Parameter(help="An emotion, a fusion such as awe=0.6,fear=0.4, or all.")],
+    emotion: Annotated[str, EMOTION],
     destination: Annotated[str, Parameter(help="Folder or URI that takes one folder per export.")],
     intensity: Annotated[float, Parameter(help="Above 1 exaggerates.")] = 1.0,
     name: Annotated[str | None, Parameter(help="Name of the export; by default made of the emotions, e.g. coemogen-awe.")] = None,
@@ -131,12 +127,18 @@ def export_lora_command_line(
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """An emotion of a trained model as a LoRA and an embedding for diffusers, ComfyUI and A1111."""
-    prepare_environment()
-    from flows.model_commands import export_lora
+    if emotion == ALL and name is not None:
+        raise ValueError("--name is for one export: leave it out with --emotion all")
+    from coemogen_core.generation.lora_export import ExportRecipe, LoraExporter
+    from coemogen_core.storage.workspace import Workspace
     from flows.params import TrainAndEvalParams
-    from flows.profiles import load_params, merge
 
-    overrides = merge({"workspace": workspace}, nested(settings))
-    models = load_params(profile, "train-and-eval", TrainAndEvalParams, overrides).models  # type: ignore[arg-type]
-    export = {"emotion": emotion, "destination": destination, "intensity": intensity, "name": name, "licence": licence}
-    export_lora(workspace=workspace, run_id=run, models=models, **export)  # type: ignore[arg-type]
+    models = flow_params(profile, TrainAndEvalParams, {"workspace": workspace}, settings).models
+    exporter = LoraExporter(Workspace(workspace).path("runs", run, "model"), models)
+    queries = [{each: 1.0} for each in exporter.emotions] if emotion == ALL else [parse_query(emotion)]
+    recipes = [ExportRecipe(weights=query, intensity=intensity, name=name, licence=licence) for query in queries]
+    for recipe in recipes:
+        written = exporter.export(recipe, destination)
+        print(f"{written.folder}: LoRA of rank {written.rank}, embedding <{written.name}>")
+    if emotion == ALL:
+        say_left_out(exporter.emotions)

@@ -1,15 +1,38 @@
-"""Options that several commands share, and what `--set` says."""
+"""Options that several commands share, and how their texts are read."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from flows.profiles import Profile
+
+if TYPE_CHECKING:
+    from flows.params import Params
+
+ALL = "all"
 Root = Annotated[str, Parameter(help="Folder or URI of the pictures.")]
+Licence = Annotated[str | None, Parameter(help="Licence of the pictures, written to every row.")]
 WorkspaceUri = Annotated[str, Parameter(help="Folder or URI that takes all tables.")]
-ProfileName = Annotated[str, Parameter(help="Parameters to start from: lab, real (real photos on a laptop), or sd15 (the paper's models).")]
+Version = Annotated[str, Parameter(help="Version of its decisions; current = the last one that was built.")]
+EMOTION = Parameter(help="An emotion, a fusion such as awe=0.6,fear=0.4, or all.")
+ProfileName = Annotated[
+    Profile, Parameter(help="Parameters to start from: lab, real (real photos on a laptop), or sd15 (the paper's models).")
+]
 Settings = Annotated[
     list[str], Parameter(name="--set", help="Replace a parameter: key=value, nested keys with dots, e.g. training.steps=300.", negative="")
 ]
+
+
+def flow_params(profile: Profile, model: type["Params"], given: dict[str, Any], settings: list[str]) -> "Params":
+    """Parameters of a flow: the profile's, over them what the options gave, over them what --set says.
+
+    Raises:
+        ValueError: see `nested`; or a value is refused.
+    """
+    from coemogen_core.recipe import merge
+    from flows.params import load_params
+
+    return load_params(profile, model, merge(given, nested(settings)))
 
 
 def nested(settings: list[str]) -> dict[str, Any]:
@@ -20,7 +43,7 @@ def nested(settings: list[str]) -> dict[str, Any]:
     """
     import tomllib
 
-    from flows.profiles import merge
+    from coemogen_core.recipe import merge
 
     values: dict[str, Any] = {}
     for setting in settings:
@@ -35,3 +58,37 @@ def nested(settings: list[str]) -> dict[str, Any]:
             value = {part: value}
         values = merge(values, value)
     return values
+
+
+def given_only(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def parse_query(text: str) -> dict[str, float]:
+    """`awe` as `{"awe": 1}`, `awe=0.6,fear=0.4` as `{"awe": 0.6, "fear": 0.4}`.
+
+    Raises:
+        ValueError: a weight is no number, or an emotion does not exist or stands there twice.
+    """
+    from coemogen_core.emotions import parse_emotion
+
+    weights: dict[str, float] = {}
+    for item in text.split(","):
+        name, found, weight = item.partition("=")
+        emotion = parse_emotion(name.strip())
+        if emotion in weights:
+            raise ValueError(f"--emotion {text!r} names {emotion!r} twice: add its weights up")
+        try:
+            weights[emotion] = float(weight) if found else 1.0
+        except ValueError:
+            raise ValueError(f"--emotion {text!r}: {weight!r} is no number; write e.g. awe=0.6,fear=0.4") from None
+    return weights
+
+
+def say_left_out(trained: list[str]) -> None:
+    """Name the emotions that a model was never shown."""
+    from coemogen_core.emotions import EMOTIONS
+
+    if missing := [each for each in EMOTIONS if each not in trained]:
+        print(f"left out, the training corpus had no such pictures: {', '.join(missing)}")

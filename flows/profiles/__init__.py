@@ -4,46 +4,27 @@
 """
 
 import tomllib
-from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal
 
-from pydantic import BaseModel
-
-from coemogen_core.recipe import merge
-from coemogen_core.training.recipes import RECIPES
-
-Profile = Literal["lab", "real", "sd15"]
 FlowName = Literal["build-emoset", "build-emoart", "recaption", "train-and-eval"]
-Params = TypeVar("Params", bound=BaseModel)
+Profile = Literal["lab", "real", "sd15"]
 
 
-def load_params(profile: Profile, flow: FlowName, model: type[Params], overrides: Mapping[str, Any]) -> Params:
-    """Parameters of a flow: the profile's, with some replaced.
+def profile_values(profile: Profile, flow: FlowName) -> dict[str, Any]:
+    """The section of a flow in the file of a profile."""
+    section: dict[str, Any] = tomllib.loads((files("flows.profiles") / f"{profile}.toml").read_text())[flow]
+    return section
 
-    Args:
-        profile: name of a file in this folder.
-        flow: its section.
-        model: the parameter model of that flow.
-        overrides: values that replace the profile's; a mapping is merged into the profile's mapping.
+
+def training_recipe(name: str) -> dict[str, Any]:
+    """What `training = {recipe = NAME}` stands for: the fields that the file of that recipe sets.
 
     Raises:
-        ValueError: the profile does not exist.
-        pydantic.ValidationError: a value is refused; the message names the field.
+        ValueError: there is no such recipe.
     """
-    if profile not in get_args(Profile):
-        raise ValueError(f"unknown profile {profile!r}; expected one of: {', '.join(get_args(Profile))}")
-    values = tomllib.loads((files("flows.profiles") / f"{profile}.toml").read_text())[flow]
-    return model.model_validate(_with_named_recipe(merge(values, overrides)))
+    from coemogen_core.training.recipes import RECIPES
 
-
-def _with_named_recipe(values: dict[str, Any]) -> dict[str, Any]:
-    """Replace `training = {recipe = NAME, ...}` by that recipe with the other keys put over it."""
-    training = values.get("training")
-    if not isinstance(training, Mapping) or "recipe" not in training:
-        return values
-    name = training["recipe"]
     if name not in RECIPES:
         raise ValueError(f"unknown training recipe {name!r}; expected one of: {', '.join(RECIPES)}")
-    changed = {key: value for key, value in training.items() if key != "recipe"}
-    return {**values, "training": merge(RECIPES[name].model_dump(), changed)}
+    return RECIPES[name].model_dump(mode="json", exclude_unset=True)

@@ -12,9 +12,8 @@ from coemogen_core.captioning.server import own_server
 from coemogen_core.captioning.server.client import shared_client
 from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.storage.workspace import Workspace
-from flows.captioner import parts_at_once, running_captioner
-from flows.params import RecaptionParams
-from flows.profiles import load_params
+from flows.params import RecaptionParams, load_params
+from flows.services.captioner import parts_at_once, running_captioner
 from tests.coemogen_core.captioning.server.stand_in_vllm import is_alive, lives, make_environment
 
 
@@ -75,4 +74,4 @@ def test_several_parts_at_once_only_where_a_server_answers():
 def test_an_own_server_must_serve_the_model_of_the_recipe():
     values = {"workspace": "w", "dataset": "emoset", "captioner": {"backend": "server", "own": {"model": "org/other"}}}
     with pytest.raises(ValidationError, match=r"captioner\.own serves 'org/other', but caption\.model is"):
-        load_params("lab", "recaption", RecaptionParams, {**values, "caption": {"model": "org/captioner"}})
+        load_params("lab", RecaptionParams, {**values, "caption": {"model": "org/captioner"}})

@@ -9,8 +9,7 @@ from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
-from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams
-from flows.profiles import load_params
+from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams, load_params
 from flows.train_and_eval import train_and_eval
 from schemas.metrics import METRIC_NAMES, Metrics
 from schemas.outcomes import CorpusOutcome, RunOutcome
@@ -41,9 +40,9 @@ def run_chain(world: Path, workspace: Path, models: dict[str, str]) -> tuple[Cor
     }
     photos = {"name": "photos", "layout": "emoset", "root": str(world / "photos")}
     paintings = {"name": "paintings", "layout": "wikiart", "root": str(world / "paintings")}
-    emoset = build_emoset(load_params("lab", "build-emoset", BuildEmosetParams, {**shared, "source": photos}))
+    emoset = build_emoset(load_params("lab", BuildEmosetParams, {**shared, "source": photos}))
     wanted = {"source": paintings, "labelled_source": "photos", "min_confidence": 0.13}
-    emoart = build_emoart(load_params("lab", "build-emoart", BuildEmoartParams, {**shared, **wanted}))
+    emoart = build_emoart(load_params("lab", BuildEmoartParams, {**shared, **wanted}))
     training = {
         "workspace": str(workspace),
         "emoart_dataset": "emoart",
@@ -54,7 +53,7 @@ def run_chain(world: Path, workspace: Path, models: dict[str, str]) -> tuple[Cor
         "generation": {"num_inference_steps": 2},
         "evaluation": {"clip_model": models["clip"], "resamples": 20},
     }
-    return emoset, emoart, train_and_eval(load_params("lab", "train-and-eval", TrainAndEvalParams, training))
+    return emoset, emoart, train_and_eval(load_params("lab", TrainAndEvalParams, training))
 
 
 @pytest.fixture(scope="module")

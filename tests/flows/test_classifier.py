@@ -12,8 +12,7 @@ from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.command_line import app
-from flows.params import BuildEmoartParams, Source
-from flows.profiles import load_params
+from flows.params import BuildEmoartParams, Source, load_params
 from tests.coemogen_core.classifier.test_human_ratings import HEADER, line
 
 PHOTOS, PAINTINGS = 128, 16
@@ -61,7 +60,7 @@ def test_one_run_ingests_trains_examines_and_publishes(
     raw = {"model": str(tiny_clip), "device": "cpu", "unit_length": False}
     examined = {"cross_validation": {"folds": 2}, "valence_ratings": str(world / "valence.csv"), "art_ratings": str(world / "felt.tsv")}
     values = settings(world, tmp_path / "w", tiny_clip, probe_encoder=raw, **examined)
-    params = load_params("lab", "build-emoart", BuildEmoartParams, values)
+    params = load_params("lab", BuildEmoartParams, values)
     outcome = build_emoart(params)
     workspace = Workspace(params.workspace)
     names = {stage.stage.removeprefix("build-emoart/"): stage for stage in outcome.stages}
@@ -97,7 +96,7 @@ def test_a_published_head_scores_without_a_labelled_set(world: Path, tiny_clip: 
     (tmp_path / "head.pth").write_bytes(buffer.getvalue())
     raw = {"model": str(tiny_clip), "device": "cpu", "unit_length": False}
     values = settings(world, tmp_path / "w", tiny_clip, probe_encoder=raw, published_head=str(tmp_path / "head.pth"), labelled_set=None)
-    outcome = build_emoart(load_params("lab", "build-emoart", BuildEmoartParams, values))
+    outcome = build_emoart(load_params("lab", BuildEmoartParams, values))
     workspace = Workspace(str(tmp_path / "w"))
     record = workspace.read_json("decisions", "emoart", outcome.version, "recipe.json")
     head = record["recipe"]["selection"]["classifier_id"]
@@ -118,7 +117,7 @@ def test_a_published_head_scores_without_a_labelled_set(world: Path, tiny_clip: 
 )
 def test_parameters_that_do_not_fit_are_refused_before_any_work(tmp_path: Path, tiny_clip: Path, extra: dict, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        load_params("lab", "build-emoart", BuildEmoartParams, settings(tmp_path, tmp_path / "w", tiny_clip, **extra))
+        load_params("lab", BuildEmoartParams, settings(tmp_path, tmp_path / "w", tiny_clip, **extra))
 
 
 def test_the_command_line_hands_all_of_it_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

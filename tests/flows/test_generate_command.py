@@ -25,7 +25,7 @@ def workspace(models, tmp_path_factory) -> str:
 @pytest.fixture
 def run(monkeypatch, models, workspace, capsys):
     """The command as the shell starts it; returns its exit code and what it printed."""
-    monkeypatch.setattr("flows.command_line.models.prepare_environment", lambda: None)
+    monkeypatch.setattr("flows.command_line.front.prepare_environment", lambda **_: None)
     base = [f"--set=models.{name}={getattr(models, name)}" for name in ("diffusion", "clip")]
 
     def call(*arguments: str, place: tuple[str, ...] = ("--workspace", workspace)) -> tuple[int, str]:

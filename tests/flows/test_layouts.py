@@ -13,8 +13,7 @@ from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
-from flows.params import BuildEmoartParams, BuildEmosetParams
-from flows.profiles import load_params
+from flows.params import BuildEmoartParams, BuildEmosetParams, load_params
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -62,9 +61,9 @@ def test_tables_and_archives_become_datasets(tmp_path: Path, tiny_clip: Path) ->
     }
     photos = {"name": "photos", "layout": "hf_parquet", "root": str(tmp_path / "tables")}
     paintings = {"name": "paintings", "layout": "webdataset", "root": str(tmp_path / "archives")}
-    emoset = build_emoset(load_params("lab", "build-emoset", BuildEmosetParams, {**shared, "source": photos}))
+    emoset = build_emoset(load_params("lab", BuildEmosetParams, {**shared, "source": photos}))
     wanted = {"source": paintings, "labelled_source": "photos", "min_confidence": 0.13}
-    emoart = build_emoart(load_params("lab", "build-emoart", BuildEmoartParams, {**shared, **wanted}))
+    emoart = build_emoart(load_params("lab", BuildEmoartParams, {**shared, **wanted}))
 
     tables = Workspace(str(tmp_path / "workspace"))
     labelled = tables.table("images", "photos").read(["label", "split"])
@@ -84,6 +83,6 @@ def test_a_source_without_a_usable_picture_says_why(tmp_path: Path) -> None:
     write_photos(tmp_path / "photos", 16, 1)
     write_tables(tmp_path / "tables", tmp_path / "photos", embedded=False)
     source = {"name": "photos", "layout": "hf_parquet", "root": str(tmp_path / "tables")}
-    params = load_params("lab", "build-emoset", BuildEmosetParams, {"workspace": str(tmp_path / "workspace"), "source": source})
+    params = load_params("lab", BuildEmosetParams, {"workspace": str(tmp_path / "workspace"), "source": source})
     with pytest.raises(ValueError, match=r"no usable picture; rejected: 16 missing file \(photos-0.parquet#0: .*pictures embedded"):
         build_emoset(params)

@@ -10,8 +10,7 @@ from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
 from flows.command_line import main
-from flows.params import BuildEmosetParams, TrainAndEvalParams
-from flows.profiles import load_params
+from flows.params import BuildEmosetParams, TrainAndEvalParams, load_params
 from flows.train_and_eval import train_and_eval
 from schemas.outcomes import RunOutcome
 
@@ -47,7 +46,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_clip: Path, prefect
         "caption": {"model": "lab:captioner", "max_new_tokens": 48},
         "source": {"name": "photos", "layout": "emoset", "root": str(root / "photos")},
     }
-    build_emoset(load_params("lab", "build-emoset", BuildEmosetParams, given))
+    build_emoset(load_params("lab", BuildEmosetParams, given))
     return Workspace(str(folder))
 
 
@@ -61,7 +60,7 @@ def run(workspace: Workspace, clip: Path, diffusion: Path, **changed: object) ->
         "evaluation": {"clip_model": str(clip), "resamples": 20},
         **changed,
     }
-    return train_and_eval(load_params("lab", "train-and-eval", TrainAndEvalParams, given))
+    return train_and_eval(load_params("lab", TrainAndEvalParams, given))
 
 
 @pytest.mark.slow

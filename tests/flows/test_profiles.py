@@ -5,23 +5,24 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
+from coemogen_core.recipe import merge
 from coemogen_core.training.recipes import RECIPES
-from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, TrainAndEvalParams
-from flows.profiles import Profile, load_params, merge
+from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, TrainAndEvalParams, load_params
+from flows.profiles import Profile
 
 SOURCE = {"name": "s", "layout": "wikiart", "root": "/somewhere"}
 
 
 @pytest.mark.parametrize("profile", get_args(Profile))
 def test_every_profile_serves_every_flow(profile: Profile) -> None:
-    assert load_params(profile, "build-emoset", BuildEmosetParams, {"workspace": "w", "source": SOURCE}).drop_fraction == 0.2
-    assert load_params(profile, "build-emoart", BuildEmoartParams, {"workspace": "w", "source": SOURCE, "labelled_source": "l"})
-    assert load_params(profile, "recaption", RecaptionParams, {"workspace": "w", "dataset": "emoset"}).caption.temperature > 0
-    assert load_params(profile, "train-and-eval", TrainAndEvalParams, {"workspace": "w"})
+    assert load_params(profile, BuildEmosetParams, {"workspace": "w", "source": SOURCE}).drop_fraction == 0.2
+    assert load_params(profile, BuildEmoartParams, {"workspace": "w", "source": SOURCE, "labelled_source": "l"})
+    assert load_params(profile, RecaptionParams, {"workspace": "w", "dataset": "emoset"}).caption.temperature > 0
+    assert load_params(profile, TrainAndEvalParams, {"workspace": "w"})
 
 
 def test_the_real_profile_is_the_papers_setting() -> None:
-    params = load_params("sd15", "train-and-eval", TrainAndEvalParams, {"workspace": "w"})
+    params = load_params("sd15", TrainAndEvalParams, {"workspace": "w"})
     assert params.training == RECIPES["paper-batched"]
     assert params.training.steps * params.training.batch_size >= 130_000
     assert params.resolution == 512
@@ -29,20 +30,18 @@ def test_the_real_profile_is_the_papers_setting() -> None:
 
 
 def test_overrides_reach_nested_fields_and_leave_the_rest() -> None:
-    params = load_params("lab", "train-and-eval", TrainAndEvalParams, {"workspace": "w", "training": {"steps": 3}})
+    params = load_params("lab", TrainAndEvalParams, {"workspace": "w", "training": {"steps": 3}})
     assert params.training.steps == 3
     assert params.training.batch_size == RECIPES["lab"].batch_size
 
 
 def test_unknown_fields_and_values_are_refused_with_their_name() -> None:
     with pytest.raises(ValidationError, match=r"training\.stepz"):
-        load_params("lab", "train-and-eval", TrainAndEvalParams, {"workspace": "w", "training": {"stepz": 3}})
+        load_params("lab", TrainAndEvalParams, {"workspace": "w", "training": {"stepz": 3}})
     with pytest.raises(ValidationError, match="min_confidence"):
-        load_params(
-            "lab", "build-emoart", BuildEmoartParams, {"workspace": "w", "source": SOURCE, "labelled_source": "l", "min_confidence": 1}
-        )
+        load_params("lab", BuildEmoartParams, {"workspace": "w", "source": SOURCE, "labelled_source": "l", "min_confidence": 1})
     with pytest.raises(ValueError, match="unknown training recipe"):
-        load_params("lab", "train-and-eval", TrainAndEvalParams, {"workspace": "w", "training": {"recipe": "none"}})
+        load_params("lab", TrainAndEvalParams, {"workspace": "w", "training": {"recipe": "none"}})
 
 
 def test_merge_changes_neither_argument() -> None:

@@ -12,8 +12,7 @@ import pytest
 from prefect import flow
 
 from coemogen_core.lab.corpora import write_paintings, write_photos
-from flows.execution import RayExecution
-from flows.ray_cluster import ray_cluster
+from flows.execution import RayExecution, ray_cluster
 from flows.stages import Stages
 from tasks.ingest import ingest_part_task
 

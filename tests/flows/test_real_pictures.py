@@ -7,8 +7,7 @@ import pytest
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
-from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams
-from flows.profiles import load_params
+from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams, load_params
 from flows.train_and_eval import train_and_eval
 
 
@@ -19,9 +18,9 @@ def test_all_real_photos_and_paintings_come_through(shared_data: Path, tmp_path:
     shared = {"workspace": workspace.uri}
     photos = {"name": "photos", "layout": "emoset", "root": str(shared_data / "mini_emoset")}
     paintings = {"name": "paintings", "layout": "wikiart", "root": str(shared_data / "mini_wikiart")}
-    build_emoset(load_params("lab", "build-emoset", BuildEmosetParams, {**shared, "source": photos}))
+    build_emoset(load_params("lab", BuildEmosetParams, {**shared, "source": photos}))
     wanted = {"source": paintings, "labelled_source": "photos", "min_confidence": 0.3}
-    emoart = build_emoart(load_params("lab", "build-emoart", BuildEmoartParams, {**shared, **wanted}))
+    emoart = build_emoart(load_params("lab", BuildEmoartParams, {**shared, **wanted}))
     assert workspace.table("images", "photos").count() == 278
     assert workspace.table("images", "paintings").count() == 69
     assert workspace.table("captions", "photos").count() == 278
@@ -30,7 +29,7 @@ def test_all_real_photos_and_paintings_come_through(shared_data: Path, tmp_path:
     assert decisions["reason"].null_count() == 0
 
     settings = {"training": {"steps": 4, "batch_size": 8, "warmup_steps": 0}, "images_per_emotion": 2, "evaluation": {"resamples": 20}}
-    outcome = train_and_eval(load_params("lab", "train-and-eval", TrainAndEvalParams, {**shared, "emoart_dataset": "emoart", **settings}))
+    outcome = train_and_eval(load_params("lab", TrainAndEvalParams, {**shared, "emoart_dataset": "emoart", **settings}))
     report = Path(outcome.report).read_text()
     assert "</html>" in report
     assert 'src="http' not in report

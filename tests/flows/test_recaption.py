@@ -12,8 +12,7 @@ from coemogen_core.curation.decisions import read_decisions, resolve_version
 from coemogen_core.lab.corpora import write_photos
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
-from flows.params import BuildEmosetParams, RecaptionParams
-from flows.profiles import load_params
+from flows.params import BuildEmosetParams, RecaptionParams, load_params
 from flows.recaption import recaption
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -27,13 +26,13 @@ def workspace(tmp_path: Path) -> Workspace:
     """A built dataset in which most pictures have no caption."""
     photos = {"name": "photos", "layout": "emoset", "root": str(write_photos(tmp_path / "photos", PHOTOS, 5))}
     changed = {"workspace": str(tmp_path / "workspace"), "source": photos, "part_size": 50, "caption": SHORT}
-    build_emoset(load_params("lab", "build-emoset", BuildEmosetParams, changed))
+    build_emoset(load_params("lab", BuildEmosetParams, changed))
     return Workspace(str(tmp_path / "workspace"))
 
 
 def again(workspace: Workspace, **changed) -> RecaptionParams:
     values = {"workspace": workspace.uri, "dataset": "emoset", "caption": LONGER, **changed}
-    return load_params("lab", "recaption", RecaptionParams, values)
+    return load_params("lab", RecaptionParams, values)
 
 
 def test_failed_captions_are_mended_and_the_dataset_has_a_new_version(workspace):

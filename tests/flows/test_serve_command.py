@@ -4,22 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from flows.command_line import operations
-from flows.command_line.operations import serve_command
-from flows.operations import serve
+from flows.command_line.services import serve
+from flows.services import serve as services
 
 
 @pytest.fixture(autouse=True)
 def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "serve", lambda *_: None)
-    monkeypatch.setattr(operations, "prepare_environment", lambda **_: None)
+    monkeypatch.setattr(services, "serve", lambda *_: None)
     for name in ("WORKSPACE", "PHOTOS", "PAINTINGS"):
         monkeypatch.setenv(f"COEMOGEN_{name}", "put back after the test")
 
 
 def test_pictures_that_are_not_there_are_named_with_the_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "paintings").mkdir()
-    serve_command(photos=str(tmp_path / "photos"), paintings=str(tmp_path / "paintings"))
+    serve(photos=str(tmp_path / "photos"), paintings=str(tmp_path / "paintings"))
     said = capsys.readouterr().out
     assert (
         f"{tmp_path}/photos does not exist: `make demo-short` draws the demo's pictures, `coemogen serve --photos FOLDER` takes yours"
@@ -29,5 +27,5 @@ def test_pictures_that_are_not_there_are_named_with_the_remedy(tmp_path: Path, c
 
 
 def test_pictures_in_a_bucket_are_not_looked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    serve_command(photos="s3://bucket/photos", paintings="s3://bucket/paintings")
+    serve(photos="s3://bucket/photos", paintings="s3://bucket/paintings")
     assert "does not exist" not in capsys.readouterr().out

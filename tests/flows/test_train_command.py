@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from coemogen_core.methods import coemogen
 from coemogen_core.training.run import TrainingOutcome
-from flows import train_command
-from flows.params import TrainAndEvalParams
-from flows.profiles import load_params
+from flows.command_line import train_alone
+from flows.params import TrainAndEvalParams, load_params
 
 
 @pytest.fixture
@@ -21,19 +21,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         asked.append(("train", dataset, recipe.steps))
         return TrainingOutcome(run_id="train-a", steps=recipe.steps, images=2, reused=False, seconds=1.0)
 
-    monkeypatch.setattr(train_command, "read_record", lambda *_: SimpleNamespace(parts=("a", "b"), source="photos"))
-    monkeypatch.setattr(train_command, "list_parts", lambda *_: ["b"])
-    monkeypatch.setattr(train_command, "cache_features_part", lambda *given: asked.append(("cache", *given[1:5])))
-    monkeypatch.setattr(train_command, "train", train)
+    monkeypatch.setattr(train_alone, "read_record", lambda *_: SimpleNamespace(parts=("a", "b"), source="photos"))
+    monkeypatch.setattr(train_alone, "list_parts", lambda *_: ["b"])
+    monkeypatch.setattr(train_alone, "cache_features_part", lambda *given: asked.append(("cache", *given[1:5])))
+    monkeypatch.setattr(coemogen, "train", train)
     return asked
 
 
 def params(folder: Path) -> TrainAndEvalParams:
-    return load_params("lab", "train-and-eval", TrainAndEvalParams, {"workspace": str(folder), "version": "v1", "training": {"steps": 7}})
+    return load_params("lab", TrainAndEvalParams, {"workspace": str(folder), "version": "v1", "training": {"steps": 7}})
 
 
 def test_one_process_caches_what_is_missing_and_trains(calls: list[tuple[Any, ...]], tmp_path: Path, capsys: Any) -> None:
-    train_command.train_alone(params(tmp_path))
+    train_alone.train_alone(params(tmp_path))
     assert calls == [("cache", "emoset", "v1", "photos", "a"), ("train", "emoset", 7)]
     assert "runs/train-a" in capsys.readouterr().out
 
@@ -43,5 +43,5 @@ def test_several_processes_do_not_all_compute_features(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(FileNotFoundError, match=r"1 of 2 parts have no features yet.*without accelerate launch"):
-        train_command.train_alone(params(tmp_path))
+        train_alone.train_alone(params(tmp_path))
     assert calls == []

@@ -15,7 +15,7 @@ import psutil
 from torch.distributed.elastic.utils.distributed import get_free_port
 
 from coemogen_core.recipe import merge
-from flows.operations.processes import ProcessList, StartedProcess
+from flows.services.processes import ProcessList, StartedProcess
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 600  # of anything that a test waits for; a busy machine is not a failure
@@ -134,7 +134,7 @@ class Services:
         return found
 
     def limit(self, name: str) -> dict[str, Any]:
-        """A global concurrency limit, with the places that are taken."""
+        """A global concurrency limit, with the slots that are taken."""
         answer = httpx.get(f"{self.api}/v2/concurrency_limits/{name}", timeout=60)
         answer.raise_for_status()
         return dict(answer.json())

@@ -17,7 +17,8 @@ from coemogen_core.captioning.audit.reviews import import_file
 from coemogen_core.captioning.audit.verdicts import FORMAT
 from coemogen_core.curation.decisions import read_decisions, resolve_version
 from coemogen_core.storage.workspace import Workspace
-from flows.operations.processes import ProcessList
+from flows.deployments import NAMES
+from flows.services.processes import ProcessList
 from schemas.outcomes import CorpusOutcome
 from tests.orchestration.conftest import PHOTOS
 from tests.orchestration.services import TRAIN, Services, until
@@ -62,9 +63,7 @@ def test_all_deployments_and_limits_are_there(services: Services) -> None:
     flows = {each["id"]: each["name"] for each in services.post("flows/filter", {})}
     deployments = services.post("deployments/filter", {})
     names = {f"{flows[each['flow_id']]}/{each['name']}" for each in deployments}
-    assert names == {
-        f"{flow}/{place}" for flow in ("build-emoset", "build-emoart", "recaption", "train-and-eval") for place in ("lab", "gpu")
-    }
+    assert names == set(NAMES)
     assert all(each["concurrency_limit"] == 1 or each["global_concurrency_limit"]["limit"] == 1 for each in deployments)
     assert all(len(each["tags"]) == 3 and f"commit-{each['version']}" in each["tags"] for each in deployments)
     limits = {each["name"] for each in services.post("v2/concurrency_limits/filter", {})}

@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.orchestration, pytest.mark.slow]
 HOLDER = """
 import time
 from coemogen_core.captioning.recipe import ServerSettings
-from tasks.limits import captioner_place
-with captioner_place(ServerSettings()):
+from tasks.limits import captioner_slot
+with captioner_slot(ServerSettings()):
     print("mine", flush=True)
     time.sleep(600)
 """
@@ -51,7 +51,7 @@ def undisturbed(services: Services) -> Path:
     return workspace
 
 
-def test_a_worker_that_is_killed_leaves_a_marked_run_a_free_place_and_the_same_tables(services: Services, undisturbed: Path) -> None:
+def test_a_worker_that_is_killed_leaves_a_marked_run_a_free_slot_and_the_same_tables(services: Services, undisturbed: Path) -> None:
     workspace = services.folder.parent / "killed"
     run_id = services.start("build-emoart/lab", build(workspace))
     until("its embeddings", lambda: list(workspace.glob("embeddings/wikiart/*/*.parquet")))
@@ -63,7 +63,7 @@ def test_a_worker_that_is_killed_leaves_a_marked_run_a_free_place_and_the_same_t
     assert not list(workspace.glob("curated/emoart/*/*.parquet"))
 
     assert "worker of pool lab" in services.serve()
-    again = services.run("build-emoart/lab", build(workspace))  # one run at a time: it would wait for the dead one's place
+    again = services.run("build-emoart/lab", build(workspace))  # one run at a time: it would wait for the dead one's slot
     assert again.returncode == 0, again.stdout + again.stderr
     assert_same_tables(undisturbed, workspace)
 
@@ -77,7 +77,7 @@ def test_a_server_that_is_started_anew_in_the_middle_of_a_run_loses_nothing(serv
 
     assert services.finished(run_id)["state_type"] == "COMPLETED"
     assert_same_tables(undisturbed, workspace)
-    again = services.run("build-emoart/lab", build(workspace))  # one run at a time: the run's place outlived the server, and is free now
+    again = services.run("build-emoart/lab", build(workspace))  # one run at a time: the run's slot outlived the server, and is free now
     assert again.returncode == 0, again.stdout + again.stderr
     assert {each["state_name"] for each in services.task_runs_of("build-emoart/lab") if each["name"].startswith("embed")} == {"Cached"}
 
@@ -96,7 +96,7 @@ def test_a_machine_that_starts_anew_marks_what_it_lost_and_goes_on(services: Ser
     assert_same_tables(undisturbed, workspace)
 
 
-def test_the_place_of_a_task_that_is_killed_is_free_again_though_the_server_died_too(services: Services) -> None:
+def test_the_slot_of_a_task_that_is_killed_is_free_again_though_the_server_died_too(services: Services) -> None:
     holder = subprocess.Popen([sys.executable, "-c", HOLDER], env=services.variables, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "mine\n"
@@ -106,7 +106,7 @@ def test_the_place_of_a_task_that_is_killed_is_free_again_though_the_server_died
     services.kill("server")
     services.serve()
     assert services.limit("captioner")["active_slots"] == 1
-    until("the place to be free", lambda: services.limit("captioner")["active_slots"] == 0)
+    until("the slot to be free", lambda: services.limit("captioner")["active_slots"] == 0)
 
 
 def test_the_schedule_of_recaption_fires_by_itself(services: Services) -> None:

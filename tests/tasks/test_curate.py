@@ -27,11 +27,11 @@ from tasks.curate import (
     cross_validate_task,
     decide_task,
     import_published_head_task,
+    publish_task,
     score_part_task,
     train_classifier_task,
 )
-from tasks.embed import embed_part_task
-from tasks.publish import publish_task
+from tasks.ingest import embed_part_task
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, labelled_photos, write_captions, write_images
 
 PAIRS = [

@@ -10,8 +10,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 import tasks
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
-from tasks.embed import embed_part_task
-from tasks.ingest import ingest_part_task, plan_source_task
+from tasks.ingest import embed_part_task, ingest_part_task, plan_source_task
 from tasks.options import STORED, shown
 from tests.coemogen_core.data.sources import make_wikiart
 
@@ -74,4 +73,4 @@ def test_prefect_remembers_nothing_beside_the_workspace() -> None:
     """Every task says so by its options: no file of this folder has a task with others."""
     for file in ROOT.glob("*.py"):
         text = file.read_text()
-        assert text.count("@task(") == sum(text.count(options) for options in ("**STORED)", "**PATIENT,\n")), file
+        assert text.count("@task(") == sum(text.count(options) for options in ("**STORED)", "**PATIENT)")), file

@@ -18,8 +18,7 @@ from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import FeatureRecipe
 from coemogen_core.training.recipes import TrainingRecipe
 from schemas.tables import Decisions, Images
-from tasks.generate import generate_part_task
-from tasks.train import cache_features_part_task, train_task
+from tasks.train import cache_features_part_task, generate_part_task, train_task
 from tests.coemogen_core.curation.small_tables import decisions_frame
 
 PART = "part-00000-cccccccc"

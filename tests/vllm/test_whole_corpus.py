@@ -20,9 +20,8 @@ from coemogen_core.lab.scenes.captions import named_content
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
-from flows.demo import PAINTINGS, PHOTOS, SEED
-from flows.params import BuildEmoartParams, BuildEmosetParams
-from flows.profiles import load_params
+from flows.command_line.demo import PAINTINGS, PHOTOS, SEED
+from flows.params import BuildEmoartParams, BuildEmosetParams, load_params
 
 KEY = secrets.token_hex(16)
 SETTINGS = OwnServerSettings(model="lab:captioner", startup_timeout_s=300)
@@ -51,8 +50,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(root / "cache"))
         patch.setenv("OPENAI_API_KEY", KEY)
-        build_emoset(load_params("lab", "build-emoset", BuildEmosetParams, {**changed, "source": photos}))
-        build_emoart(load_params("lab", "build-emoart", BuildEmoartParams, {**changed, "source": paintings, "labelled_source": "photos"}))
+        build_emoset(load_params("lab", BuildEmosetParams, {**changed, "source": photos}))
+        build_emoart(load_params("lab", BuildEmoartParams, {**changed, "source": paintings, "labelled_source": "photos"}))
     return Workspace(str(root / "workspace"))
 
 

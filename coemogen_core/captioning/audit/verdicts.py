@@ -13,6 +13,7 @@ import fsspec
 from pydantic import Field, StrictInt, ValidationError, field_validator
 
 from coemogen_core.errors import CoEmoGenError
+from coemogen_core.storage.names import SourceName
 from schemas.emotion_names import EmotionName
 from schemas.frozen_model import FrozenModel
 from schemas.tables import AUDIT_ID_PATTERN, SHA256_PATTERN
@@ -60,7 +61,7 @@ class VerdictDocument(FrozenModel):
 
     format: Literal["coemogen-caption-verdicts/1"] = Field(default=FORMAT, description="name and version of this format")
     audit_id: str = Field(pattern=AUDIT_ID_PATTERN, description="the audit whose page was used")
-    source: str = Field(pattern="^[A-Za-z0-9_][A-Za-z0-9._-]*$", description="source of the pictures")
+    source: SourceName = Field(description="source of the pictures")
     exported_at: str = Field(description="when the person exported")
     reviewer: str | None = Field(default=None, max_length=MAX_REVIEWER, description="who judged")
     verdicts: tuple[Verdict, ...] = Field(description="one a caption that was judged")

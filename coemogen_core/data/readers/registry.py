@@ -1,15 +1,12 @@
 """The layouts that can be read, by name. A new reader is one file beside this one and one line here."""
 
-from typing import Literal
-
 from coemogen_core.data.readers.emoset import EmoSetReader
 from coemogen_core.data.readers.hf_parquet import HfParquetReader
 from coemogen_core.data.readers.image_folder import ImageFolderReader
 from coemogen_core.data.readers.reader import SourceReader
 from coemogen_core.data.readers.webdataset import WebDatasetReader
 from coemogen_core.data.readers.wikiart import WikiArtReader
-
-Layout = Literal["emoset", "wikiart", "image_folder", "hf_parquet", "webdataset"]
+from schemas.choices import Layout
 
 READERS: dict[str, type[SourceReader]] = {
     "emoset": EmoSetReader,

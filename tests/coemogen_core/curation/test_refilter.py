@@ -64,10 +64,8 @@ def test_no_model_is_loaded(workspace, version):
     """The command's whole code, publication included, does not even import what could load one."""
     code = (
         "import sys\n"
-        "from flows.curation_commands import *\n"
-        "thresholds = Thresholds(drop_fraction=0.4)\n"
-        "names = dict(workspace=sys.argv[1], dataset='emoart', version='current')\n"
-        "refilter_dataset(**names, thresholds=thresholds, make_current=True, publish_it=True)\n"
+        "from flows.command_line.datasets import refilter\n"
+        "refilter(workspace=sys.argv[1], drop_fraction=0.4, make_current=True, publish=True)\n"
         "assert not {'torch', 'transformers', 'diffusers'} & set(sys.modules)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -18,7 +18,7 @@ from coemogen_core.evaluation.lpips import circle_distances
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.report.data import ReportData
 from coemogen_core.report.render import render_report
-from flows.metrics_table import emotion_tables, metrics_table, probe_tables
+from flows.command_line.metrics_table import emotion_tables, metrics_table, probe_tables
 from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics, ReferenceMetrics
 
 RECIPE = EvaluationRecipe(resamples=20)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flows.command_line.evaluation import evaluate_command_line
+from flows.command_line.evaluation import evaluate
 from schemas.metrics import Metrics
 from tests.flows.evaluate_command.drawn_pictures import draw_set
 
@@ -40,7 +40,7 @@ def measure(real: Path, tmp_path: Path) -> Callable[..., Metrics]:
     def run(images: Path, *settings: str, **options: object) -> Metrics:
         file = tmp_path / "out" / "metrics.json"
         given = {"reference": str(real), "json_file": file, "settings": [*FEW, *settings], **options}
-        evaluate_command_line(str(images), **given)  # type: ignore[arg-type]
+        evaluate(str(images), **given)  # type: ignore[arg-type]
         assert "NaN" not in file.read_text()
         return Metrics.model_validate_json(file.read_bytes())
 

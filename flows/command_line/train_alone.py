@@ -1,26 +1,21 @@
-"""`coemogen train`: the training stage of train-and-eval alone, in as many processes as `accelerate launch` starts. No flow, no Prefect.
+"""What `coemogen train` does: the training stage of train-and-eval alone, in as many processes as `accelerate launch` starts. No Prefect.
 
 Wraps `coemogen_core.training.run.train` with the parameters, and so with the run id, of `train-and-eval`, which then finds the model ready.
 """
 
 import os
 
-from rich.console import Console
-
 from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import list_parts
-from coemogen_core.training.features import FeatureRecipe, cache_features_part
-from coemogen_core.training.run import TrainingOutcome
-from coemogen_core.training.trainer import Progress
+from coemogen_core.training.features import cache_features_part
+from flows.command_line.front import console
 from flows.params import TrainAndEvalParams
 
-console = Console(highlight=False)
 
-
-def train_alone(params: TrainAndEvalParams) -> TrainingOutcome:
+def train_alone(params: TrainAndEvalParams) -> None:
     """Cache the features that are missing, and train; goes on where an interrupted training stopped.
 
     Raises:
@@ -29,8 +24,7 @@ def train_alone(params: TrainAndEvalParams) -> TrainingOutcome:
     workspace = Workspace(params.workspace)
     version = resolve_version(workspace, params.dataset, params.version)
     record = read_record(workspace, params.dataset, version)
-    features = FeatureRecipe(models=params.models, resolution=params.resolution, splits=params.train_splits)
-    feature_id = features.feature_id(version)
+    feature_id = params.features.feature_id(version)
     missing = sorted(set(record.parts) - set(list_parts(workspace, params.dataset, feature_id)))
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if missing and processes > 1:
@@ -40,14 +34,9 @@ def train_alone(params: TrainAndEvalParams) -> TrainingOutcome:
         )
     for number, part in enumerate(missing, start=1):
         console.print(f"features {number} of {len(missing)}: {part}")
-        cache_features_part(workspace, params.dataset, version, record.source, part, features)
-    outcome = CoEmoGen("coemogen", params.training).train(TrainingData(workspace, params.dataset, feature_id, params.models), _say)
+        cache_features_part(workspace, params.dataset, version, record.source, part, params.features)
+    data = TrainingData(workspace, params.dataset, feature_id, params.models)
+    outcome = CoEmoGen("coemogen", params.training).train(data, lambda progress: console.print(progress.line))
     if os.environ.get("RANK", "0") == "0":
         console.print("the model was there already" if outcome.reused else f"trained in {outcome.seconds:.0f} s")
         console.print(workspace.path("runs", outcome.run_id), soft_wrap=True)
-    return outcome
-
-
-def _say(progress: Progress) -> None:
-    losses = f"L_LDM {progress.diffusion_loss:.4f}, L_SEM {progress.semantic_loss:.4f}"
-    console.print(f"step {progress.step} of {progress.steps}: {losses}, {progress.seconds_per_step:.2f} s a step")

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows.operations.processes import FILE, ProcessList, StartedProcess, end_with_children
+from flows.services.processes import FILE, ProcessList, StartedProcess, end_with_children
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(300)"]
 PARENT = [sys.executable, "-c", "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(300)'])"]

@@ -1,7 +1,14 @@
-"""The pause for the caption audit: a run of a deployment shows captions, gives its process back, and goes on when it is resumed."""
+"""What holds for runs of deployments alone: where their workspace may be, and the pause for the caption audit.
 
+In that pause a run shows captions, gives its process back, and goes on when somebody resumes it.
+"""
+
+from pathlib import Path
+
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.flow_runs import suspend_flow_run
+from prefect.runtime import deployment
 
 from coemogen_core.captioning.audit.page import write_audit
 from coemogen_core.captioning.audit.sample import draw_from_dataset
@@ -12,8 +19,18 @@ from flows.artifacts import publish_markdown
 PAUSE = "caption-audit"
 
 
-def refuse_pause_without_deployment() -> None:
-    """What is not run by a worker could not be resumed: say so before hours of captioning, not after.
+def refuse_relative_workspace(uri: str) -> None:
+    """A worker runs deployments in a temporary folder, which would take the tables with it.
+
+    Raises:
+        ValueError: this is a run of a deployment, and the path is relative.
+    """
+    if deployment.id is not None and "://" not in uri and not Path(uri).is_absolute():
+        raise ValueError(f"workspace {uri!r} is relative, and a deployment runs in a temporary folder: give an absolute path or a URI")
+
+
+def pausable_run() -> FlowRun:
+    """The flow run, of a deployment: what is not run by a worker could not be resumed. To be said before hours of captioning, not after.
 
     Raises:
         ValueError: this is no run of a deployment.
@@ -24,6 +41,7 @@ def refuse_pause_without_deployment() -> None:
             "pause_for_audit needs a run of a deployment (prefect deployment run build-emoset/lab); here leave it off, "
             "and let `coemogen audit` write the page when the run is over"
         )
+    return context.flow_run
 
 
 def suspend_for_audit(workspace_uri: str, dataset: str, version: str) -> None:
@@ -31,24 +49,18 @@ def suspend_for_audit(workspace_uri: str, dataset: str, version: str) -> None:
 
     A resumed run comes through here again and goes on: its verdicts, where there are any, are part of the version that it has decided anew.
     """
-    context = FlowRunContext.get()
-    assert context is not None
-    assert context.flow_run is not None
-    policy = context.flow_run.empirical_policy
-    if policy is not None and PAUSE in (policy.pause_keys or set()):
+    run = pausable_run()
+    if run.empirical_policy is not None and PAUSE in (run.empirical_policy.pause_keys or set()):
         return
     workspace = Workspace(workspace_uri)
     decided = read_record(workspace, dataset, version)
     captions = draw_from_dataset(workspace, decided, per_emotion=50, seed=0, kept_only=True)
     page = write_audit(workspace, decided.source, captions)
-    publish_markdown(f"audit-{dataset}", _invitation(dataset, page.uri, page.audit_id, workspace_uri, str(context.flow_run.id)))
-    suspend_flow_run(key=PAUSE)
-
-
-def _invitation(dataset: str, page: str, audit_id: str, workspace_uri: str, run_id: str) -> str:
-    return (
+    publish_markdown(
+        f"audit-{dataset}",
         f"# The captions of {dataset} wait for a person\n\n"
-        f"1. Open the page in a browser, judge, export: `{page}`\n"
-        f"2. `coemogen import-audit verdicts-{audit_id}.json --workspace {workspace_uri}`\n"
-        f"3. Resume the run: the button above, or `coemogen resume {run_id}`. Rejected captions are never current.\n"
+        f"1. Open the page in a browser, judge, export: `{page.uri}`\n"
+        f"2. `coemogen import-audit verdicts-{page.audit_id}.json --workspace {workspace_uri}`\n"
+        f"3. Resume the run: the button above, or `coemogen resume {run.id}`. Rejected captions are never current.\n",
     )
+    suspend_flow_run(key=PAUSE)

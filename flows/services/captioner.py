@@ -8,7 +8,7 @@ from pathlib import Path
 from coemogen_core.captioning.recipe import BackendSettings, ServerSettings
 from coemogen_core.captioning.server.own_server import serve
 from coemogen_core.storage.workspace import Workspace, local_folder
-from tasks.progress import console
+from flows.progress import console
 
 LOG = "captioner.log"
 

@@ -1,4 +1,4 @@
-"""`prefect server start` on an SQLite that many write to: `python -m flows.operations.prefect_server --host ... --port ...`.
+"""`prefect server start` on an SQLite that many write to: `python -m flows.services.prefect_server --host ... --port ...`.
 
 Most transactions of prefect 3.8.8 read first and write then. When anybody else writes in between, SQLite refuses the write at once
 ("database is locked") instead of waiting. A request is answered 503 then; an event of a trigger is dropped after four tries within a tenth

@@ -6,26 +6,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from uuid import UUID
+from typing import Any, TypeVar
 
 from prefect.client.orchestration import PrefectClient
 
-from coemogen_core.errors import CoEmoGenError
-from flows.operations.automations import set_up
-from flows.operations.processes import ProcessList
-from flows.operations.resources import set_up_limits, set_up_pools
-from flows.operations.schedules import switch_on, switched_on
-from flows.operations.settings import HOST, ServiceSettings
+from flows.deployments import Pool
+from flows.services.processes import ProcessList
+from flows.services.resources import set_up_automations, set_up_pools_and_limits, switch_on, switched_on
+from flows.services.settings import HOST, ServiceError, ServiceSettings
 
 STARTUP_TIMEOUT_S = 120.0
 POLL_S = 0.3
 SERVER = "server"
-
-
-class ServiceError(CoEmoGenError):
-    """A service did not start; the message names its log."""
+Answer = TypeVar("Answer")
 
 
 def serve(settings: ServiceSettings, say: Callable[[str], None]) -> None:
@@ -45,16 +40,16 @@ def serve(settings: ServiceSettings, say: Callable[[str], None]) -> None:
     settings.save()
     start_server(settings, processes)
     say(f"server at {settings.ui_url}")
-    asyncio.run(_set_up_pools_and_limits(settings))
-    say("pools lab and gpu, limits gpu and captioner")
-    schedules = asyncio.run(_schedules_that_are_on(settings))
+    names = ask(settings, lambda client: set_up_pools_and_limits(client, settings))
+    say(f"pools {' and '.join(names['pools'])}, limits {' and '.join(names['limits'])}")
+    schedules = ask(settings, switched_on)
     deploy(settings)
-    asyncio.run(_switch_schedules_on(settings, schedules))
-    names = asyncio.run(_set_up_automations(settings))
-    say(f"deployments of prefect.yaml; automations: {', '.join(names)}")
-    for place in settings.places:
-        start_worker(settings, processes, place)
-        say(f"worker of pool {place} (log: {processes.log(worker_name(place))})")
+    ask(settings, lambda client: switch_on(client, schedules))
+    automations = ask(settings, lambda client: set_up_automations(client, settings.pools))
+    say(f"deployments of prefect.yaml; automations: {', '.join(automations)}")
+    for pool in settings.pools:
+        start_worker(settings, processes, pool)
+        say(f"worker of pool {pool} (log: {processes.log(worker_name(pool))})")
 
 
 def revive(folder: Path) -> list[str]:
@@ -76,10 +71,20 @@ def revive(folder: Path) -> list[str]:
     settings = ServiceSettings.load(folder)
     if SERVER in dead:
         start_server(settings, processes)
-    places = [place for place in settings.places if worker_name(place) in dead]
-    for place in places:
-        start_worker(settings, processes, place)
-    return [SERVER] * (SERVER in dead) + [worker_name(place) for place in places]
+    pools = [pool for pool in settings.pools if worker_name(pool) in dead]
+    for pool in pools:
+        start_worker(settings, processes, pool)
+    return [SERVER] * (SERVER in dead) + [worker_name(pool) for pool in pools]
+
+
+def ask(settings: ServiceSettings, question: Callable[[PrefectClient], Coroutine[Any, Any, Answer]]) -> Answer:
+    """Ask the server something."""
+
+    async def answer() -> Answer:
+        async with PrefectClient(settings.api_url) as client:
+            return await question(client)
+
+    return asyncio.run(answer())
 
 
 def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
@@ -90,7 +95,7 @@ def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
     """
     if processes.running(SERVER) is None and _answers(settings):
         raise ServiceError(f"something else answers on port {settings.port}: stop it, or take another port")
-    command = [sys.executable, "-m", "flows.operations.prefect_server", "--host", HOST, "--port", str(settings.port)]
+    command = [sys.executable, "-m", "flows.services.prefect_server", "--host", HOST, "--port", str(settings.port)]
     entry = processes.start(SERVER, command, settings.variables())
     deadline = time.monotonic() + STARTUP_TIMEOUT_S
     while not _answers(settings):
@@ -99,7 +104,7 @@ def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
         time.sleep(POLL_S)
 
 
-def start_worker(settings: ServiceSettings, processes: ProcessList, pool: str) -> None:
+def start_worker(settings: ServiceSettings, processes: ProcessList, pool: Pool) -> None:
     """Start the worker of a pool, unless it runs.
 
     How many runs it takes is the pool's limit. With one of its own, the worker of prefect 3.8.8 dies when a suspended run is resumed before
@@ -109,7 +114,7 @@ def start_worker(settings: ServiceSettings, processes: ProcessList, pool: str) -
     processes.start(worker_name(pool), command, settings.variables())
 
 
-def worker_name(pool: str) -> str:
+def worker_name(pool: Pool) -> str:
     """Of the worker of a pool, in the list of processes."""
     return f"worker-{pool}"
 
@@ -123,28 +128,7 @@ def deploy(settings: ServiceSettings) -> None:
     command = [_program("prefect"), "--no-prompt", "deploy", "--all"]
     done = subprocess.run(command, cwd=settings.project, env=settings.variables(), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ServiceError(f"`prefect deploy --all` failed:\n{done.stdout}{done.stderr}")
-
-
-async def _set_up_pools_and_limits(settings: ServiceSettings) -> None:
-    async with PrefectClient(settings.api_url) as client:
-        await set_up_pools(client, settings)
-        await set_up_limits(client, settings)
-
-
-async def _schedules_that_are_on(settings: ServiceSettings) -> set[tuple[UUID, UUID]]:
-    async with PrefectClient(settings.api_url) as client:
-        return await switched_on(client)
-
-
-async def _switch_schedules_on(settings: ServiceSettings, schedules: set[tuple[UUID, UUID]]) -> None:
-    async with PrefectClient(settings.api_url) as client:
-        await switch_on(client, schedules)
-
-
-async def _set_up_automations(settings: ServiceSettings) -> list[str]:
-    async with PrefectClient(settings.api_url) as client:
-        return await set_up(client, settings.places)
+        raise ServiceError(f"`prefect deploy --all` failed; it said:\n{done.stdout}{done.stderr}")
 
 
 def _answers(settings: ServiceSettings) -> bool:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from prefect.server.database.configurations import AioSqliteConfiguration
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from flows.operations.prefect_server import WaitingSqlite
+from flows.services.prefect_server import WaitingSqlite
 
 READ, WRITE = sa.text("SELECT value FROM counter"), sa.text("UPDATE counter SET value = :value")
 
@@ -53,7 +53,7 @@ def test_transactions_that_read_and_then_write_wait_for_each_other(tmp_path: Pat
 
 
 def test_prefect_alone_still_refuses_them(tmp_path: Path) -> None:
-    """When this fails, Prefect has mended it, and `flows.operations.prefect_server` can go."""
+    """When this fails, Prefect has mended it, and `flows.services.prefect_server` can go."""
     database = AioSqliteConfiguration(f"sqlite+aiosqlite:///{tmp_path}/refusing.db")
 
     async def write_between_read_and_write() -> None:

@@ -3,11 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from coemogen_core.errors import CoEmoGenError
 from coemogen_core.storage.whole_file import write_atomically
+from flows.deployments import Pool
+from flows.environment import NOTHING_PHONES_HOME
 
 HOST = "127.0.0.1"
 HEARTBEAT_S = 30  # of a flow run; Prefect allows no shorter one
@@ -17,7 +20,9 @@ LEASES_ON_DISK = "prefect.server.concurrency.lease_storage.filesystem"  # in mem
 
 FILE = "settings.json"
 
-Place = Literal["lab", "gpu"]
+
+class ServiceError(CoEmoGenError):
+    """A service did not start, or lacks what is asked of it; the message names its log, or what to do first."""
 
 
 class ServiceSettings(BaseModel):
@@ -28,7 +33,7 @@ class ServiceSettings(BaseModel):
     folder: Path = Field(default=Path(".prefect"), description="takes Prefect's database, logs, and the list of what was started")
     port: int = Field(default=4200, ge=1, le=65_535, description="of the server, on 127.0.0.1")
     project: Path = Field(default=Path(), description="folder that holds prefect.yaml")
-    places: tuple[Place, ...] = Field(default=("lab",), min_length=1, description="pools that get a worker on this machine")
+    pools: tuple[Pool, ...] = Field(default=("lab",), min_length=1, description="pools that get a worker on this machine")
     runs_at_once: int = Field(default=2, ge=1, le=64, description="flow runs that a worker executes side by side")
     caption_parts: int = Field(default=8, ge=1, le=1024, description="limit `captioner`: parts that may be captioned by servers at once")
     gpus: int = Field(default=1, ge=1, le=1024, description="limit `gpu`, and of the pool of that name: tasks on a GPU at once")
@@ -61,15 +66,12 @@ class ServiceSettings(BaseModel):
         own = {
             "PREFECT_HOME": str(self.folder.resolve()),
             "PREFECT_API_URL": self.api_url,
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES_ON_DISK,
             "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",  # what a 503 was about stands in the server's log
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_CLI_COLORS": "false",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
             "PREFECT_WORKER_QUERY_SECONDS": str(WORKER_POLL_S),
-            "DO_NOT_TRACK": "1",
-            "HF_HUB_DISABLE_TELEMETRY": "1",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",  # prefect.yaml's steps call python
         }
-        return {**os.environ, **own}
+        return {**os.environ, **NOTHING_PHONES_HOME, **own}

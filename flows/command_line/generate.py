@@ -1,66 +1,48 @@
-"""Pictures of a trained model into a folder. Wraps `coemogen_core.generation.picture_folder`; one pass over one model, so no flow."""
+"""What `coemogen generate` does: pictures of a trained model into a folder. Wraps `coemogen_core.generation.picture_folder`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
 import numpy as np
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers.utils import logging as transformers_logging
 
-from coemogen_core.emotions import EMOTIONS, parse_emotion
-from coemogen_core.generation.picture_folder import Filled, fill_folder, identify, new_record, png_with_record, record_of, series_name
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.generation.picture_folder import fill_folder, identify, new_record, png_with_record, record_of, series_name
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace
-from flows.model_commands import ALL, parse_query
+from flows.command_line.front import errors
+from flows.command_line.options import ALL, parse_query, say_left_out
+from flows.params import TrainAndEvalParams
 
 LARGEST_SEED = 2**62  # so that seed + count fits the generators' 64 bits
-console = Console(stderr=True, highlight=False)
 
 
-@dataclass(frozen=True)
-class ModelPlace:
-    """Where the model is: a saved pipeline, or a run of a workspace over base models."""
-
-    folder: Path | None
-    workspace: str
-    run_id: str | None
-    models: BaseModels
-
-    def open(self, device: str) -> EmotionPipeline:
-        """The pipeline on its device.
-
-        Raises:
-            FileNotFoundError: there is no such model.
-            ValueError: there are several runs, and none is named.
-        """
-        if self.folder is not None:
-            return EmotionPipeline.from_pretrained(self.folder, device=device)
-        run_id = self.run_id or only_run(self.workspace)
-        return EmotionPipeline.from_run(self.models, Workspace(self.workspace).path("runs", run_id, "model"), device)
-
-
-def generate(place: ModelPlace, emotion: str, out: str, count: int, seed: int, recipe: GenerationRecipe) -> Filled:
-    """Fill a folder with pictures of an emotion, a fusion, or all emotions that the model knows, and print where they are.
-
-    Args:
-        place: of the model.
-        emotion: `awe`, `awe=0.6,fear=0.4`, or `all`.
-        out: folder or URI.
-        count: pictures of each.
-        seed: of the first picture of each.
-        recipe: denoising settings.
+def open_pipeline(params: TrainAndEvalParams, run_id: str | None, folder: Path | None) -> EmotionPipeline:
+    """The model on its device: a saved pipeline in a folder, or a run of the workspace over its base models.
 
     Raises:
-        FileNotFoundError: no such model.
+        FileNotFoundError: there is no such model.
+        ValueError: there are several runs, and none is named.
+    """
+    diffusers_logging.disable_progress_bar()  # the bars of loading would stand between our own
+    transformers_logging.disable_progress_bar()
+    if folder is not None:
+        return EmotionPipeline.from_pretrained(folder, device=params.generation.device)
+    model = Workspace(params.workspace).path("runs", run_id or only_run(params.workspace), "model")
+    return EmotionPipeline.from_run(params.models, model, params.generation.device)
+
+
+def draw(opened: Callable[[], EmotionPipeline], emotion: str, out: str, count: int, seed: int, recipe: GenerationRecipe) -> None:
+    """Fill a folder with pictures of an emotion, a fusion, or all emotions that the model knows, and print where they are.
+
+    Raises:
         ValueError: an emotion that does not exist or that the training corpus lacked; a size that the model cannot draw; a folder of other
             settings.
         OSError: the folder cannot be written to.
@@ -69,19 +51,18 @@ def generate(place: ModelPlace, emotion: str, out: str, count: int, seed: int, r
         raise ValueError(f"--count {count}: give at least 1")
     if not 0 <= seed < LARGEST_SEED:
         raise ValueError(f"--seed {seed}: give 0 to {LARGEST_SEED - 1}")
-    wanted = None if emotion == ALL else _parsed(emotion)  # a wrong name is said before a model is loaded
-    pipeline = _opened(place, recipe.device)
+    wanted = None if emotion == ALL else parse_query(emotion)  # a wrong name is said before a model is loaded
+    pipeline = opened()
     trained: list[str] = [each for each in EMOTIONS if each in pipeline.clusters.means]
     queries = [wanted] if wanted is not None else [{each: 1.0} for each in trained]
     with _progress([series_name(query) for query in queries], count) as (bars, tasks):
         filled = fill_folder(pipeline, out, queries, count, seed, recipe, lambda name, number: bars.update(tasks[name], advance=number))
     print(f"{out}: {filled.made} pictures made, {filled.found} there already; contact sheet {filled.sheet}")
-    if emotion == ALL and (missing := [each for each in EMOTIONS if each not in trained]):
-        print(f"left out, the training corpus had no such pictures: {', '.join(missing)}")
-    return filled
+    if emotion == ALL:
+        say_left_out(trained)
 
 
-def generate_again(place: ModelPlace, picture: Path, out: str, device: str) -> str:
+def draw_again(opened: Callable[[], EmotionPipeline], picture: Path, out: str, device: str) -> None:
     """Make a picture again from what it says of itself, as OUT/<its name>; says whether the pixels are the same.
 
     Raises:
@@ -89,7 +70,7 @@ def generate_again(place: ModelPlace, picture: Path, out: str, device: str) -> s
         ValueError: the picture carries no record, or another model drew it.
     """
     record = record_of(picture)
-    pipeline = _opened(place, device)
+    pipeline = opened()
     model = identify(pipeline)
     if model != record.model:
         raise ValueError(f"{picture} was drawn by another model ({record.model.model_dump()}) than this one ({model.model_dump()})")
@@ -99,7 +80,6 @@ def generate_again(place: ModelPlace, picture: Path, out: str, device: str) -> s
         raise ValueError(f"{target} is the picture itself: give another folder")
     write_atomically(target, png_with_record(drawn, new_record(record.emotion, record.seed, record.recipe, model)))
     print(f"{target}: {_compared(picture, drawn)}")
-    return target
 
 
 def only_run(workspace: str) -> str:
@@ -121,16 +101,6 @@ def only_run(workspace: str) -> str:
     return runs[0]
 
 
-def _opened(place: ModelPlace, device: str) -> EmotionPipeline:
-    diffusers_logging.disable_progress_bar()  # the bars of loading would stand between our own
-    transformers_logging.disable_progress_bar()
-    return place.open(device)
-
-
-def _parsed(emotion: str) -> dict[str, float]:
-    return {parse_emotion(name): weight for name, weight in parse_query(emotion).items()}
-
-
 def _compared(picture: Path, drawn: Image.Image) -> str:
     with Image.open(picture) as there:
         before = np.asarray(there.convert("RGB"), dtype=int)
@@ -144,5 +114,5 @@ def _compared(picture: Path, drawn: Image.Image) -> str:
 @contextmanager
 def _progress(names: list[str], count: int) -> Iterator[tuple[Progress, dict[str, TaskID]]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=not console.is_terminal) as bars:
+    with Progress(*columns, console=errors, transient=not errors.is_terminal) as bars:
         yield bars, {name: bars.add_task(name, total=count) for name in names}

@@ -1,0 +1,10 @@
+"""Names that become folders of a workspace."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+"""A picture set: `images/<source>` and all tables of its pictures."""
+DatasetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""A curated dataset: `decisions/<dataset>`, `curated/<dataset>`."""

@@ -1,1 +1,0 @@
-"""Running the deployments: server, pools, limits, automations and workers on one machine, on loopback."""

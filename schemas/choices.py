@@ -1,0 +1,14 @@
+"""Words that recipes, tables and the command line let a person choose from. Imports nothing, so that `coemogen --help` answers at once."""
+
+from typing import Literal
+
+Layout = Literal["emoset", "wikiart", "image_folder", "hf_parquet", "webdataset"]
+"""How a source's pictures lie."""
+ExportLayout = Literal["webdataset", "clip-retrieval"]
+"""How a copy of a published dataset lies."""
+EvaluationProtocol = Literal["corrected", "emogen"]
+"""How images are preprocessed and paired: as it should be, or with the faults of EmoGen's public code (docs/metrics.md)."""
+SchedulerName = Literal["base", "ddim", "dpmsolver++", "euler", "euler a"]
+"""`euler a` is ancestral: it draws fresh noise at every step, from each picture's own seed."""
+Device = Literal["auto", "cpu", "cuda", "mps"]
+"""`auto` is the GPU where there is one, else the CPU."""
