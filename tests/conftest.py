@@ -29,6 +29,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("workspace", ["local", "memory"], indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest first, or one worker is left with one of them at the end."""
+    patience = {item.path: 0 for item in items}
+    for item in items:
+        wanted = 2 if item.get_closest_marker("orchestration") else 1 if item.get_closest_marker("slow") else 0
+        patience[item.path] = max(patience[item.path], wanted)
+    items.sort(key=lambda item: -patience[item.path])
+
+
 @pytest.fixture
 def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     """An empty workspace of this test alone: a folder, or of the kind that the mark `every_storage` asks for."""
