@@ -85,16 +85,6 @@ def scale(gates: Tensor, intensity: float) -> Tensor:
     return gates * intensity
 
 
-def polarity_only(gates: Tensor) -> Tensor:
-    """Close the emotion pairs: the ablation "without emotion-specific LoRAs"; gates [..., 10]."""
-    return restrict(gates, emotions=False, polarities=True)
-
-
-def emotion_only(gates: Tensor) -> Tensor:
-    """Close the polarity pairs: the ablation "without polarity-shared LoRAs"; gates [..., 10]."""
-    return restrict(gates, emotions=True, polarities=False)
-
-
 def restrict(gates: Tensor, *, emotions: bool, polarities: bool) -> Tensor:
     """Close the pairs that a model does without: emotion pairs, polarity pairs, or both; gates [..., 10]."""
     return gates * _mask(emotions=emotions, polarities=polarities).to(gates)
