@@ -17,6 +17,8 @@ from tests.once_a_run import once_a_run, run_folder
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from coemogen_core.model.base_models import BaseModels
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 settings.register_profile("untimed", deadline=None)  # no test asserts a time: a busy machine is not a failure
 settings.load_profile("untimed")
@@ -110,6 +112,14 @@ def _save_diffusion(tiny_clip: Path, folder: Path) -> None:
     torch.manual_seed(0)
     pipeline = diffusion_pipeline(new_vae(), new_unet(), CLIPTextModel.from_pretrained(tiny_clip), CLIPTokenizer.from_pretrained(tiny_clip))
     pipeline.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def models(tiny_clip: Path, tiny_diffusion: Path) -> "BaseModels":
+    """Both of them."""
+    from coemogen_core.model.base_models import BaseModels
+
+    return BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip))
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,23 @@
-"""A small world and the workspace that the three flows make of it, both once a test run."""
+"""A trained model, a small world and the workspace that the three flows make of it, both once a test run."""
 
 import shutil
 from pathlib import Path
 
 import pytest
 
+from coemogen_core.model.base_models import BaseModels
 from coemogen_core.storage.workspace import Workspace
+from tests.coemogen_core.generation.small_model import new_trained_model
 from tests.flows.chain import run_chain, write_world
 from tests.once_a_run import once_a_run
+
+
+@pytest.fixture(scope="session")
+def trained_workspace(models: BaseModels, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A workspace with a model in the run `train-1`; not to be changed."""
+    workspace = Workspace(str(tmp_path_factory.mktemp("trained")))
+    new_trained_model(models).save(workspace.path("runs", "train-1", "model"))
+    return workspace.uri
 
 
 @pytest.fixture(scope="session")

@@ -25,11 +25,6 @@ def quiet(monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
 
 
-@pytest.fixture
-def data(corpus, cached, models):
-    return TrainingData(corpus, "emoset", cached, models)
-
-
 def children(workspace):
     """Processes of a training in this workspace, wherever they hang."""
     found = []

@@ -15,7 +15,6 @@ from prefect.settings import PREFECT_API_URL
 from safetensors.torch import load
 
 from coemogen_core.training.checkpoint import CheckpointFolder
-from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train
@@ -28,11 +27,6 @@ RECIPE = TrainingRecipe(
 )
 TIMES = ("seconds_per_step",)
 DEADLINE_S = 600  # of what takes seconds
-
-
-@pytest.fixture(scope="module")
-def features(corpus, cached) -> FeatureSet:
-    return FeatureSet.open(corpus, "emoset", cached)
 
 
 @pytest.fixture(scope="module")
