@@ -47,7 +47,12 @@ def test_answers_come_back_chunk_by_chunk_in_order_whatever_the_order_of_the_ser
 
 
 def test_as_many_requests_are_in_flight_as_allowed_and_no_more(stub):
-    stub.delay_s = 0.05
+    six = threading.Barrier(6)
+
+    def wait_for_the_others(image_id: str, number: int) -> None:
+        six.wait(600)
+
+    stub.misbehave = wait_for_the_others
     ask(stub, [requests(10), requests(10, 10), requests(10, 20)], concurrency=6)
     assert stub.most_at_once == 6
 
