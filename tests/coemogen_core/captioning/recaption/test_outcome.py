@@ -5,7 +5,7 @@ import pytest
 
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.captioning.recaption import outcome as outcomes
-from coemogen_core.captioning.recaption.candidates import RecaptionReasons, find_candidates
+from coemogen_core.captioning.recaption.candidates import Found, RecaptionReasons, find_candidates
 from coemogen_core.captioning.recaption.outcome import ReasonCount, Recaptioned, examples, read_outcome, summarise, write_outcome
 from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.curation.decisions import DecisionsRecord, decide, read_record
@@ -29,7 +29,7 @@ def chosen(workspace: Workspace, record: DecisionsRecord) -> pl.DataFrame:
     """The kept candidates: the picture whose caption failed, and the weakest half."""
     reasons = RecaptionReasons(lowest_alignment=0.5)
     found = find_candidates(workspace, record, CaptionRecipe(model="m"), NEW, reasons, max_tries=2, max_images=None)
-    outcomes.write_candidates(workspace, "emoart", RUN, found.candidates)
+    outcomes.write_choice(workspace, "emoart", RUN, found)
     return found.candidates
 
 
@@ -104,7 +104,7 @@ def test_only_attempts_made_after_the_choice_count(workspace: Workspace, record:
     """The recipe was asked before; that answer is none of this run's."""
     first = chosen.filter(reason="low alignment").row(0, named=True)
     later = chosen.with_columns(after_attempt=pl.lit(1, pl.Int32))
-    outcomes.write_candidates(workspace, "emoart", RUN, later)
+    outcomes.write_choice(workspace, "emoart", RUN, Found(later, exhausted=0, over_budget=0))
     for attempt, similarity in ((1, 0.9), (2, 0.95)):
         row = caption_row(first["image_id"], f"attempt {attempt}", attempt=attempt, recipe=NEW, prior=first["emotion"])
         answer(workspace, first["part"], attempt, [row], [similarity])
@@ -135,16 +135,16 @@ def test_examples_are_those_that_gained_most(workspace: Workspace, record: Decis
     assert len(examples(rows, count=100)) == int(rows["became_current"].sum())
 
 
-def test_the_choice_is_complete_once_its_counts_are_written(workspace: Workspace, record: DecisionsRecord) -> None:
+def test_a_choice_is_kept_with_its_counts(workspace: Workspace, record: DecisionsRecord) -> None:
+    assert not outcomes.was_chosen(workspace, "emoart", RUN)
+    assert outcomes.read_candidates(workspace, "emoart", RUN).is_empty()
     found = find_candidates(
         workspace, record, CaptionRecipe(model="m"), NEW, RecaptionReasons(lowest_alignment=0.5), max_tries=2, max_images=2
     )
-    outcomes.write_candidates(workspace, "emoart", RUN, found.candidates)
-    assert not outcomes.was_chosen(workspace, "emoart", RUN)
-    outcomes.mark_chosen(workspace, "emoart", RUN, found)
+    outcomes.write_choice(workspace, "emoart", RUN, found)
     assert outcomes.was_chosen(workspace, "emoart", RUN)
     counts = outcomes.chosen_counts(workspace, "emoart", RUN)
     assert counts == {"chosen": 2, "exhausted": found.exhausted, "over_budget": found.over_budget}
     kept = outcomes.read_candidates(workspace, "emoart", RUN)
     assert kept.sort("image_id").equals(found.candidates.sort("image_id"))
-    assert outcomes.read_candidates(workspace, "emoart", "another run").is_empty()
+    assert outcomes.candidate_parts(workspace, "emoart", RUN) == sorted(set(found.candidates["part"]))
