@@ -8,7 +8,8 @@ from coemogen_core.captioning.recaption import outcome as outcomes
 from coemogen_core.captioning.recaption.candidates import Found, RecaptionReasons, find_candidates
 from coemogen_core.captioning.recaption.outcome import ReasonCount, Recaptioned, examples, read_outcome, summarise, write_outcome
 from coemogen_core.captioning.recipe import CaptionRecipe
-from coemogen_core.curation.decisions import DecisionsRecord, decide, read_record
+from coemogen_core.curation.decide import decide
+from coemogen_core.curation.decisions import DecisionsRecord, read_record
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Alignment
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, RECIPE, SOURCE, build_art
