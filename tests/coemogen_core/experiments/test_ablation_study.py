@@ -9,7 +9,7 @@ from coemogen_core.model.conditioner import ConditionerConfig
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.recipes import TrainingRecipe
-from tests.coemogen_core.training.conftest import cached, corpus, feature_recipe, models  # noqa: F401 (fixtures)
+from tests.coemogen_core.training.conftest import cached, corpus, feature_recipe  # noqa: F401 (fixtures)
 
 
 @pytest.fixture
