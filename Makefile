@@ -67,7 +67,7 @@ demo-short: $(STAMP)
 	$(BIN)/coemogen demo --folder demo --short
 
 test: $(DEV_STAMP)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder  # three: some tests only wait (docs/testing.md)
 
 # Prefect's server, workers and deployments on this machine (docs/operations.md).
 serve: $(STAMP)

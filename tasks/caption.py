@@ -16,6 +16,7 @@ from coemogen_core.captioning.recaption.outcome import (
     candidate_parts,
     read_candidates,
     was_chosen,
+    write_choice,
     write_outcome,
 )
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe

@@ -36,7 +36,7 @@ def test_a_server_of_our_own_lives_for_the_block_and_writes_its_log_into_the_wor
         assert captioner.own is None
         assert captioner.concurrency == 7
         assert captioner.patience_s >= own.startup_timeout_s
-        with urllib.request.urlopen(f"{captioner.endpoints[0]}/models", timeout=10) as answer:
+        with urllib.request.urlopen(f"{captioner.endpoints[0]}/models", timeout=300) as answer:
             assert answer.status == 200
     assert (tmp_path / "w" / "logs" / "captioner.log").exists()
     assert not any(is_alive(pid) for pair in lives(own.environment) for pid in pair)

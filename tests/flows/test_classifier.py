@@ -2,10 +2,12 @@
 
 import io
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import torch
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from pydantic import ValidationError
 
 from coemogen_core.lab.corpora import write_paintings, write_photos
@@ -47,10 +49,13 @@ def settings(world: Path, workspace: Path, clip: Path, **extra: object) -> dict[
     }
 
 
-def artifact(key: str) -> str:
+def artifact(workspace: Workspace, key: str) -> str:
+    """Of the flow run that made this workspace; other tests make such artifacts at the same time."""
+    (run,) = [name.removesuffix(".json") for name in workspace.list_files("outcomes", "build-emoart")]
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]), flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(run)]))
     with get_client(sync_client=True) as client:
-        found = [each for each in client.read_artifacts() if each.key == key]
-    return str(max(found, key=lambda each: each.created).data)
+        (found,) = client.read_artifacts(artifact_filter=wanted)
+    return str(found.data)
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -78,9 +83,9 @@ def test_one_run_ingests_trains_examines_and_publishes(
     assert reports["agreement-oasis"]["predictions"].startswith("folds-")
     assert reports["agreement-wikiart-emotions"]["emotions"]["fear"]["pictures"] == PAINTINGS
     assert reports["agreement-wikiart-emotions"]["predictions"].startswith("probe-")
-    assert "zero-shot CLIP" in artifact("funnel-emoart")
-    assert "| accuracy, 8 emotions |" in artifact("classifier-emoart")
-    assert f"({PHOTOS} pictures" not in artifact("agreement-oasis-emoart")
+    assert "zero-shot CLIP" in artifact(workspace, "funnel-emoart")
+    assert "| accuracy, 8 emotions |" in artifact(workspace, "classifier-emoart")
+    assert f"({PHOTOS} pictures" not in artifact(workspace, "agreement-oasis-emoart")
     kept = workspace.table("decisions", "emoart", outcome.version).read(["kept"])["kept"].sum()
     assert f"{kept} of {PAINTINGS} kept; " in caplog.text
     right = f"{reports['agreement-oasis']['valence']['spearman']:.3f}"

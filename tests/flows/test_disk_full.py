@@ -1,28 +1,26 @@
 """A disk that fills up: the run fails and says where, nothing half-written is left, and with more room the same command completes."""
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import polars as pl
 import pytest
 
-from coemogen_core.lab.corpora import write_photos
-from coemogen_core.storage.workspace import Workspace
+from tests.flows.chain import captions, start_emoset
 
-PHOTOS, PART_SIZE = 240, 30
-TABLES = ("images", "embeddings", "alignment", "decisions")
-TIMES = ("asked_at", "latency_s")
+TABLES = ("images/emoset", "embeddings/emoset", "alignment/emoset", "decisions/emoset")
+ROOM, PAGE = 0.5, 4096
+DEADLINE_S = 600
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
-    """A folder with room for little, and what changes its size."""
+def small_disk(chain: Path, tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
+    """A folder with room for about half of the tables, and what changes its size."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True, check=False)
+    needed = sum(-(-len(content) // PAGE) * PAGE for content in tables(chain).values())
+    size = f"size={round(ROOM * needed)}"
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", folder], capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
     try:
@@ -31,45 +29,30 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
         subprocess.run(["umount", folder], check=True)
 
 
-def build(photos: Path, workspace: Path, clip: Path) -> subprocess.CompletedProcess[str]:
-    arguments = ["build-emoset", photos, "--workspace", workspace]
-    for setting in (f"encoder.model={clip}", f"part_size={PART_SIZE}", "caption.max_new_tokens=48"):
-        arguments += ["--set", setting]
-    environment = {**os.environ, "PREFECT_HOME": str(photos.parent / "prefect"), "OMP_NUM_THREADS": "1"}
-    environment.pop("PREFECT_API_URL", None)
-    command = [sys.executable, "-c", "from flows.command_line import main; main()", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-
-
 def tables(workspace: Path) -> dict[Path, bytes]:
     return {path.relative_to(workspace): path.read_bytes() for table in TABLES for path in (workspace / table).rglob("*.parquet")}
 
 
-def captions(workspace: Path) -> pl.DataFrame:
-    return Workspace(str(workspace)).table("captions", "emoset").read().drop(TIMES).sort("image_id", "attempt")
-
-
 @pytest.mark.slow
 def test_a_full_disk_is_named_and_with_room_the_same_command_completes(
-    small_disk: tuple[Path, Callable[[str], None]], tmp_path: Path, tiny_clip: Path
+    small_disk: tuple[Path, Callable[[str], None]], world: Path, chain: Path, tiny_clip: Path, prefect_server: str
 ) -> None:
     disk, resize = small_disk
-    photos = write_photos(tmp_path / "photos", PHOTOS, 3)
-    undisturbed, workspace = tmp_path / "undisturbed", disk / "workspace"
-    assert build(photos, undisturbed, tiny_clip).returncode == 0
-
-    failed = build(photos, workspace, tiny_clip)
-    assert failed.returncode == 2
-    assert f"no room for {workspace}" in failed.stderr
-    assert "free some space there" in failed.stderr
-    assert "Traceback" not in failed.stderr
+    workspace = disk / "workspace"
+    failed = start_emoset(world, workspace, tiny_clip, prefect_server)
+    said = failed.communicate(timeout=DEADLINE_S)[1]
+    assert failed.returncode == 2, said
+    assert f"no room for {workspace}" in said
+    assert "free some space there" in said
+    assert "Traceback" not in said
     assert not [path for path in workspace.rglob("*") if path.name.endswith(".tmp")]
-    before, expected = tables(workspace), tables(undisturbed)
+    before, expected = tables(workspace), tables(chain)
     assert 0 < len(before) < len(expected)
     assert all(expected[path] == content for path, content in before.items())
 
     resize("64m")
-    done = build(photos, workspace, tiny_clip)
-    assert done.returncode == 0, done.stderr
+    done = start_emoset(world, workspace, tiny_clip, prefect_server)
+    said = done.communicate(timeout=DEADLINE_S)[1]
+    assert done.returncode == 0, said
     assert tables(workspace) == expected
-    assert captions(workspace).equals(captions(undisturbed))
+    assert captions(str(workspace)).equals(captions(str(chain)))

@@ -4,31 +4,18 @@ import pytest
 
 from coemogen_core.generation.picture_folder import record_of
 from coemogen_core.generation.pipeline import EmotionPipeline
-from coemogen_core.model.base_models import BaseModels
 from coemogen_core.storage.workspace import Workspace
 from flows.command_line import main
 from tests.coemogen_core.generation.small_model import new_trained_model
 
 
-@pytest.fixture(scope="module")
-def models(tiny_clip, tiny_diffusion) -> BaseModels:
-    return BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip))
-
-
-@pytest.fixture(scope="module")
-def workspace(models, tmp_path_factory) -> str:
-    workspace = Workspace(str(tmp_path_factory.mktemp("workspace")))
-    new_trained_model(models).save(workspace.path("runs", "train-1", "model"))
-    return workspace.uri
-
-
 @pytest.fixture
-def run(monkeypatch, models, workspace, capsys):
+def run(monkeypatch, models, trained_workspace, capsys):
     """The command as the shell starts it; returns its exit code and what it printed."""
     monkeypatch.setattr("flows.command_line.front.prepare_environment", lambda **_: None)
     base = [f"--set=models.{name}={getattr(models, name)}" for name in ("diffusion", "clip")]
 
-    def call(*arguments: str, place: tuple[str, ...] = ("--workspace", workspace)) -> tuple[int, str]:
+    def call(*arguments: str, place: tuple[str, ...] = ("--workspace", trained_workspace)) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["coemogen", "generate", *arguments, *place, "--steps", "2", "--device", "cpu", *base])
         try:
             main()
@@ -70,8 +57,8 @@ def test_options_reach_the_picture_and_it_can_be_made_again(run, tmp_path):
     assert record_of(tmp_path / "again" / picture.name) == record
 
 
-def test_a_saved_pipeline_serves_as_well(run, models, workspace, tmp_path):
-    pipe = EmotionPipeline.from_run(models, Workspace(workspace).path("runs", "train-1", "model"), "cpu")
+def test_a_saved_pipeline_serves_as_well(run, models, trained_workspace, tmp_path):
+    pipe = EmotionPipeline.from_run(models, Workspace(trained_workspace).path("runs", "train-1", "model"), "cpu")
     pipe.save_pretrained(tmp_path / "saved", include_base=False)
     code, text = run("awe", "--count", "1", "--out", str(tmp_path / "out"), "--model", str(tmp_path / "saved"), place=())
     assert code == 0, text

@@ -5,16 +5,12 @@ from pathlib import Path
 import pytest
 
 from coemogen_core.experiments.files import read_experiments
-from coemogen_core.lab.corpora import write_photos
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.storage.workspace import Workspace
-from flows.build_emoset import build_emoset
 from flows.command_line import main
-from flows.params import BuildEmosetParams, TrainAndEvalParams, load_params
-from flows.train_and_eval import train_and_eval
 from schemas.outcomes import RunOutcome
+from tests.flows.chain import run_training
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
 OWN = "tests.coemogen_core.methods.grey_generator:GreyGenerator"
 MATRIX = {
     "seeds": [0, 1],
@@ -36,37 +32,11 @@ ABLATIONS = {
 }
 
 
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory, tiny_clip: Path, prefect_server: None) -> Workspace:
-    root, folder = tmp_path_factory.mktemp("world"), tmp_path_factory.mktemp("workspace")
-    write_photos(root / "photos", 96, 1)
-    given = {
-        "workspace": str(folder),
-        "encoder": {"model": str(tiny_clip)},
-        "caption": {"model": "lab:captioner", "max_new_tokens": 48},
-        "source": {"name": "photos", "layout": "emoset", "root": str(root / "photos")},
-    }
-    build_emoset(load_params("lab", BuildEmosetParams, given))
-    return Workspace(str(folder))
-
-
-def run(workspace: Workspace, clip: Path, diffusion: Path, **changed: object) -> RunOutcome:
-    given = {
-        "workspace": workspace.uri,
-        "models": {"diffusion": str(diffusion), "clip": str(clip)},
-        "training": {"steps": 8, "batch_size": 2, "warmup_steps": 0},
-        "images_per_emotion": 2,
-        "generation": {"num_inference_steps": 1},
-        "evaluation": {"clip_model": str(clip), "resamples": 20},
-        **changed,
-    }
-    return train_and_eval(load_params("lab", TrainAndEvalParams, given))
-
-
 @pytest.mark.slow
-def test_a_matrix_shares_what_stands_there_and_is_computed_once(workspace: Workspace, tiny_clip: Path, tiny_diffusion: Path) -> None:
-    alone = run(workspace, tiny_clip, tiny_diffusion)
-    outcome = run(workspace, tiny_clip, tiny_diffusion, matrix=MATRIX)
+def test_a_matrix_shares_what_stands_there_and_is_computed_once(chain_copy: Workspace, tiny_clip: Path, tiny_diffusion: Path) -> None:
+    workspace = chain_copy
+    alone = run_training(workspace.uri, tiny_clip, tiny_diffusion)
+    outcome = run_training(workspace.uri, tiny_clip, tiny_diffusion, matrix=MATRIX)
     names = ["coemogen", "sd", "textual-inversion", "grey-generator"]
     assert list(outcome.sample_runs) == names
     assert {name: outcome.sample_runs[name] for name in alone.sample_runs} == alone.sample_runs  # seed 0 was there already
@@ -82,11 +52,13 @@ def test_a_matrix_shares_what_stands_there_and_is_computed_once(workspace: Works
     assert 'id="experiments"' in page
     assert "McNemar over pictures" in page
     assert "The paper’s numbers are not shown" in page
-    again = run(workspace, tiny_clip, tiny_diffusion, matrix=MATRIX)
+    again = run_training(workspace.uri, tiny_clip, tiny_diffusion, matrix=MATRIX)
     assert again.run_id == outcome.run_id
     assert all(stage.recomputed_nothing for stage in again.stages)
     assert 'id="experiments"' not in workspace.read_file("runs", alone.run_id, "report.html").decode()
-    ablations_share_features_trainings_and_noise(workspace, run(workspace, tiny_clip, tiny_diffusion, matrix=ABLATIONS), outcome)
+    ablations_share_features_trainings_and_noise(
+        workspace, run_training(workspace.uri, tiny_clip, tiny_diffusion, matrix=ABLATIONS), outcome
+    )
 
 
 def ablations_share_features_trainings_and_noise(workspace: Workspace, outcome: RunOutcome, before: RunOutcome) -> None:

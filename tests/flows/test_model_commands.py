@@ -2,30 +2,15 @@ import pytest
 from safetensors.torch import load_file
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.model.base_models import BaseModels
-from coemogen_core.storage.workspace import Workspace
 from flows.command_line import app
 from flows.command_line.models import export_lora
 from flows.command_line.options import parse_query
-from tests.coemogen_core.generation.small_model import new_trained_model
-
-
-@pytest.fixture(scope="module")
-def models(tiny_clip, tiny_diffusion) -> BaseModels:
-    return BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip))
-
-
-@pytest.fixture(scope="module")
-def workspace(models, tmp_path_factory) -> str:
-    workspace = Workspace(str(tmp_path_factory.mktemp("workspace")))
-    new_trained_model(models).save(workspace.path("runs", "train-1", "model"))
-    return workspace.uri
 
 
 @pytest.fixture
-def place(workspace, models) -> dict:
+def place(trained_workspace, models) -> dict:
     settings = [f"models.{name}={getattr(models, name)}" for name in ("diffusion", "clip")]
-    return {"workspace": workspace, "run": "train-1", "settings": settings}
+    return {"workspace": trained_workspace, "run": "train-1", "settings": settings}
 
 
 def test_all_exports_what_was_trained_and_names_the_rest(place, tmp_path, capsys):
@@ -37,10 +22,10 @@ def test_all_exports_what_was_trained_and_names_the_rest(place, tmp_path, capsys
     assert "left out, the training corpus had no such pictures: disgust, fear, sadness" in said
 
 
-def test_the_command_takes_fusion_intensity_and_name(workspace, models, tmp_path):
+def test_the_command_takes_fusion_intensity_and_name(trained_workspace, models, tmp_path):
     base = [f"--set=models.{name}={getattr(models, name)}" for name in ("diffusion", "clip")]
     wanted = ["--emotion", "awe=0.6,anger=0.4", "--intensity", "1.5", "--name", "storm", "--licence", "CC0-1.0"]
-    place = ["--workspace", workspace, "--run", "train-1", "--destination", str(tmp_path)]
+    place = ["--workspace", trained_workspace, "--run", "train-1", "--destination", str(tmp_path)]
     command, bound, _ = app.parse_args(["export-lora", *place, *wanted, *base])
     command(*bound.args, **bound.kwargs)
     lora = load_file(tmp_path / "storm" / "pytorch_lora_weights.safetensors")

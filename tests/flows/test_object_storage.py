@@ -1,32 +1,17 @@
-"""The whole chain on S3's protocol, against moto's server on loopback, as a user with a bucket runs it: the tables of a local folder."""
+"""The whole chain on S3's protocol, against moto's server on loopback: the tables of a local folder."""
 
 import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
-import polars as pl
 import pytest
 
-from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.storage.workspace import Workspace
+from tests.flows.chain import captions, run_chain
 
-PHOTOS, PAINTINGS = 240, 120
 TABLES = ("images", "rejected", "embeddings", "emotion_scores", "alignment", "decisions", "curated", "features")
-TIMES = ("asked_at", "latency_s")
-SHORT = (
-    "training.steps=4",
-    "training.warmup_steps=0",
-    "training.checkpoint_every=2",
-    "images_per_emotion=2",
-    "generation.num_inference_steps=2",
-    "evaluation.minimum_reference=20",
-    "evaluation.resamples=20",
-)
 
 
 @pytest.fixture
@@ -45,23 +30,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     running.stop()
 
 
-def run(*arguments: object, home: Path) -> None:
-    environment = {**os.environ, "PREFECT_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    environment.pop("PREFECT_API_URL", None)
-    command = [sys.executable, "-c", "from flows.command_line import main; main()", *map(str, arguments)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def chain(world: Path, workspace: str) -> None:
-    """All three flows, with little training."""
-    parts = ("--set", "part_size=60")
-    run("build-emoset", world / "photos", "--workspace", workspace, *parts, home=world / "prefect")
-    run("build-emoart", world / "paintings", "--workspace", workspace, *parts, "--set", "min_confidence=0.2", home=world / "prefect")
-    settings = [argument for setting in SHORT for argument in ("--set", setting)]
-    run("train-and-eval", "--workspace", workspace, "--emoart", "emoart", *settings, home=world / "prefect")
-
-
 def tables(workspace: str) -> dict[str, bytes]:
     filesystem, root = fsspec.core.url_to_fs(workspace)
     filesystem.invalidate_cache()
@@ -69,17 +37,12 @@ def tables(workspace: str) -> dict[str, bytes]:
     return {path.removeprefix(root): filesystem.cat_file(path) for path in files if path.endswith((".parquet", ".safetensors"))}
 
 
-def captions(workspace: str, source: str) -> pl.DataFrame:
-    return Workspace(workspace).table("captions", source).read().drop(TIMES).sort("image_id", "attempt")
-
-
 @pytest.mark.slow
-def test_a_bucket_gets_the_tables_and_the_numbers_of_a_local_folder(bucket: str, tmp_path: Path) -> None:
-    write_photos(tmp_path / "photos", PHOTOS, 3)
-    write_paintings(tmp_path / "paintings", PAINTINGS, 4)
-    local, remote = str(tmp_path / "workspace"), f"{bucket}/workspace"
-    chain(tmp_path, local)
-    chain(tmp_path, remote)
+def test_a_bucket_gets_the_tables_and_the_numbers_of_a_local_folder(
+    bucket: str, world: Path, chain: Path, tiny_clip: Path, tiny_diffusion: Path
+) -> None:
+    local, remote = str(chain), f"{bucket}/workspace"
+    run_chain(world, remote, tiny_clip, tiny_diffusion)
 
     expected = tables(local)
     assert {path.split("/")[1] for path in expected} == set(TABLES)

@@ -12,26 +12,39 @@ import pytest
 from prefect import flow
 
 from coemogen_core.lab.corpora import write_paintings, write_photos
+from flows.build_emoart import build_emoart
 from flows.execution import RayExecution, ray_cluster
+from flows.params import BuildEmoartParams, load_params
 from flows.stages import Stages
 from tasks.ingest import ingest_part_task
+from tests.flows.chain import start_command
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed")
 
 PHOTOS, PAINTINGS, PART_SIZE = 160, 400, 40
 TABLES = ("images", "embeddings", "emotion_scores")
-DEADLINE_S = 600
+DEADLINE_S = 1200
 
 
-def start(world: Path, workspace: Path, *settings: str) -> subprocess.Popen[str]:
+def build_on_threads(world: Path, workspace: Path) -> None:
     """build-emoart with as little as possible behind the scores."""
+    values = {
+        "workspace": str(workspace),
+        "source": {"name": "wikiart", "layout": "wikiart", "root": str(world / "paintings")},
+        "labelled_source": "emoset",
+        "labelled_set": {"name": "emoset", "layout": "emoset", "root": str(world / "photos")},
+        "part_size": PART_SIZE,
+        "min_confidence": 0.9,
+        "probe": {"max_iterations": 20},
+    }
+    build_emoart(load_params("lab", BuildEmoartParams, values))
+
+
+def start_on_ray(world: Path, workspace: Path, api: str) -> subprocess.Popen[str]:
+    """The same on a cluster, in a process of its own."""
     arguments = ["build-emoart", world / "paintings", "--labelled-root", world / "photos", "--workspace", workspace]
-    for setting in (f"part_size={PART_SIZE}", "min_confidence=0.9", "probe.max_iterations=20", *settings):
-        arguments += ["--set", setting]
-    environment = {**os.environ, "PREFECT_HOME": str(world / "prefect"), "OMP_NUM_THREADS": "1"}
-    environment.pop("PREFECT_API_URL", None)
-    command = [sys.executable, "-c", "from flows.command_line import main; main()", *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    settings = [f"part_size={PART_SIZE}", "min_confidence=0.9", "probe.max_iterations=20", "execution.runner=ray", "execution.workers=2"]
+    return start_command(api, *arguments, *[part for setting in settings for part in ("--set", setting)])
 
 
 def finish(process: subprocess.Popen[str]) -> None:
@@ -72,12 +85,12 @@ def files(workspace: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.slow
-def test_two_workers_of_which_one_is_killed_make_the_tables_of_the_thread_pool(tmp_path: Path) -> None:
+def test_two_workers_of_which_one_is_killed_make_the_tables_of_the_thread_pool(tmp_path: Path, prefect_server: str) -> None:
     write_photos(tmp_path / "photos", PHOTOS, 3)
     write_paintings(tmp_path / "paintings", PAINTINGS, 4)
-    finish(start(tmp_path, tmp_path / "threads"))
+    build_on_threads(tmp_path, tmp_path / "threads")
 
-    process = start(tmp_path, tmp_path / "ray", "execution.runner=ray", "execution.workers=2")
+    process = start_on_ray(tmp_path, tmp_path / "ray", prefect_server)
     killed = kill_while_it_embeds(process, tmp_path / "ray")
     finish(process)
     assert not psutil.pid_exists(killed) or psutil.Process(killed).status() == psutil.STATUS_ZOMBIE

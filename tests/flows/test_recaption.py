@@ -1,5 +1,6 @@
 """recaption on the lab's world: chooses by reason, keeps old captions, takes new ones where the policy says so."""
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -21,13 +22,21 @@ SHORT = {"model": "lab:captioner", "max_new_tokens": 6}  # too short for most ca
 LONGER = {"model": "lab:captioner", "max_new_tokens": 48, "temperature": 0.7}
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+@pytest.fixture(scope="module")
+def built(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built dataset in which most pictures have no caption."""
-    photos = {"name": "photos", "layout": "emoset", "root": str(write_photos(tmp_path / "photos", PHOTOS, 5))}
-    changed = {"workspace": str(tmp_path / "workspace"), "source": photos, "part_size": 50, "caption": SHORT}
+    folder = tmp_path_factory.mktemp("built")
+    photos = {"name": "photos", "layout": "emoset", "root": str(write_photos(folder / "photos", PHOTOS, 5))}
+    changed = {"workspace": str(folder / "workspace"), "source": photos, "part_size": 50, "caption": SHORT}
     build_emoset(load_params("lab", BuildEmosetParams, changed))
-    return Workspace(str(tmp_path / "workspace"))
+    return folder / "workspace"
+
+
+@pytest.fixture
+def workspace(built: Path, workspace: Workspace) -> Workspace:
+    """A copy of it."""
+    shutil.copytree(built, workspace.uri)
+    return workspace
 
 
 def again(workspace: Workspace, **changed) -> RecaptionParams:

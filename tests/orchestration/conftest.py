@@ -8,7 +8,7 @@ import pytest
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from tests.orchestration.services import Services
 
-PHOTOS, PAINTINGS = 240, 120
+PHOTOS, PAINTINGS = 128, 64
 
 
 @pytest.fixture(scope="module")

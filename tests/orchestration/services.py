@@ -18,7 +18,8 @@ from coemogen_core.recipe import merge
 from flows.services.processes import ProcessList, StartedProcess
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 600  # of anything that a test waits for; a busy machine is not a failure
+DEADLINE_S = 1800  # of anything that a test waits for; a busy machine is not a failure
+ANSWER_S = 300  # of a request
 TRAIN = "train after build-emoart/lab"  # the automation
 SERVE = "from flows.command_line import main; main()"
 
@@ -76,7 +77,7 @@ class Services:
         return str(answer["id"])
 
     def deployment(self, name: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.api}/deployments/name/{name}", timeout=60)
+        answer = httpx.get(f"{self.api}/deployments/name/{name}", timeout=ANSWER_S)
         answer.raise_for_status()
         return dict(answer.json())
 
@@ -84,12 +85,12 @@ class Services:
         return dict(self.deployment(name)["parameters"]["params"])
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        answer = httpx.post(f"{self.api}/{path}", json=body, timeout=60)
+        answer = httpx.post(f"{self.api}/{path}", json=body, timeout=ANSWER_S)
         answer.raise_for_status()
         return answer.json()
 
     def flow_run(self, run_id: str) -> dict[str, Any]:
-        return dict(httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=60).json())
+        return dict(httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=ANSWER_S).json())
 
     def runs_of(self, deployment: str) -> list[dict[str, Any]]:
         return list(self.post("flow_runs/filter", {"deployments": {"id": {"any_": [self.deployment(deployment)["id"]]}}}))
@@ -110,14 +111,24 @@ class Services:
     def switch(self, automation: str, *, enabled: bool) -> None:
         """Switch an automation on or off."""
         (wanted,) = [each for each in self.post("automations/filter", {}) if each["name"] == automation]
-        httpx.patch(f"{self.api}/automations/{wanted['id']}", json={"enabled": enabled}, timeout=60).raise_for_status()
+        httpx.patch(f"{self.api}/automations/{wanted['id']}", json={"enabled": enabled}, timeout=ANSWER_S).raise_for_status()
 
     def switch_schedules(self, deployment: str, *, active: bool) -> None:
         """Switch all schedules of a deployment on or off."""
         found = self.deployment(deployment)
         for each in found["schedules"]:
             address = f"{self.api}/deployments/{found['id']}/schedules/{each['id']}"
-            httpx.patch(address, json={"active": active}, timeout=60).raise_for_status()
+            httpx.patch(address, json={"active": active}, timeout=ANSWER_S).raise_for_status()
+
+    def completed(self, deployment: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run a deployment to its end, as a person does who presses the button in the UI.
+
+        Raises:
+            AssertionError: it did not complete; the message holds the run's log.
+        """
+        run = self.finished(self.start(deployment, params))
+        assert run["state_type"] == "COMPLETED", self.logs(run["id"])
+        return run
 
     def finished(self, run_id: str) -> dict[str, Any]:
         """The run, when it is over."""
@@ -135,7 +146,7 @@ class Services:
 
     def limit(self, name: str) -> dict[str, Any]:
         """A global concurrency limit, with the slots that are taken."""
-        answer = httpx.get(f"{self.api}/v2/concurrency_limits/{name}", timeout=60)
+        answer = httpx.get(f"{self.api}/v2/concurrency_limits/{name}", timeout=ANSWER_S)
         answer.raise_for_status()
         return dict(answer.json())
 
@@ -145,4 +156,4 @@ class Services:
         family = [process, *process.children(recursive=True)]
         for each in family:
             each.kill()
-        psutil.wait_procs(family, timeout=60)
+        psutil.wait_procs(family, timeout=ANSWER_S)

@@ -25,8 +25,8 @@ PART = "part-00000-cccccccc"
 
 
 @pytest.fixture
-def workspace(tmp_path) -> Workspace:
-    workspace = Workspace(str(tmp_path))
+def workspace(workspace: Workspace) -> Workspace:
+    """One picture of each emotion, all kept."""
     images, decisions = [], []
     for index, emotion in enumerate(EMOTIONS):
         buffer = io.BytesIO()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.captioning.stub_server import StubServer
 
 
@@ -14,11 +13,6 @@ def llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.coemogen_core.captioning.tiny_llava import build_tiny_llava
 
     return build_tiny_llava(tmp_path_factory.mktemp("llava"))
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(str(tmp_path / "workspace"))
 
 
 @pytest.fixture(scope="module")

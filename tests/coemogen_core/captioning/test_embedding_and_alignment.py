@@ -1,5 +1,4 @@
 import io
-import uuid
 
 import numpy as np
 import polars as pl
@@ -21,9 +20,7 @@ def recipe(tiny_clip):
     return EncoderRecipe(model=str(tiny_clip), device="cpu", batch_size=5)
 
 
-@pytest.fixture(params=["local", "memory"])
-def workspace(request, tmp_path):
-    return Workspace(str(tmp_path / "workspace") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+pytestmark = pytest.mark.every_storage
 
 
 def test_embeddings_are_those_of_the_encoder_in_half_precision(workspace, recipe):

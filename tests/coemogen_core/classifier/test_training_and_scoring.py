@@ -1,5 +1,4 @@
 import json
-import uuid
 
 import numpy as np
 import polars as pl
@@ -15,6 +14,7 @@ from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.small_tables import image_row, labelled_photos, write_images
 
 PARTS = ["part-00000-aa", "part-00001-bb"]
+pytestmark = pytest.mark.every_storage
 RECIPE = ProbeRecipe(strengths=(0.001, 0.1), min_held_out_rows=8)
 
 
@@ -23,9 +23,9 @@ def encoder(tiny_clip):
     return EncoderRecipe(model=str(tiny_clip), device="cpu")
 
 
-@pytest.fixture(params=["local", "memory"])
-def workspace(request, tmp_path, encoder):
-    workspace = Workspace(str(tmp_path / "workspace") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+@pytest.fixture
+def workspace(workspace, encoder):
+    """Two parts of embedded photos, one of each without a label."""
     for number, part in enumerate(PARTS):
         write_images(workspace, "photos", part, [*labelled_photos(10, 10 * number), image_row("awe", 90 + number)])
         embed_part(workspace, "photos", part, encoder)

@@ -1,4 +1,3 @@
-import uuid
 from collections import Counter
 
 import polars as pl
@@ -9,14 +8,10 @@ from coemogen_core.curation.decide import decide
 from coemogen_core.curation.decisions import CurationRecipe, mark_current, read_decisions, read_record, resolve_version
 from coemogen_core.curation.funnel import funnel, write_funnel
 from coemogen_core.curation.selection import Selection
-from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, write_images
 
-
-@pytest.fixture(params=["local", "memory"])
-def workspace(request, tmp_path):
-    return Workspace(str(tmp_path / "workspace") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+pytestmark = pytest.mark.every_storage
 
 
 @pytest.fixture

@@ -41,11 +41,6 @@ def enlarge(workspace: Workspace, pictures: dict[str, tuple], sizes: dict[tuple[
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    return Workspace(str(tmp_path / "workspace"))
-
-
-@pytest.fixture
 def pictures(workspace):
     return build_art(workspace)
 

@@ -8,15 +8,9 @@ import pytest
 
 from coemogen_core.curation.decide import Thresholds, decide, refilter
 from coemogen_core.curation.decisions import mark_current, read_decisions, resolve_version
-from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, build_art
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    return Workspace(str(tmp_path / "workspace"))
 
 
 @pytest.fixture

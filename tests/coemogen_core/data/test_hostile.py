@@ -51,7 +51,7 @@ def ingested(tmp_path_factory):
     }
     before = snapshot(folder)
     command = [sys.executable, str(CHILD), str(folder / "workspace"), json.dumps(sources)]
-    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False, timeout=500)
+    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False, timeout=1800)
     assert done.returncode == 0, done.stderr[-3000:]
     workspace = Workspace(str(folder / "workspace"))
     outcomes, details = {}, {}

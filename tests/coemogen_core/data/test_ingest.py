@@ -19,10 +19,7 @@ from schemas.tables import Images, Rejected
 from tests.coemogen_core.data.pictures import encode, jpeg, oriented, png_claiming, scene
 from tests.coemogen_core.data.sources import SHARED_DATA, make_emoset, make_wikiart, needs_shared_data, put
 
-
-@pytest.fixture(params=["local", "memory"])
-def workspace(request, tmp_path):
-    return Workspace(str(tmp_path / "workspace") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+pytestmark = pytest.mark.every_storage
 
 
 def ingest(workspace, layout, root, part_size=1000, source="photos"):

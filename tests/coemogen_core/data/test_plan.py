@@ -22,11 +22,6 @@ EIGHT = {"train": [("awe", number) for number in range(5)], "val": [("fear", num
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    return Workspace(str(tmp_path / "workspace"))
-
-
-@pytest.fixture
 def emoset(tmp_path):
     return make_emoset(str(tmp_path / "emoset"), EIGHT)
 

@@ -162,19 +162,18 @@ def image_row(data: bytes, number: int, emotion: str, split: str) -> dict[str, o
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, labelled_images) -> Workspace:  # type: ignore[no-untyped-def]
+def workspace(workspace: Workspace, labelled_images) -> Workspace:  # type: ignore[no-untyped-def]
     """Training photos, test photos that look otherwise, and a generator that repeats the training photos."""
-    place = Workspace(str(tmp_path / "workspace"))
     for part, (split, first) in enumerate((("train", 0), ("test", 500))):
         rows = [image_row(image.data, 1000 * part + k, image.emotion, split) for k, image in enumerate(labelled_images(6, first))]
-        place.table("images", "photos").write_part(f"part-{part:05d}", pl.DataFrame(rows), Images)
+        workspace.table("images", "photos").write_part(f"part-{part:05d}", pl.DataFrame(rows), Images)
     for emotion in EMOTIONS:
         rows = [
             {"emotion": emotion, "index": k, "seed": k, "image": {"bytes": image.data, "path": "x.png"}}
             for k, image in enumerate(image for image in labelled_images(6, 0) if image.emotion == emotion)
         ]
-        place.table("runs", "r1", "samples", "copycat").write_part(emotion, pl.DataFrame(rows), Samples)
-    return place
+        workspace.table("runs", "r1", "samples", "copycat").write_part(emotion, pl.DataFrame(rows), Samples)
+    return workspace
 
 
 def test_fault_five_training_images_in_the_reference_flatter_a_generator_that_repeats_them(

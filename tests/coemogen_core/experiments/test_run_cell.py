@@ -15,7 +15,7 @@ from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Trainer
-from tests.coemogen_core.training.conftest import cached, corpus, feature_recipe, models  # noqa: F401 (fixtures)
+from tests.coemogen_core.training.conftest import cached, corpus, feature_recipe  # noqa: F401 (fixtures)
 
 TRAINING = TrainingRecipe(steps=8, batch_size=2, device="cpu")
 

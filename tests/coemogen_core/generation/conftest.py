@@ -2,15 +2,10 @@
 
 import pytest
 
-from coemogen_core.model.base_models import BaseModels
+from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.model.saved_model import SavedModel
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.generation.small_model import new_trained_model
-
-
-@pytest.fixture(scope="session")
-def models(tiny_clip, tiny_diffusion) -> BaseModels:
-    return BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip))
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +18,8 @@ def workspace(tmp_path_factory, trained) -> Workspace:
     workspace = Workspace(str(tmp_path_factory.mktemp("generation")))
     trained.save(workspace.path("runs", "run-1", "model"))
     return workspace
+
+
+@pytest.fixture(scope="module")
+def pipe(models, workspace) -> EmotionPipeline:
+    return EmotionPipeline.from_run(models, workspace.path("runs", "run-1", "model"), device="cpu")

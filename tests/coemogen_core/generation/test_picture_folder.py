@@ -15,11 +15,6 @@ QUERIES = [{"awe": 1.0}, {"anger": 1.0}]
 
 
 @pytest.fixture(scope="module")
-def pipe(models, workspace) -> EmotionPipeline:
-    return EmotionPipeline.from_run(models, workspace.path("runs", "run-1", "model"), device="cpu")
-
-
-@pytest.fixture(scope="module")
 def filled(pipe, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pictures") / "out"
     fill_folder(pipe, str(folder), QUERIES, 3, 5, RECIPE)

@@ -13,11 +13,6 @@ from coemogen_core.model.hilora import collapse
 FAST = {"num_inference_steps": 3, "guidance_scale": 3.0}
 
 
-@pytest.fixture(scope="module")
-def pipe(models, workspace) -> EmotionPipeline:
-    return EmotionPipeline.from_run(models, workspace.path("runs", "run-1", "model"), device="cpu")
-
-
 def pixels(pictures) -> np.ndarray:
     return np.stack([np.asarray(picture) for picture in pictures]).astype(int)
 

@@ -5,16 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coemogen_core.generation.denoising import load_base_pipeline
-from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.generation.transfer import ContentMask
 
 FAST = {"num_inference_steps": 4, "guidance_scale": 3.0}
 CONTENT = "a boat at sea"
-
-
-@pytest.fixture(scope="module")
-def pipe(models, workspace) -> EmotionPipeline:
-    return EmotionPipeline.from_run(models, workspace.path("runs", "run-1", "model"), device="cpu")
 
 
 def pixels(picture) -> np.ndarray:

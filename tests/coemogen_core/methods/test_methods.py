@@ -37,11 +37,6 @@ def method_of(name: str, **settings) -> Method:
 
 
 @pytest.fixture(scope="module")
-def data(corpus, cached, models) -> TrainingData:
-    return TrainingData(corpus, "emoset", cached, models)
-
-
-@pytest.fixture(scope="module")
 def trained(data) -> dict[str, str]:
     """By method, the folder of its model; empty for those that need none."""
     folders = {}

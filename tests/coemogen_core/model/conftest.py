@@ -1,4 +1,4 @@
-"""A tiny U-Net, and a HiLoRA on a copy of it."""
+"""A frozen text encoder, a tiny U-Net, and a HiLoRA on a copy of it."""
 
 import copy
 
@@ -6,7 +6,14 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
+from coemogen_core.model.base_models import BaseModels, load_text_encoder
 from coemogen_core.model.hilora import HiLoRA, inject
+from coemogen_core.model.text_encoder import FrozenTextEncoder
+
+
+@pytest.fixture(scope="module")
+def text_encoder(models: BaseModels) -> FrozenTextEncoder:
+    return load_text_encoder(models)
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,9 @@
 import math
 
-import pytest
 import torch
 from torch import nn
 
-from coemogen_core.model.base_models import BaseModels, load_text_encoder
 from coemogen_core.model.conditioner import Conditioner, ConditionerConfig, VisualPerceptionEncoder
-
-
-@pytest.fixture(scope="module")
-def text_encoder(tiny_clip, tiny_diffusion):
-    return load_text_encoder(BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip)))
 
 
 def test_shapes_and_what_is_trained(text_encoder):

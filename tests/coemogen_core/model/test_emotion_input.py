@@ -2,15 +2,9 @@ import pytest
 import torch
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.model.base_models import BaseModels, load_text_encoder
 from coemogen_core.model.conditioner import Conditioner, ConditionerConfig
 
 KINDS = ("one-hot", "class-vector", "emotion-word")
-
-
-@pytest.fixture(scope="module")
-def text_encoder(tiny_clip, tiny_diffusion):
-    return load_text_encoder(BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip)))
 
 
 def conditioner(text_encoder, kind: str, seed: int = 0, **settings) -> Conditioner:

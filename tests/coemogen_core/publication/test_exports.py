@@ -11,14 +11,12 @@ from PIL import Image
 from coemogen_core.curation.decide import decide
 from coemogen_core.publication.exports import export_clip_retrieval, export_webdataset
 from coemogen_core.publication.publication import ending, publish
-from coemogen_core.storage.workspace import Workspace
 from schemas.tables import embeddings_schema
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, RECIPE, SOURCE, build_art
 
 
 @pytest.fixture
-def workspace(tmp_path):
-    workspace = Workspace(str(tmp_path / "workspace"))
+def workspace(workspace):
     build_art(workspace)
     rng = np.random.default_rng(0)
     for part in PARTS:

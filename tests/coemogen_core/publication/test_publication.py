@@ -1,5 +1,4 @@
 import hashlib
-import uuid
 from pathlib import Path
 
 import datasets
@@ -13,10 +12,7 @@ from coemogen_core.publication.publication import publish, publish_part
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, build_art
 
-
-@pytest.fixture(params=["local", "memory"])
-def workspace(request, tmp_path):
-    return Workspace(str(tmp_path / "workspace") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+pytestmark = pytest.mark.every_storage
 
 
 @pytest.fixture

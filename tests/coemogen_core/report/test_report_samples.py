@@ -20,11 +20,6 @@ SHOWN = ReportRecipe(columns=3)
 
 
 @pytest.fixture
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return Workspace(str(tmp_path_factory.mktemp("workspace")))
-
-
-@pytest.fixture
 def metrics(workspace: Workspace, extractors: ExtractorSet, png: Callable[..., bytes]) -> Metrics:
     return evaluated_run(workspace, extractors, png)
 

@@ -19,10 +19,7 @@ from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace, local_copy
 from schemas.tables import EMOTION_NAMES, SPLITS, Images, Rejected, embeddings_schema
 
-
-@pytest.fixture(params=["local", "memory"])
-def workspace(request, tmp_path):
-    return Workspace(str(tmp_path / "workspace") if request.param == "local" else f"memory://{uuid.uuid4().hex}")
+pytestmark = pytest.mark.every_storage
 
 
 def rejected_rows(count: int, start: int = 0) -> pl.DataFrame:

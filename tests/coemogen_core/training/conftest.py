@@ -9,18 +9,13 @@ import pytest
 from PIL import Image
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.model.base_models import BaseModels
 from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.features import FeatureRecipe, cache_features_part
 from schemas.tables import Decisions, Images
 from tests.coemogen_core.curation.small_tables import decisions_frame
 
 PARTS = ("part-00000-aaaaaaaa", "part-00001-bbbbbbbb")
-
-
-@pytest.fixture(scope="session")
-def models(tiny_clip, tiny_diffusion) -> BaseModels:
-    return BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip))
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +42,11 @@ def cached(corpus, feature_recipe) -> str:
     for part in PARTS:
         cache_features_part(corpus, "emoset", "v1", "photos", part, feature_recipe)
     return feature_recipe.feature_id("v1")
+
+
+@pytest.fixture(scope="session")
+def features(corpus, cached) -> FeatureSet:
+    return FeatureSet.open(corpus, "emoset", cached)
 
 
 def _image_row(rng: np.random.Generator, emotion: str, split: str) -> dict:

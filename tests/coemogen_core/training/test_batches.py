@@ -2,15 +2,9 @@ import pytest
 import torch
 
 from coemogen_core.training.batches import BatchSource
-from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.recipes import TrainingRecipe
 
 RECIPE = TrainingRecipe(steps=10, batch_size=16, condition_dropout=0.5, offset_noise=0.1)
-
-
-@pytest.fixture(scope="module")
-def features(corpus, cached) -> FeatureSet:
-    return FeatureSet.open(corpus, "emoset", cached)
 
 
 def test_a_step_is_a_function_of_seed_and_step(features):

@@ -17,11 +17,6 @@ from schemas.tables import Decisions, Images
 PARTS = ("part-00000-aaaaaaaa", "part-00001-bbbbbbbb")  # of the corpus fixture
 
 
-@pytest.fixture(scope="module")
-def features(corpus, cached) -> FeatureSet:
-    return FeatureSet.open(corpus, "emoset", cached)
-
-
 def test_only_kept_rows_are_cached_in_the_order_of_the_images(corpus, cached, features):
     assert list_parts(corpus, "emoset", cached) == list(PARTS)
     kept = corpus.table("decisions", "emoset", "v1").read(["image_id", "kept", "label"]).filter(pl.col("kept"))

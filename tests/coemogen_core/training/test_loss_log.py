@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.loss_log import LossLog, read_log, smooth
 from coemogen_core.training.stopping import TrainingDivergedError
 
@@ -12,11 +11,6 @@ from coemogen_core.training.stopping import TrainingDivergedError
 def add_step(log: LossLog, labels: list[int], diffusion: list[float], semantic: list[float]) -> None:
     log.add(torch.tensor(labels), torch.tensor(diffusion), torch.tensor(semantic))
     log.end_step()
-
-
-@pytest.fixture
-def workspace(tmp_path) -> Workspace:
-    return Workspace(str(tmp_path))
 
 
 def test_means_are_over_samples_and_over_those_of_each_emotion(workspace):

@@ -19,7 +19,7 @@ RECIPE = TrainingRecipe(steps=6, batch_size=4, log_every=2, checkpoint_every=3, 
 def train_together(*training: Any, processes: int = 2) -> None:
     shared = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(get_free_port()), "GLOO_SOCKET_IFNAME": "lo"}
     running = [start_training(*training, **shared, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(processes)]
-    errors = [process.communicate(timeout=300)[1] for process in running]
+    errors = [process.communicate(timeout=600)[1] for process in running]
     assert [process.returncode for process in running] == [0] * processes, "\n".join(errors)
 
 

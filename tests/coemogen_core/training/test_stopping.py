@@ -15,7 +15,6 @@ from prefect.settings import PREFECT_API_URL
 from safetensors.torch import load
 
 from coemogen_core.training.checkpoint import CheckpointFolder
-from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train
@@ -28,11 +27,7 @@ RECIPE = TrainingRecipe(
     steps=8, batch_size=4, checkpoint_every=3, log_every=3, warmup_steps=2, ema_decay=0.5, condition_dropout=0.3, device="cpu"
 )
 TIMES = ("seconds_per_step",)
-
-
-@pytest.fixture(scope="module")
-def features(corpus, cached) -> FeatureSet:
-    return FeatureSet.open(corpus, "emoset", cached)
+DEADLINE_S = 600  # of what takes seconds
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +117,7 @@ def test_a_training_on_another_thread_stops_with_the_block_that_started_it(corpu
 
     def on_progress(progress: Progress) -> None:
         started.set()
-        gone_on.wait(60)
+        gone_on.wait(DEADLINE_S)
 
     def work() -> None:
         try:
@@ -135,14 +130,14 @@ def test_a_training_on_another_thread_stops_with_the_block_that_started_it(corpu
             thread = threading.Thread(target=copy_context().run, args=(work,))
             threads.append(thread)
             thread.start()
-            assert started.wait(120)
+            assert started.wait(DEADLINE_S)
             raise KeyboardInterrupt
 
     gone_on, threads = threading.Event(), []
     with pytest.raises(KeyboardInterrupt):
         be_interrupted()
     gone_on.set()
-    threads[0].join(60)
+    threads[0].join(DEADLINE_S)
     assert failures == ["thread: stopped as asked after step 3 of 8; its checkpoint is written, and the same command goes on from there"]
     train(corpus, "emoset", cached, models, RECIPE, run_id="thread")
     assert same_model_and_log(corpus, "thread", uninterrupted)
@@ -154,12 +149,15 @@ def test_a_process_ended_by_a_signal_goes_on_to_the_same_bits(corpus, cached, mo
     recipe = RECIPE.model_copy(update={"log_every": 1, "checkpoint_every": 2})
     undisturbed, run = f"undisturbed-{number.name}", f"ended-by-{number.name}"
     train(corpus, "emoset", cached, models, recipe, run_id=undisturbed)
-    process = start_training(corpus, cached, models, recipe, run)
+    process = start_training(corpus, cached, models, recipe, run, waits=True)
     assert process.stdout is not None
+    assert process.stdin is not None
     for _ in range(random.SystemRandom().randrange(1, RECIPE.steps - 1)):  # a moment of its own in every test run
         assert process.stdout.readline().startswith("step"), process.communicate()[1]
-    process.send_signal(number)
-    _, said = process.communicate(timeout=120)
+        process.stdin.write("\n")
+        process.stdin.flush()
+    process.send_signal(number)  # somewhere in the next step, behind which it waits
+    _, said = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == -number
     steps = CheckpointFolder(corpus, run, 2).steps()
     assert not corpus.exists("runs", run, "model", "config.json")
@@ -179,7 +177,7 @@ def test_a_flow_that_gets_sigterm_leaves_a_checkpoint_and_prefect_knows(corpus, 
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == -signal.SIGTERM
     (step,) = CheckpointFolder(corpus, "in-a-flow", 2).steps()
     assert 5 <= step < 400

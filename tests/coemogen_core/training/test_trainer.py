@@ -5,7 +5,6 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.gates import PAIRS
 from coemogen_core.model.saved_model import SavedModel
 from coemogen_core.training.checkpoint import CheckpointFolder
-from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train, training_run_id
@@ -24,11 +23,6 @@ RECIPE = TrainingRecipe(
     condition_dropout=0.3,
     device="cpu",
 )
-
-
-@pytest.fixture(scope="module")
-def features(corpus, cached) -> FeatureSet:
-    return FeatureSet.open(corpus, "emoset", cached)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""A training in a process of its own, to be stopped, killed or joined by another one. It says `step N` after every log interval."""
+"""A training in a process of its own, to be stopped, killed or joined by another one. It says `step N` after every log interval.
+
+Where it is told to, it waits then for a line on its input, so that it cannot come to its end before a test has ended it.
+"""
 
 import json
 import os
@@ -12,19 +15,28 @@ from coemogen_core.model.base_models import BaseModels
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train
+from coemogen_core.training.trainer import Progress
 
 ROOT = Path(__file__).parents[3]
 
 
 def start_training(
-    workspace: Workspace, features: str, models: BaseModels, recipe: TrainingRecipe, run_id: str, *, flow: bool = False, **environment: str
+    workspace: Workspace,
+    features: str,
+    models: BaseModels,
+    recipe: TrainingRecipe,
+    run_id: str,
+    *,
+    flow: bool = False,
+    waits: bool = False,
+    **environment: str,
 ) -> subprocess.Popen[str]:
-    """Start it, as a stage of a Prefect flow if wanted; its output and its errors are pipes."""
-    names = {"workspace": workspace.uri, "features": features, "run_id": run_id, "flow": flow}
+    """Start it, as a stage of a Prefect flow if wanted; its input, output and errors are pipes."""
+    names = {"workspace": workspace.uri, "features": features, "run_id": run_id, "flow": flow, "waits": waits}
     settings = names | {"models": models.model_dump(mode="json"), "recipe": recipe.model_dump(mode="json")}
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment}
     command = [sys.executable, str(Path(__file__)), json.dumps(settings)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def main(settings: dict) -> None:
@@ -34,7 +46,13 @@ def main(settings: dict) -> None:
         train_in_flow(settings, models, recipe)
         return
     names = (Workspace(settings["workspace"]), "emoset", settings["features"])
-    train(*names, models, recipe, run_id=settings["run_id"], on_progress=lambda progress: print(f"step {progress.step}", flush=True))
+
+    def on_progress(progress: Progress) -> None:
+        print(f"step {progress.step}", flush=True)
+        if settings["waits"]:
+            sys.stdin.readline()
+
+    train(*names, models, recipe, run_id=settings["run_id"], on_progress=on_progress)
 
 
 def train_in_flow(settings: dict, models: BaseModels, recipe: TrainingRecipe) -> None:

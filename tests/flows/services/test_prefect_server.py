@@ -75,7 +75,7 @@ def test_a_session_that_only_reads_does_not_wait_for_the_transaction_around_it(t
         await count_side_by_side(database, 1)
         async with transaction(database) as session:
             await session.execute(WRITE, {"value": 5})
-            within = await asyncio.wait_for(reading(database), timeout=30)
+            within = await asyncio.wait_for(reading(database), timeout=300)
         return within, await reading(database)
 
     assert asyncio.run(both()) == (1, 5)

@@ -1,13 +1,12 @@
 """The page in a real browser, opened as a file: judged by keyboard, by touch, after a reload; and its export is imported."""
 
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from coemogen_core.captioning.audit.page import write_audit
 from coemogen_core.captioning.audit.reviews import import_file, read_reviews
@@ -15,48 +14,15 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.captioning.audit.audited_source import NASTY, SOURCE, write_source
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
-
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return Workspace(str(tmp_path_factory.mktemp("workspace")))
 
 
 @pytest.fixture(scope="module")
-def page_uri(workspace: Workspace) -> str:
-    return Path(write_audit(workspace, SOURCE, write_source(workspace), per_emotion=2).uri).as_uri()
-
-
-@pytest.fixture
-def open_page(browser: Browser, page_uri: str) -> Iterator[Callable[..., Page]]:
-    """Opens the page in a fresh browser profile; whatever goes wrong on it fails the test."""
-    contexts, problems = [], []
-
-    def opened(script: str = "", **options: object) -> Page:
-        context = browser.new_context(**options)  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("request", lambda request: request.url.startswith(("file:", "data:", "blob:")) or problems.append(request.url))
-        page.add_init_script(script)
-        page.goto(page_uri)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert problems == []
+def page_uri(audited: Workspace) -> str:
+    return Path(write_audit(audited, SOURCE, write_source(audited), per_emotion=2).uri).as_uri()
 
 
 def press(page: Page, keys: str) -> None:
@@ -65,7 +31,7 @@ def press(page: Page, keys: str) -> None:
 
 
 def test_verdicts_by_keyboard_survive_a_reload_and_reach_the_workspace(
-    open_page: Callable[..., Page], workspace: Workspace, tmp_path: Path
+    open_page: Callable[..., Page], audited: Workspace, tmp_path: Path
 ) -> None:
     page = open_page()
     expect(page.locator("#position")).to_have_text("Card 1 of 16")
@@ -100,14 +66,14 @@ def test_verdicts_by_keyboard_survive_a_reload_and_reach_the_workspace(
     assert [row["verdict"] for row in exported["verdicts"]] == ["accept", "reject", "accept", "accept", "reject", "accept"]
     assert [row["emotion"] for row in exported["verdicts"]] == list(EMOTIONS[:6])
 
-    outcome = import_file(workspace, str(file), SOURCE)
+    outcome = import_file(audited, str(file), SOURCE)
     assert (outcome.recorded, outcome.refused) == (6, ())
     assert outcome.rates.overall is not None
     assert (outcome.rates.overall.accepted, outcome.rates.overall.judged) == (4, 6)
-    reviews = read_reviews(workspace, SOURCE)
+    reviews = read_reviews(audited, SOURCE)
     assert set(reviews["reviewer"]) == {"Ada era"}
     assert reviews.filter(pl.col("note").is_not_null()).select("emotion", "note").rows() == [("anger", "no dog")]
-    assert import_file(workspace, str(file)).reused
+    assert import_file(audited, str(file)).reused
 
 
 def test_a_caption_stays_text(open_page: Callable[..., Page]) -> None:

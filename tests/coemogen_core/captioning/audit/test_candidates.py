@@ -1,7 +1,6 @@
 """Captions of a curated dataset, drawn part by part, are those that one draw from all would give."""
 
 import json
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,11 +11,6 @@ from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.captioning.audit.audited_source import PARTS, write_captions, write_decisions, write_source
 
 COLUMNS = ["image_id", "part", "emotion", "recipe_id", "attempt", "caption", "similarity"]
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(str(tmp_path))
 
 
 @pytest.mark.parametrize("kept_only", [True, False])

@@ -20,11 +20,6 @@ OTHER_AUDIT = "audit-ba9876543210"
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(str(tmp_path / "workspace"))
-
-
-@pytest.fixture
 def captions(workspace: Workspace) -> pl.DataFrame:
     return write_source(workspace)
 

@@ -17,8 +17,7 @@ NOTHING = RecaptionReasons(rejected=False, failed=False, linted=False, lowest_al
 
 
 @pytest.fixture
-def workspace(tmp_path) -> Workspace:
-    workspace = Workspace(str(tmp_path))
+def workspace(workspace: Workspace) -> Workspace:
     build_art(workspace)
     return workspace
 

@@ -22,7 +22,7 @@ from coemogen_core.captioning.server.own_server import OwnServerError, serve
 from coemogen_core.captioning.server.own_server_settings import OwnServerSettings, default_environment
 from tests.coemogen_core.captioning.server.stand_in_vllm import is_alive, lives, make_environment
 
-DEADLINE_S = 60
+DEADLINE_S = 600  # of what takes a second on a quiet machine
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def all_gone(environment: Path) -> bool:
 
 
 def served(endpoint: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"{endpoint}/models", timeout=10) as answer:
+    with urllib.request.urlopen(f"{endpoint}/models", timeout=DEADLINE_S) as answer:
         return json.load(answer)["data"][0]
 
 
@@ -104,8 +104,8 @@ def test_a_server_that_dies_at_once_is_not_started_again_and_the_message_ends_wi
 
 def test_a_server_that_never_answers_is_ended(environment: Path, tmp_path: Path) -> None:
     with (
-        pytest.raises(OwnServerError, match=r"not healthy within startup_timeout_s = 2"),
-        serve(settings(environment, "sleep", startup_timeout_s=2.0), tmp_path / "log"),
+        pytest.raises(OwnServerError, match=r"not healthy within startup_timeout_s = 5"),
+        serve(settings(environment, "sleep", startup_timeout_s=5.0), tmp_path / "log"),
     ):
         pass
     assert lives(environment)

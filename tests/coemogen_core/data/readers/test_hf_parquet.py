@@ -1,6 +1,5 @@
 import io
 import json
-import uuid
 
 import datasets
 import numpy as np
@@ -18,11 +17,6 @@ from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.data.archives import parquet
 from tests.coemogen_core.data.pictures import jpeg
 from tests.coemogen_core.data.sources import put
-
-
-@pytest.fixture(params=["local", "memory"])
-def root(request, tmp_path):
-    return str(tmp_path / "source") if request.param == "local" else f"memory://{uuid.uuid4().hex}"
 
 
 def written(rows: dict, **features) -> bytes:

@@ -18,11 +18,6 @@ from tests.coemogen_core.data.pictures import encode, jpeg, scene
 from tests.coemogen_core.data.sources import put
 
 
-@pytest.fixture(params=["local", "memory"])
-def root(request, tmp_path):
-    return str(tmp_path / "source") if request.param == "local" else f"memory://{uuid.uuid4().hex}"
-
-
 def load(root):
     """Rows by path of what is accepted, reasons by path of what is not."""
     reader = open_reader("webdataset", root, "CC0")
