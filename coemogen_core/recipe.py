@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.frozen_model import FrozenModel
+
 
 class NotIdentifying:
     """Marks a field of a recipe that changes no answer, such as a batch size: `Annotated[int, NotIdentifying]`."""
@@ -23,10 +25,10 @@ def _say_what_does_not_identify(schema: dict[str, Any], model: type[BaseModel]) 
             schema["properties"][name]["description"] = f"{field.description}; not part of the id"
 
 
-class Recipe(BaseModel):
+class Recipe(FrozenModel):
     """Base of all recipes: frozen, and no field that it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_say_what_does_not_identify)
+    model_config = ConfigDict(json_schema_extra=_say_what_does_not_identify)
 
     @property
     def identity(self) -> dict[str, Any]:

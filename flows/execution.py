@@ -7,25 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from flows.environment import NOTHING_PHONES_HOME
+from schemas.frozen_model import FrozenModel
 
 ONLY_THIS_MACHINE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # off: Ray's servers bind to 127.0.0.1 (ray.init takes no loopback address)
 FORWARDED = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM")
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ThreadExecution(_Settings):
+class ThreadExecution(FrozenModel):
     """Parts run in the process of the flow: torch work one part after the other, captions from servers side by side."""
 
     runner: Literal["threads"] = Field(default="threads", description="threads = in the flow's own process")
 
 
-class RayExecution(_Settings):
+class RayExecution(FrozenModel):
     """Parts run in the worker processes of a Ray cluster, each of which loads a model once. Needs the extra `ray`."""
 
     runner: Literal["ray"] = Field(description="ray = in the worker processes of a Ray cluster")

@@ -6,7 +6,7 @@ They are put together from the recipes of the core, so a setting is described an
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.captioning.recaption.candidates import RecaptionReasons
@@ -34,13 +34,10 @@ from coemogen_core.training.recipes import TrainingRecipe
 from flows.execution import Execution, ThreadExecution
 from flows.profiles import FlowName, Profile, profile_values, training_recipe
 from schemas.choices import Layout
+from schemas.frozen_model import FrozenModel
 
 
-class _Params(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FlowParams(_Params):
+class FlowParams(FrozenModel):
     """What all flows have in common."""
 
     flow: ClassVar[FlowName]
@@ -51,7 +48,7 @@ class FlowParams(_Params):
     )
 
 
-class Source(_Params):
+class Source(FrozenModel):
     """A picture set on disk or in a bucket."""
 
     name: SourceName = Field(description="name of the set in the workspace, e.g. emoset or wikiart")

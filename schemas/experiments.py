@@ -2,17 +2,14 @@
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from schemas.choices import EvaluationProtocol
+from schemas.frozen_model import FrozenModel
 from schemas.metrics import MetricName
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class MeasuredMetric(_Part):
+class MeasuredMetric(FrozenModel):
     """One metric of one method and seed."""
 
     value: FiniteFloat = Field(description="overall value")
@@ -21,7 +18,7 @@ class MeasuredMetric(_Part):
     extractor: str = Field(description="identity of the feature extractor")
 
 
-class MethodRun(_Part):
+class MethodRun(FrozenModel):
     """One method, trained and drawn with one seed."""
 
     method: str = Field(min_length=1, description="name of the method")
@@ -35,7 +32,7 @@ class MethodRun(_Part):
     samples_run: str = Field(min_length=1, description="folder below runs/ that holds its pictures")
 
 
-class Experiments(_Part):
+class Experiments(FrozenModel):
     """A matrix of methods and seeds, as far as it is done."""
 
     methods: tuple[str, ...] = Field(min_length=1, description="names of the methods, in the order of the matrix")

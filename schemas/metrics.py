@@ -6,9 +6,10 @@ No number is ever NaN: where a metric could not be computed, `value` is null and
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from schemas.choices import EvaluationProtocol
+from schemas.frozen_model import FrozenModel
 
 MetricName = Literal["fid", "cmmd", "precision", "recall", "lpips", "emo_a", "sem_c", "sem_d"]
 METRIC_NAMES: tuple[MetricName, ...] = ("fid", "cmmd", "precision", "recall", "lpips", "emo_a", "sem_c", "sem_d")
@@ -17,18 +18,14 @@ DistributionMetricName = Literal["fid", "cmmd", "precision", "recall"]
 Share = FiniteFloat | None
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Interval(_Part):
+class Interval(FrozenModel):
     """A confidence interval."""
 
     low: FiniteFloat = Field(description="lower end")
     high: FiniteFloat = Field(description="upper end")
 
 
-class Estimate(_Part):
+class Estimate(FrozenModel):
     """One metric: its value, its bootstrap interval, and what it rests on."""
 
     value: FiniteFloat | None = Field(description="the number; null when it could not be computed")
@@ -48,7 +45,7 @@ class Estimate(_Part):
         return self
 
 
-class EmotionMetrics(_Part):
+class EmotionMetrics(FrozenModel):
     """The metrics of one emotion as plain numbers, and their intervals beside them."""
 
     images: int = Field(ge=0, description="images of this emotion")
@@ -65,7 +62,7 @@ class EmotionMetrics(_Part):
     intervals: dict[str, Interval] = Field(default_factory=dict, description="confidence intervals by metric name")
 
 
-class ProbeAnswers(_Part):
+class ProbeAnswers(FrozenModel):
     """What one emotion probe (a classifier with eight outputs) says."""
 
     accuracy: Share = Field(description="share of images whose most probable emotion is the wanted one")
@@ -81,7 +78,7 @@ class ProbeAnswers(_Part):
     )
 
 
-class ColourMetrics(_Part):
+class ColourMetrics(FrozenModel):
     """Brightness and colourfulness of the images of one polarity, or of all images."""
 
     images: int = Field(ge=0, description="images that the means are of")
@@ -90,7 +87,7 @@ class ColourMetrics(_Part):
     intervals: dict[str, Interval] = Field(default_factory=dict, description="confidence intervals by metric name")
 
 
-class MethodMetrics(_Part):
+class MethodMetrics(FrozenModel):
     """Everything measured on the images of one method."""
 
     images: int = Field(ge=0, description="images evaluated")
@@ -128,7 +125,7 @@ class ReferenceMetrics(MethodMetrics):
     split: str | None = Field(description="the split that was taken, null for all images")
 
 
-class EmoArtMetrics(_Part):
+class EmoArtMetrics(FrozenModel):
     """How the art corpus came out."""
 
     candidates: int = Field(ge=0, description="paintings that were scored")
@@ -139,7 +136,7 @@ class EmoArtMetrics(_Part):
     per_emotion: dict[str, int] = Field(description="kept paintings by emotion")
 
 
-class StageTiming(_Part):
+class StageTiming(FrozenModel):
     """Wall-clock time of one stage."""
 
     seconds: float = Field(ge=0, description="wall-clock time")
@@ -147,7 +144,7 @@ class StageTiming(_Part):
     reused: bool = Field(default=False, description="every part was there already")
 
 
-class Metrics(_Part):
+class Metrics(FrozenModel):
     """The file metrics.json."""
 
     schema_version: Literal[1] = Field(default=1, description="version of this layout")

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.frozen_model import FrozenModel
 
 
-class _Outcome(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PartOutcome(_Outcome):
+class PartOutcome(FrozenModel):
     """What became of one part in one stage."""
 
     part: str = Field(description="name of the part")
@@ -19,7 +17,7 @@ class PartOutcome(_Outcome):
     seconds: float = Field(default=0.0, ge=0, description="wall-clock time")
 
 
-class StageOutcome(_Outcome):
+class StageOutcome(FrozenModel):
     """What became of one stage of a flow: its parts added up."""
 
     stage: str = Field(description="name of the stage, e.g. build-emoset/caption")
@@ -48,7 +46,7 @@ class StageOutcome(_Outcome):
         )
 
 
-class CorpusOutcome(_Outcome):
+class CorpusOutcome(FrozenModel):
     """What a corpus flow made."""
 
     dataset: str = Field(description="name of the dataset")
@@ -56,7 +54,7 @@ class CorpusOutcome(_Outcome):
     stages: list[StageOutcome] = Field(description="every stage in order")
 
 
-class RecaptionOutcome(_Outcome):
+class RecaptionOutcome(FrozenModel):
     """What recaption did."""
 
     dataset: str = Field(description="name of the dataset")
@@ -71,7 +69,7 @@ class RecaptionOutcome(_Outcome):
     stages: list[StageOutcome] = Field(description="every stage in order")
 
 
-class RunOutcome(_Outcome):
+class RunOutcome(FrozenModel):
     """What train-and-eval made."""
 
     run_id: str = Field(description="folder below runs/ that holds samples, metrics.json and report.html")

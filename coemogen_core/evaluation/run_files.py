@@ -2,7 +2,7 @@
 
 import time
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
@@ -12,14 +12,13 @@ from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, load
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 from schemas.metrics import MethodMetrics, Metrics, ReferenceMetrics
 from schemas.outcomes import PartOutcome
 
 
-class MethodEvaluation(BaseModel):
+class MethodEvaluation(FrozenModel):
     """The numbers of one method, and which parts had to be computed for them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = Field(description="name of the method")
     metrics: MethodMetrics = Field(description="its numbers")

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from coemogen_core.methods.method import Method
 from coemogen_core.methods.registry import BASELINE, OURS, MethodSpec, new_method
 from coemogen_core.training.recipes import TrainingRecipe
 from schemas.experiments import Experiments, MethodRun
+from schemas.frozen_model import FrozenModel
 from schemas.metrics import EvaluationProtocol
 
 
-class ExperimentMatrix(BaseModel):
+class ExperimentMatrix(FrozenModel):
     """Every method runs with every seed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     methods: tuple[MethodSpec, ...] = Field(min_length=1, description="what is compared, in the order of the table")
     seeds: tuple[int, ...] = Field(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
@@ -17,15 +17,14 @@ from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.trainer import Progress
 from schemas.experiments import MeasuredMetric, MethodRun
+from schemas.frozen_model import FrozenModel
 from schemas.metrics import METRIC_NAMES
 
 SEEDS_APART = 10_000  # between the first pictures of two seeds: they share no noise
 
 
-class CellSettings(BaseModel):
+class CellSettings(FrozenModel):
     """What all cells of a matrix have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str = Field(min_length=1, description="training corpus, e.g. emoset")
     feature_id: str = Field(min_length=1, description="its cached features")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from coemogen_core.emotions import EMOTIONS
@@ -23,16 +23,15 @@ from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.storage.model_source import locate
 from coemogen_core.storage.tensor_files import safetensors_bytes, tensors_hash
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 DIFFUSERS_FILE = "pytorch_lora_weights.safetensors"
 CARD = "README.md"
 NAME = r"^[a-z0-9][a-z0-9_-]*$"
 
 
-class ExportRecipe(BaseModel):
+class ExportRecipe(FrozenModel):
     """What to export."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: dict[str, float] = Field(min_length=1, description="one emotion, or several with weights, e.g. awe 0.6 and fear 0.4")
     intensity: float = Field(default=1.0, gt=0, le=10, description="factor on the gates; above 1 exaggerates")

@@ -8,9 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.model.saved_model import SavedModelConfig
+from schemas.frozen_model import FrozenModel
 
 SD1_WIDTH = 768  # of the text that a Stable Diffusion 1.x U-Net attends to: 2.x has 1024, XL 2048
 NOTE = (
@@ -21,10 +22,8 @@ NOTE = (
 )
 
 
-class Origin(BaseModel):
+class Origin(FrozenModel):
     """Where an export comes from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="of the export: its folder, its embedding's file")
     weights: dict[str, float] = Field(description="weights of the emotions, summing to one")

@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from coemogen_core.data.thumbnail import draw_sheet
 from coemogen_core.device import library_versions
@@ -26,6 +26,7 @@ from coemogen_core.storage.model_source import fingerprint
 from coemogen_core.storage.tensor_files import tensors_hash
 from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 FORMAT = 1
 CHUNK = "coemogen"  # keyword of the iTXt chunk
@@ -34,19 +35,15 @@ SETTINGS = ".coemogen.json"  # hidden: a reader of picture folders passes it by
 SHEET_COLUMNS, SHEET_SIDE = 8, 128
 
 
-class ModelIdentity(BaseModel):
+class ModelIdentity(FrozenModel):
     """Which model drew a picture, wherever it lies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: str = Field(description="fingerprint of the diffusion model")
     weights: str = Field(description="SHA-256 over HiLoRA, conditioner and emotion clusters, the first 16 hex digits")
 
 
-class PictureRecord(BaseModel):
+class PictureRecord(FrozenModel):
     """Everything that decides what a picture became."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = Field(default=FORMAT, description="version of this record")
     emotion: dict[str, float] = Field(min_length=1, description="weights of the emotions, as they were asked for")

@@ -9,19 +9,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from diffusers import StableDiffusionPipeline
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.storage.model_source import fingerprint
+from schemas.frozen_model import FrozenModel
 
 FORMAT = 1
 RECORD = "pipeline.json"
 
 
-class PipelineRecord(BaseModel):
+class PipelineRecord(FrozenModel):
     """`pipeline.json`: where the base model is, and which one it must be."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = Field(default=FORMAT, description="version of this layout")
     base: str | None = Field(default=None, description="folder or hub id of the base model; none = in the folder base/ beside this file")

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import openai
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
 from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.methods.prompted import PromptFile, read_prompt_file, write_prompt_file
+from schemas.frozen_model import FrozenModel
 
 REQUEST = (
     "Write {count} short prompts for an image generator, one a line, without numbers. "
@@ -18,10 +19,8 @@ REQUEST = (
 TRIES = 3  # at an emotion, with another seed each, until there are enough different prompts
 
 
-class PromptWriter(BaseModel):
+class PromptWriter(FrozenModel):
     """Who writes the prompts, and how many."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     endpoint: str = Field(
         default="http://127.0.0.1:8000/v1", pattern=r"^https?://", description="base URL of the API: the captioner's will do"

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
 from coemogen_core.methods.generator import Generator, PromptedGenerator
@@ -17,6 +17,7 @@ from coemogen_core.methods.method import Method
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.whole_file import write_atomically
+from schemas.frozen_model import FrozenModel
 
 PROMPT = "an image of {emotion}"
 
@@ -55,10 +56,8 @@ class PlainDiffusionGenerator(PromptedGenerator):
 FOLDER = files("coemogen_core.methods") / "prompts"
 
 
-class PromptFile(BaseModel):
+class PromptFile(FrozenModel):
     """The content of a file of prompts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(min_length=1, description="who wrote them")
     request: str = Field(min_length=1, description="what the model was asked; {emotion} = the emotion's name")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.custom import CustomMethod
@@ -16,6 +16,7 @@ from coemogen_core.methods.prompted import PROMPT, LlmPrompts, PlainDiffusion
 from coemogen_core.methods.textual_inversion import TextualInversion, TextualInversionRecipe
 from coemogen_core.recipe import merge
 from coemogen_core.training.recipes import TrainingRecipe
+from schemas.frozen_model import FrozenModel
 
 NAME = r"^[a-z][a-z0-9-]*$"
 OURS, BASELINE = "coemogen", "sd"
@@ -34,10 +35,8 @@ LABELS = {
 """By name, what people call a method."""
 
 
-class MethodSpec(BaseModel):
+class MethodSpec(FrozenModel):
     """One method as a matrix file names it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = Field(min_length=1, description="a name of the registry, or package.module:Class of a generator of your own")
     name: str = Field(

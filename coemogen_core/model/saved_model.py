@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -19,14 +19,13 @@ from coemogen_core.model.gates import EmotionQuery, gate_for, restrict
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.storage.model_source import fingerprint
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 
 FORMAT = 1
 
 
-class SavedModelConfig(BaseModel):
+class SavedModelConfig(FrozenModel):
     """What is needed to put a trained model on top of its base models again."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = Field(default=FORMAT, description="version of this layout")
     emotions: tuple[str, ...] = Field(default=EMOTIONS, description="order of the emotions in every gate and one-hot vector")

@@ -1,8 +1,9 @@
 """What a report shows: its single input, ready to be laid out."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from schemas.experiments import Experiments
+from schemas.frozen_model import FrozenModel
 from schemas.metrics import Metrics
 
 INTRODUCTION = (
@@ -11,11 +12,7 @@ INTRODUCTION = (
 )
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Picture(_Part):
+class Picture(FrozenModel):
     """An inline picture."""
 
     data_uri: str = Field(pattern="^data:image/", description="the encoded picture itself")
@@ -24,7 +21,7 @@ class Picture(_Part):
     alt: str = Field(min_length=1, description="what it shows, for those who cannot see it")
 
 
-class Example(_Part):
+class Example(FrozenModel):
     """A picture and what the curation decided about it."""
 
     picture: Picture = Field(description="the picture")
@@ -37,7 +34,7 @@ class Example(_Part):
     origin: str | None = Field(default=None, description="artist and style, where the source says so")
 
 
-class FunnelStep(_Part):
+class FunnelStep(FrozenModel):
     """One reason of the curation."""
 
     reason: str = Field(description="why pictures were dropped here")
@@ -45,7 +42,7 @@ class FunnelStep(_Part):
     remaining: int = Field(ge=0, description="pictures left after it")
 
 
-class TrainingPair(_Part):
+class TrainingPair(FrozenModel):
     """A sample and its nearest training picture."""
 
     sample: Picture = Field(description="the sample")
@@ -56,7 +53,7 @@ class TrainingPair(_Part):
     near_copy: bool = Field(description="nearer by both than nearly all training pictures are to each other")
 
 
-class NearestPairs(_Part):
+class NearestPairs(FrozenModel):
     """How near one method's samples are to training pictures."""
 
     samples: int = Field(ge=0, description="samples whose nearest training picture was searched for: those of the gallery")
@@ -64,7 +61,7 @@ class NearestPairs(_Part):
     nearest: list[TrainingPair] = Field(description="the nearest of them, near copies first")
 
 
-class MemorisationPart(_Part):
+class MemorisationPart(FrozenModel):
     """Whether samples are copies of training pictures."""
 
     images: int = Field(ge=0, description="pictures of the training set, all of which were searched")
@@ -76,7 +73,7 @@ class MemorisationPart(_Part):
     rows: dict[str, dict[str, list[TrainingPair]]] = Field(description="by emotion and method the first samples, as many as the page bears")
 
 
-class Failure(_Part):
+class Failure(FrozenModel):
     """A sample in which the probe does not see the wanted emotion."""
 
     picture: Picture = Field(description="the sample")
@@ -86,7 +83,7 @@ class Failure(_Part):
     seen_probability: float = Field(ge=0, le=1, description="and to the one that it names")
 
 
-class FailurePart(_Part):
+class FailurePart(FrozenModel):
     """The failures of one method."""
 
     images: int = Field(ge=0, description="samples")
@@ -95,7 +92,7 @@ class FailurePart(_Part):
     drawn: list[Failure] = Field(description="others, drawn at random")
 
 
-class MapPanel(_Part):
+class MapPanel(FrozenModel):
     """One set of pictures on the map."""
 
     name: str | None = Field(description="the method; null for the real pictures")
@@ -104,7 +101,7 @@ class MapPanel(_Part):
     images: int = Field(ge=0, description="pictures of the set, drawn or not")
 
 
-class MapPart(_Part):
+class MapPart(FrozenModel):
     """Where the pictures of all sets lie among the real ones."""
 
     panels: list[MapPanel] = Field(min_length=1, description="the real pictures first")
@@ -112,7 +109,7 @@ class MapPart(_Part):
     extractor: str = Field(description="identity of the embedder")
 
 
-class CorpusPart(_Part):
+class CorpusPart(FrozenModel):
     """What became of one corpus."""
 
     name: str = Field(description="name of the dataset")
@@ -123,14 +120,14 @@ class CorpusPart(_Part):
     examples: list[Example] = Field(description="kept and dropped ones")
 
 
-class LossCurves(_Part):
+class LossCurves(FrozenModel):
     """One loss over the steps of a training."""
 
     overall: list[float] = Field(description="over all samples, smoothed")
     per_emotion: dict[str, list[float | None]] = Field(description="over those of one emotion, smoothed; null before its first sample")
 
 
-class TrainingPart(_Part):
+class TrainingPart(FrozenModel):
     """How the training went."""
 
     run_id: str = Field(description="the training's run")
@@ -139,7 +136,7 @@ class TrainingPart(_Part):
     semantic: LossCurves = Field(description="L_SEM")
 
 
-class ReportData(_Part):
+class ReportData(FrozenModel):
     """Everything that `render_report` needs."""
 
     title: str = Field(min_length=1, description="headline")

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import IO, Any, NamedTuple, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.errors import CoEmoGenError
 from coemogen_core.process_keeper import kept_command
 from coemogen_core.training.stopping import TrainingStoppedError, listens_to_sigterm
 from coemogen_core.training.trainer import Progress
+from schemas.frozen_model import FrozenModel
 
 PROGRESS, FAILURE = "progress ", "failure "  # begin lines that are for us, not for people
 GRACE_S = 120.0  # between SIGTERM and SIGKILL: a step is finished and saved
@@ -28,10 +29,8 @@ class LaunchError(CoEmoGenError):
     """The processes failed; the message says why, where one of them knew, and holds the last lines of what they said."""
 
 
-class LaunchSettings(BaseModel):
+class LaunchSettings(FrozenModel):
     """In how many processes a method trains. Their number changes neither the run id nor, beyond rounding, the result."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     processes: int = Field(default=1, ge=1, le=1024, description="that train together, one a GPU; 1 = the flow's own process")
     config_file: str | None = Field(

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.base_models import BaseModels
@@ -17,6 +17,7 @@ from coemogen_core.training.objective import TrainingObjective, build_objective
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Progress, SampleSheets, Trainer
+from schemas.frozen_model import FrozenModel
 
 NewSheets = Callable[[Workspace, str, TrainingRecipe, BaseModels, FeatureSet, TrainingObjective], SampleSheets]
 
@@ -41,10 +42,8 @@ def model_config(recipe: TrainingRecipe, models: BaseModels, features: FeatureSe
     )
 
 
-class TrainingOutcome(BaseModel):
+class TrainingOutcome(FrozenModel):
     """What became of a training."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str = Field(description="folder below runs/")
     steps: int = Field(ge=0, description="optimizer steps that the model has seen")

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from schemas.frozen_model import FrozenModel
 
 FILE = "processes.json"
 GRACE_S = 60.0  # a training that is told to stop finishes its step and saves it
 SAME_START_S = 1.0  # clocks of the system's boot are rounded
 
 
-class StartedProcess(BaseModel):
+class StartedProcess(FrozenModel):
     """One process of the list. A process id is given again to others; together with the time of its start it is not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(description="what it is, e.g. server")
     pid: int = Field(ge=1, description="its process id")

@@ -5,12 +5,13 @@ import sys
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from coemogen_core.errors import CoEmoGenError
 from coemogen_core.storage.whole_file import write_atomically
 from flows.deployments import Pool
 from flows.environment import NOTHING_PHONES_HOME
+from schemas.frozen_model import FrozenModel
 
 HOST = "127.0.0.1"
 HEARTBEAT_S = 30  # of a flow run; Prefect allows no shorter one
@@ -25,10 +26,8 @@ class ServiceError(CoEmoGenError):
     """A service did not start, or lacks what is asked of it; the message names its log, or what to do first."""
 
 
-class ServiceSettings(BaseModel):
+class ServiceSettings(FrozenModel):
     """What `coemogen serve` starts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: Path = Field(default=Path(".prefect"), description="takes Prefect's database, logs, and the list of what was started")
     port: int = Field(default=4200, ge=1, le=65_535, description="of the server, on 127.0.0.1")
