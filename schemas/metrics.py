@@ -113,8 +113,7 @@ class MethodMetrics(FrozenModel):
 
     def estimate(self, metric: MetricName) -> Estimate:
         """The overall estimate of a metric."""
-        estimate = getattr(self, metric)
-        assert isinstance(estimate, Estimate)
+        estimate: Estimate = getattr(self, metric)
         return estimate
 
 

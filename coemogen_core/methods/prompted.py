@@ -127,7 +127,7 @@ class LlmPrompts(Method):
 
     def __post_init__(self) -> None:
         """Read the file before any work starts."""
-        assert self.prompts
+        _ = self.prompts
 
     @cached_property
     def prompts(self) -> PromptFile:
