@@ -5,8 +5,6 @@ on EmoArt). The classifier learns from a labelled source, which `build-emoset` h
 ingested into the same workspace, or this flow does.
 """
 
-from typing import Any
-
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
@@ -32,21 +30,19 @@ def build_emoart(params: BuildEmoartParams) -> CorpusOutcome:
 
 def _build(stages: Stages, params: BuildEmoartParams) -> CorpusOutcome:
     name = params.source.name
-    shared: dict[str, Any] = {"workspace_uri": params.workspace}
     encoder_id = params.encoder.encoder_id
-    parts = ingest_source(stages, params.workspace, params.source, params.part_size)
-    stages.each_part("embed", embed_part_task, parts, **shared, source=name, recipe=params.encoder)
+    parts = ingest_source(stages, params.source, params.part_size)
+    stages.each_part("embed", embed_part_task, parts, source=name, recipe=params.encoder)
     scored_id = params.classifier_encoder.encoder_id
     if scored_id != encoder_id:
-        stages.each_part("embed-classifier", embed_part_task, parts, **shared, source=name, recipe=params.classifier_encoder)
+        stages.each_part("embed-classifier", embed_part_task, parts, source=name, recipe=params.classifier_encoder)
     classifier_id, validation_id = make_classifier(stages, params)
-    stages.each_part("score", score_part_task, parts, **shared, source=name, encoder_id=scored_id, classifier_id=classifier_id)
+    stages.each_part("score", score_part_task, parts, source=name, encoder_id=scored_id, classifier_id=classifier_id)
     styles = examine_classifier(stages, params, parts, classifier_id, validation_id)
     selection = Selection.by_confidence(classifier_id, params.emotions, params.min_confidence)
     caption_and_align(stages, params, parts, selection)
-    curation = decide_corpus(
-        stages, params.workspace, name, parts, params.curation_recipe(selection), appendix=styles, audited=params.pause_for_audit
-    )
+    recipe = params.curation_recipe(selection)
+    curation = decide_corpus(stages, name, parts, recipe, appendix=styles, audited=params.pause_for_audit)
     with stages.stage("publish") as done:
         done += publish_task(params.workspace, params.dataset, curation.version, name).parts
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

@@ -27,9 +27,9 @@ def build_emoset(params: BuildEmosetParams) -> CorpusOutcome:
 
 def _build(stages: Stages, params: BuildEmosetParams) -> CorpusOutcome:
     name = params.source.name
-    parts = ingest_source(stages, params.workspace, params.source, params.part_size)
-    stages.each_part("embed", embed_part_task, parts, workspace_uri=params.workspace, source=name, recipe=params.encoder)
+    parts = ingest_source(stages, params.source, params.part_size)
+    stages.each_part("embed", embed_part_task, parts, source=name, recipe=params.encoder)
     selection = Selection()
     caption_and_align(stages, params, parts, selection)
-    curation = decide_corpus(stages, params.workspace, name, parts, params.curation_recipe(selection), audited=params.pause_for_audit)
+    curation = decide_corpus(stages, name, parts, params.curation_recipe(selection), audited=params.pause_for_audit)
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

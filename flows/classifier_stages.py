@@ -1,7 +1,5 @@
 """Stages of build-emoart that make the emotion classifier, and those that examine it."""
 
-from typing import Any
-
 from coemogen_core.classifier.classifier_report import (
     agreement_line,
     agreement_markdown,
@@ -11,7 +9,6 @@ from coemogen_core.classifier.classifier_report import (
 )
 from coemogen_core.classifier.cross_validation import CrossValidation
 from coemogen_core.classifier.human_ratings import RatingsKind
-from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
 from flows.corpus_stages import ingest_source
 from flows.params import BuildEmoartParams
@@ -38,8 +35,7 @@ def make_classifier(stages: Stages, params: BuildEmoartParams) -> tuple[str, str
     if params.published_head is not None:
         return on_worker(import_published_head_task, params.workspace, params.published_head, encoder_id), None
     parts = _labelled_parts(stages, params)
-    labelled: dict[str, Any] = {"workspace_uri": params.workspace, "source": params.labelled_source}
-    stages.each_part("embed-labelled", embed_part_task, parts, **labelled, recipe=params.classifier_encoder)
+    stages.each_part("embed-labelled", embed_part_task, parts, source=params.labelled_source, recipe=params.classifier_encoder)
     validation = _cross_validate(stages, params, parts, encoder_id)
     with stages.stage("classifier") as done:
         trained = on_worker(train_classifier_task, params.workspace, params.labelled_source, parts, encoder_id, params.probe)
@@ -65,8 +61,8 @@ def examine_classifier(stages: Stages, params: BuildEmoartParams, parts: list[st
 
 def _labelled_parts(stages: Stages, params: BuildEmoartParams) -> list[str]:
     if params.labelled_set is not None:
-        return ingest_source(stages, params.workspace, params.labelled_set, params.part_size, stage="ingest-labelled")
-    table = Workspace(params.workspace).table("images", params.labelled_source)
+        return ingest_source(stages, params.labelled_set, params.part_size, stage="ingest-labelled")
+    table = stages.workspace.table("images", params.labelled_source)
     parts = table.parts()
     if not parts:
         raise FileNotFoundError(f"{table.uri} has no parts: run build-emoset on the labelled set first, or say where it is (labelled_set)")

@@ -8,7 +8,6 @@ from coemogen_core.curation.decisions import CurationRecipe, mark_current
 from coemogen_core.curation.funnel import FUNNEL, funnel_line, write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import most_frequent_rejections
-from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
 from flows.deployed_run import suspend_for_audit
 from flows.params import CorpusParams, Source
@@ -20,16 +19,17 @@ from tasks.curate import align_captions_task, decide_task, group_near_duplicates
 from tasks.ingest import ingest_part_task, plan_source_task
 
 
-def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size: int, stage: str = "ingest") -> list[str]:
+def ingest_source(stages: Stages, source: Source, part_size: int, stage: str = "ingest") -> list[str]:
     """Plan and ingest a picture set; returns the names of its parts.
 
     Raises:
         ValueError: not one entry of the source is a picture that can be used; the message says why.
     """
-    parts = plan_source_task(workspace_uri, source.name, source.layout, source.root, source.licence, part_size, source.image_column)
-    outcomes = stages.each_part(stage, ingest_part_task, parts, workspace_uri=workspace_uri, source=source.name)
+    listed = source.name, source.layout, source.root, source.licence, part_size, source.image_column
+    parts = plan_source_task(stages.workspace.uri, *listed)
+    outcomes = stages.each_part(stage, ingest_part_task, parts, source=source.name)
     if not sum(outcome.rows for outcome in outcomes):
-        reasons = most_frequent_rejections(Workspace(workspace_uri), source.name, parts)
+        reasons = most_frequent_rejections(stages.workspace, source.name, parts)
         raise ValueError(
             f"source {source.name!r} ({source.root}) has no usable picture; rejected: {reasons}; the table rejected/{source.name} lists all"
         )
@@ -38,35 +38,34 @@ def ingest_source(stages: Stages, workspace_uri: str, source: Source, part_size:
 
 def caption_and_align(stages: Stages, params: CorpusParams, parts: list[str], selection: Selection) -> None:
     """Caption the selected pictures of every part, and score the captions that the policy may choose from."""
-    workspace, source = Workspace(params.workspace), params.source.name
-    shared: dict[str, Any] = {"workspace_uri": params.workspace, "source": source}
+    workspace, source = stages.workspace, params.source.name
 
     def anything_due() -> bool:
         wanted = ((part, selection.wanted(workspace, source, part)) for part in parts)
         return any(has_due(workspace, source, part, rows, params.caption, params.captioner) for part, rows in wanted)
 
     with running_captioner(params.captioner, workspace, anything_due) as captioner:
-        caption = {"selection": selection, "recipe": params.caption, "settings": captioner}
-        stages.each_part("caption", caption_part_task, parts, at_once=parts_at_once(captioner), **shared, **caption)
-    stages.each_part("align", align_captions_task, parts, **shared, policy=params.caption_policy, recipe=params.encoder)
+        asked: dict[str, Any] = {"source": source, "selection": selection, "recipe": params.caption, "settings": captioner}
+        stages.each_part("caption", caption_part_task, parts, at_once=parts_at_once(captioner), **asked)
+    stages.each_part("align", align_captions_task, parts, source=source, policy=params.caption_policy, recipe=params.encoder)
 
 
 def decide_corpus(
-    stages: Stages, workspace_uri: str, source: str, parts: list[str], recipe: CurationRecipe, appendix: str = "", *, audited: bool = False
+    stages: Stages, source: str, parts: list[str], recipe: CurationRecipe, appendix: str = "", *, audited: bool = False
 ) -> CurationOutcome:
     """Decide every picture, make this version the current one, and show the funnel, with whatever Markdown belongs below it.
 
     With `audited`, the run waits for a person before its version becomes the current one.
     """
+    workspace = stages.workspace
     if recipe.near_duplicates is not None:
         with stages.stage("near-duplicates") as done:
-            done.append(group_near_duplicates_task(workspace_uri, source, parts, recipe.encoder_id, recipe.near_duplicates))
+            done.append(group_near_duplicates_task(workspace.uri, source, parts, recipe.encoder_id, recipe.near_duplicates))
     with stages.stage("curate") as done:
-        curation = decide_task(workspace_uri, source, parts, recipe)
+        curation = decide_task(workspace.uri, source, parts, recipe)
         done += curation.parts
-    workspace = Workspace(workspace_uri)
     if audited:
-        suspend_for_audit(workspace_uri, recipe.dataset, curation.version)
+        suspend_for_audit(workspace, recipe.dataset, curation.version)
     mark_current(workspace, recipe.dataset, curation.version)
     publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version) + appendix)
     say(funnel_line(workspace.read_json("decisions", recipe.dataset, curation.version, FUNNEL)))

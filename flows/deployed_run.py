@@ -44,7 +44,7 @@ def pausable_run() -> FlowRun:
     return context.flow_run
 
 
-def suspend_for_audit(workspace_uri: str, dataset: str, version: str) -> None:
+def suspend_for_audit(workspace: Workspace, dataset: str, version: str) -> None:
     """Show a page with a sample of the captions that this version keeps, and end the process until somebody resumes the run.
 
     A resumed run comes through here again and goes on: its verdicts, where there are any, are part of the version that it has decided anew.
@@ -52,7 +52,6 @@ def suspend_for_audit(workspace_uri: str, dataset: str, version: str) -> None:
     run = pausable_run()
     if run.empirical_policy is not None and PAUSE in (run.empirical_policy.pause_keys or set()):
         return
-    workspace = Workspace(workspace_uri)
     decided = read_record(workspace, dataset, version)
     captions = draw_from_dataset(workspace, decided, per_emotion=50, seed=0, kept_only=True)
     page = write_audit(workspace, decided.source, captions)
@@ -60,7 +59,7 @@ def suspend_for_audit(workspace_uri: str, dataset: str, version: str) -> None:
         f"audit-{dataset}",
         f"# The captions of {dataset} wait for a person\n\n"
         f"1. Open the page in a browser, judge, export: `{page.uri}`\n"
-        f"2. `coemogen import-audit verdicts-{page.audit_id}.json --workspace {workspace_uri}`\n"
+        f"2. `coemogen import-audit verdicts-{page.audit_id}.json --workspace {workspace.uri}`\n"
         f"3. Resume the run: the button above, or `coemogen resume {run.id}`. Rejected captions are never current.\n",
     )
     suspend_flow_run(key=PAUSE)

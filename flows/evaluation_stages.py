@@ -22,11 +22,11 @@ from tasks.evaluate import cell_result_task, evaluate_method_task, evaluate_real
 
 
 def evaluate_cells(
-    stages: Stages, workspace_uri: str, source: str, samples: Sequence[SamplePlan], recipe: EvaluationRecipe
+    stages: Stages, source: str, samples: Sequence[SamplePlan], recipe: EvaluationRecipe
 ) -> tuple[list[MethodEvaluation], ReferenceMetrics]:
     """Measure the samples of every method and seed against the real images of a source."""
-    selection = select_reference_task(workspace_uri, source, recipe)
-    shared = {"workspace_uri": workspace_uri, "selection": selection, "recipe": recipe}
+    selection = select_reference_task(stages.workspace.uri, source, recipe)
+    shared = {"workspace_uri": stages.workspace.uri, "selection": selection, "recipe": recipe}
     stages.each_part("reference", reference_part_task, selection.parts, **shared)
     with stages.stage("evaluate") as done:
         reference = on_worker(evaluate_real_images_task, **shared)

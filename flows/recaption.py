@@ -34,19 +34,17 @@ def recaption(params: RecaptionParams) -> RecaptionOutcome:
 
 
 def _recaption(stages: Stages, params: RecaptionParams) -> RecaptionOutcome:
-    started, workspace = time.time(), Workspace(params.workspace)
+    started, workspace = time.time(), stages.workspace
     record = _record(workspace, params)
     run_id = flow_run.id or datetime.fromtimestamp(started, UTC).strftime("%Y%m%d-%H%M%S")
     recipe_id = params.caption.recipe_id(params.captioner.backend)
     budget = {"max_tries": params.max_tries, "max_images": params.max_images}
     parts = on_worker(choose_task, params.workspace, record, run_id, params.caption, recipe_id, params.reasons, **budget)
     _caption(stages, params, record, run_id, parts, stop_at=None if params.max_minutes is None else started + 60 * params.max_minutes)
-    shared: dict[str, Any] = {"workspace_uri": params.workspace, "source": record.source, "policy": params.current}
-    stages.each_part("align", align_captions_task, list(record.parts), **shared, recipe=params.encoder)
+    stages.each_part("align", align_captions_task, record.parts, source=record.source, policy=params.current, recipe=params.encoder)
     counts = on_worker(compare_task, params.workspace, record, run_id, recipe_id, params.current, params.encoder.encoder_id)
-    decided = decide_corpus(
-        stages, params.workspace, record.source, list(record.parts), record.recipe.model_copy(update={"captions": params.current})
-    )
+    recipe = record.recipe.model_copy(update={"captions": params.current})
+    decided = decide_corpus(stages, record.source, list(record.parts), recipe)
     chosen = chosen_counts(workspace, params.dataset, run_id)
     _publish(workspace, params.dataset, run_id, counts, chosen)
     return RecaptionOutcome(
@@ -76,10 +74,10 @@ def _record(workspace: Workspace, params: RecaptionParams) -> DecisionsRecord:
 def _caption(
     stages: Stages, params: RecaptionParams, record: DecisionsRecord, run_id: str, parts: list[str], stop_at: float | None
 ) -> None:
-    shared: dict[str, Any] = {"workspace_uri": params.workspace, "source": record.source, "dataset": params.dataset, "run_id": run_id}
-    with running_captioner(params.captioner, Workspace(params.workspace), needed=lambda: bool(parts)) as captioner:
+    chosen: dict[str, Any] = {"source": record.source, "dataset": params.dataset, "run_id": run_id}
+    with running_captioner(params.captioner, stages.workspace, needed=lambda: bool(parts)) as captioner:
         asked = {"recipe": params.caption, "settings": captioner, "stop_at": stop_at}
-        stages.each_part("caption", recaption_part_task, parts, at_once=parts_at_once(captioner), **shared, **asked)
+        stages.each_part("caption", recaption_part_task, parts, at_once=parts_at_once(captioner), **chosen, **asked)
 
 
 def _publish(workspace: Workspace, dataset: str, run_id: str, counts: list[ReasonCount], chosen: dict[str, int]) -> None:

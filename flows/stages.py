@@ -26,7 +26,7 @@ class Stages:
 
     def __init__(self, flow: str, workspace_uri: str, execution: Execution = THREADS) -> None:
         refuse_relative_workspace(workspace_uri)
-        self._flow, self._workspace, self._execution = flow, Workspace(workspace_uri), execution
+        self._flow, self.workspace, self._execution = flow, Workspace(workspace_uri), execution
         self._cluster: Any = None
         self._open = ExitStack()
         self.outcomes: list[StageOutcome] = []
@@ -40,7 +40,7 @@ class Stages:
     def each_part(
         self, stage: str, task: Task[..., PartOutcome], parts: Sequence[str], at_once: int = 1, **arguments: Any
     ) -> list[PartOutcome]:
-        """Run a task for every part (its parameter `part`), all other arguments being the same, and wait for all.
+        """Run a task for every part of the workspace (its parameters `part`, `workspace_uri`), all others being the same; wait for all.
 
         Every part gets its turn even when another one fails; then the first failure is raised. With `at_once`, so many run side by side,
         on threads of their own: for tasks that wait for servers, never for torch work (see `on_worker`). On a Ray cluster as many run side
@@ -52,7 +52,7 @@ class Stages:
         self, stage: str, task: Task[..., PartOutcome], varying: Sequence[dict[str, Any]], at_once: int = 1, **arguments: Any
     ) -> list[PartOutcome]:
         """Like `each_part`, for tasks that differ in more than the part."""
-        calls = [arguments | each for each in varying]
+        calls = [{"workspace_uri": self.workspace.uri} | arguments | each for each in varying]
         with self.stage(stage) as outcomes:
             if isinstance(self._execution, RayExecution):
                 runner = self._cluster_of(self._execution)
@@ -86,12 +86,12 @@ class Stages:
         outcome = StageOutcome.of(f"{self._flow}/{name}", parts, time.monotonic() - started)
         self.outcomes.append(outcome)
         say(describe(outcome), "[green]✓[/green]")
-        keep_timing(self._workspace, outcome, len(self.outcomes))
+        keep_timing(self.workspace, outcome, len(self.outcomes))
 
     def completed(self, outcome: Outcome) -> Outcome:
         """Keep what the flow run made and show its stages; returns it."""
         publish_stages(self._flow, self.outcomes)
-        return keep_outcome(self._workspace, self._flow, outcome)
+        return keep_outcome(self.workspace, self._flow, outcome)
 
 
 def on_worker(task: Task[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -20,7 +20,6 @@ from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
 from coemogen_core.report.build import CorpusVersion, ReportRecipe
 from coemogen_core.report.pictures import contact_sheet
-from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
 from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows
 from flows.params import TrainAndEvalParams
@@ -51,20 +50,20 @@ def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
 
 
 def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
-    workspace = Workspace(params.workspace)
+    workspace = stages.workspace
     corpus = CorpusVersion(dataset=params.dataset, version=resolve_version(workspace, params.dataset, params.version))
     art = None
     if params.emoart_dataset is not None:
         art = CorpusVersion(dataset=params.emoart_dataset, version=resolve_version(workspace, params.emoart_dataset))
     record = read_record(workspace, corpus.dataset, corpus.version)
     cells = _train(stages, params, _cache_features(stages, params, corpus, record))
-    _generate(stages, params, cells)
+    stages.each("generate", generate_part_task, [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()])
     shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}
     recipe = params.evaluation
     evaluation = {**recipe.numbers_identity(load_extractors(recipe)), "minimum_reference": recipe.minimum_reference}
     identity = {"samples": shown, "evaluation": evaluation, "source": record.source, "corpus": corpus, "art": art}
     run_id = recipe_id("eval", identity | _experiment_identity(params, cells))
-    evaluations, reference = evaluate_cells(stages, params.workspace, record.source, [cell.samples for cell in cells], recipe)
+    evaluations, reference = evaluate_cells(stages, record.source, [cell.samples for cell in cells], recipe)
     with stages.stage("report") as done:
         done.append(PartOutcome(part=run_id, rows=len(cells), reused=workspace.exists("runs", run_id, "report.html")))
         if not done[0].reused:
@@ -93,8 +92,8 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
 
 def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:
     """Cache the features of the corpus; returns what all cells have in common."""
-    shared: dict[str, Any] = {"workspace_uri": params.workspace, "dataset": corpus.dataset, "source": record.source}
-    stages.each_part("features", cache_features_part_task, record.parts, **shared, version=corpus.version, recipe=params.features)
+    of: dict[str, Any] = {"dataset": corpus.dataset, "version": corpus.version, "source": record.source}
+    stages.each_part("features", cache_features_part_task, record.parts, **of, recipe=params.features)
     return cell_settings(params, corpus.version, record.source)
 
 
@@ -130,11 +129,6 @@ def _seeded_methods(params: TrainAndEvalParams) -> list[tuple[int, Method]]:
     if params.matrix is None:
         return [(0, method) for method in methods]
     return [(seed, method.with_seed(seed)) for seed in params.matrix.seeds for method in methods]
-
-
-def _generate(stages: Stages, params: TrainAndEvalParams, cells: list[Cell]) -> None:
-    varying = [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()]
-    stages.each("generate", generate_part_task, varying, workspace_uri=params.workspace)
 
 
 def _experiment_identity(params: TrainAndEvalParams, cells: list[Cell]) -> dict[str, Any]:

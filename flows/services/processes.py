@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -96,15 +97,10 @@ def end_with_children(process: psutil.Process, grace_s: float = GRACE_S) -> None
     """SIGTERM to a process and to all that it has started, SIGKILL to what is left after the grace period."""
     family = [process, *process.children(recursive=True)]
     for each in family:
-        _signal(each, kill=False)
+        with suppress(psutil.NoSuchProcess):
+            each.terminate()
     _, left = psutil.wait_procs(family, timeout=grace_s)
     for each in left:
-        _signal(each, kill=True)
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
     psutil.wait_procs(left, timeout=grace_s)
-
-
-def _signal(process: psutil.Process, *, kill: bool) -> None:
-    try:
-        process.kill() if kill else process.terminate()
-    except psutil.NoSuchProcess:
-        return

@@ -12,7 +12,7 @@ from schemas.outcomes import PartOutcome
 
 
 @task
-def compute(part: str) -> PartOutcome:
+def compute(part: str, workspace_uri: str = "") -> PartOutcome:
     """A part whose name is the thread it was made in."""
     return PartOutcome(part=str(threading.get_ident()), rows=len(part))
 
