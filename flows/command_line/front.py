@@ -4,7 +4,6 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -65,8 +64,8 @@ def reason(error: Exception) -> str | None:
         return "; ".join(_problem(each) for each in error.errors())
     if isinstance(error, (CycloptsError, ValueError, OSError, ModuleNotFoundError)):
         return " ".join(str(error).split())
-    if any(type(each).__module__.partition(".")[0] == "httpx" for each in _chain(error)):
-        address = os.environ.get("PREFECT_API_URL", "the address of Prefect's settings")
+    if _prefect_is_away(error):
+        address = os.environ.get("PREFECT_API_URL", "the address in Prefect's settings")
         return f"no Prefect server answers at {address}: start it (`coemogen serve`), or unset PREFECT_API_URL to run without one"
     if type(error).__name__ == "OutOfMemoryError":
         return f"{str(error).partition('. ')[0]}: a smaller batch_size needs less (docs/operations.md)"
@@ -90,10 +89,14 @@ def _problem(problem: Any) -> str:
     return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (given: {short})"
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
+def _prefect_is_away(error: BaseException | None) -> bool:
+    """Whether a request to Prefect's API went unanswered; other programs of ours ask other servers, by httpx too."""
+    httpx, settings = sys.modules.get("httpx"), sys.modules.get("prefect.settings")
+    while error is not None and httpx is not None and settings is not None:
+        if isinstance(error, httpx.TransportError):
+            return str(error.request.url).startswith(str(settings.PREFECT_API_URL.value()))
         error = error.__cause__ or error.__context__
+    return False
 
 
 def _where_written(error: Exception) -> str:
