@@ -47,7 +47,7 @@ def _start(folder: Path) -> tuple[int, str]:
     api = f"http://127.0.0.1:{port}/api"
     settings = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_UI_ENABLED": "false"}
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    command = [sys.executable, "-m", "flows.operations.prefect_server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "flows.services.prefect_server", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=clean | settings, stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + STARTUP_TIMEOUT_S

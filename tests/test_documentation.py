@@ -1,5 +1,6 @@
 """Pages name files and headings that are there, and their lines are short."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -51,3 +52,9 @@ def prose(page: Path) -> list[tuple[int, str]]:
         elif not in_code and not line.lstrip().startswith("|") and not ONE_LINK.fullmatch(line):
             found.append((number, line))
     return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_that_are_started_are_there(page: Path) -> None:
+    modules = re.findall(r"-m ((?:flows|tasks|coemogen_core)[\w.]*)", page.read_text(encoding="utf-8"))
+    assert [name for name in modules if importlib.util.find_spec(name) is None] == []

@@ -15,7 +15,7 @@ from coemogen_core import process_keeper
 KEEPER = process_keeper.__file__
 DEADLINE_S = 120  # of what takes a second on a quiet machine
 IGNORES_SIGTERM = "trap '' TERM; echo ready >&2; sleep 600"
-OBEYS_SIGTERM = "trap 'exit 3' TERM; echo ready >&2; sleep 600"
+OBEYS_SIGTERM = "trap 'exit 3' TERM; sleep 600 & echo ready >&2; wait"  # a trap interrupts `wait` at once, a command it lets end
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel finds what left the group")
 
 

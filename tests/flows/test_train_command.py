@@ -17,7 +17,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """What was asked for, in order, on a corpus of two parts."""
     asked: list[tuple[Any, ...]] = []
 
-    def train(workspace: Any, dataset: str, feature_id: str, models: Any, recipe: Any, on_progress: Any) -> TrainingOutcome:
+    def train(workspace: Any, dataset: str, feature_id: str, models: Any, recipe: Any, **_: Any) -> TrainingOutcome:
         asked.append(("train", dataset, recipe.steps))
         return TrainingOutcome(run_id="train-a", steps=recipe.steps, images=2, reused=False, seconds=1.0)
 

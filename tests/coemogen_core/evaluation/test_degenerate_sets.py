@@ -98,7 +98,7 @@ def shown(metrics: Metrics) -> list[str]:
     console = Console(file=io.StringIO(), width=100)
     for table in (metrics_table(metrics, "title"), *probe_tables(metrics), *emotion_tables(metrics.methods["images"])):
         console.print(table)
-    page = render_report(ReportData(title="title", metrics=metrics, labels={"images": "these images"}, gallery=[]))
+    page = render_report(ReportData(title="title", metrics=metrics, labels={"images": "these images"}, gallery={}))
     page = re.sub(r"<style>.*?</style>", "", page, flags=re.DOTALL)
     charts = " ".join(re.findall(r'\bd="[^"]*"', page))
     return [console.file.getvalue(), re.sub(r"<[^>]*>", " ", page), charts]  # type: ignore[attr-defined]

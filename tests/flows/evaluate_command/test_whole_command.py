@@ -64,7 +64,7 @@ def test_an_error_is_one_line_and_leaves_no_file(
     real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["coemogen", "evaluate", str(tmp_path / "absent"), "--reference", str(real), "--json", str(tmp_path / "m.json")]
-    for arguments, message in (([], "absent does not exist"), (["--protocol", "other"], "protocol: Input should be")):
+    for arguments, message in (([], "absent does not exist"), (["--protocol", "other"], 'Choose from: "corrected", "emogen"')):
         monkeypatch.setattr(sys, "argv", [*command, *arguments])
         with pytest.raises(SystemExit) as stop:
             main()

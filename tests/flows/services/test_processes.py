@@ -1,7 +1,6 @@
 """The list of started processes: exactly those end, whatever else runs under their ids by then."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -60,7 +59,8 @@ def test_what_does_not_heed_sigterm_is_killed_after_the_grace_period() -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == b"1\n"
     end_with_children(psutil.Process(process.pid), grace_s=0.2)
-    assert process.wait(60) == -signal.SIGKILL
+    process.wait(60)  # its code may have gone to psutil, which waited for it first
+    assert not psutil.pid_exists(process.pid)
     process.stdout.close()
 
 
