@@ -1,4 +1,4 @@
-"""Variables that must stand before Prefect and the model libraries are imported: nothing phones home, logs stay readable."""
+"""Variables that must stand before Prefect and the model libraries are imported: telemetry is off, logs stay readable."""
 
 import os
 

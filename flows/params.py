@@ -87,7 +87,8 @@ class CorpusParams(CaptioningParams):
     )
     drop_fraction: float = Field(default=0.2, ge=0.0, lt=1.0, description="share of worst aligned captions to drop within each emotion")
     near_duplicates: NearDuplicateRecipe | None = Field(
-        default=None, description="keep only the largest of the pictures that look alike to the encoder; none = keep all of them"
+        default=None,
+        description="keep only the largest of near-duplicate pictures, by the distance of their embeddings; none = keep all of them",
     )
     pause_for_audit: bool = Field(
         default=False,
@@ -185,9 +186,7 @@ class TrainAndEvalParams(FlowParams):
     dataset: DatasetName = Field(default="emoset", description="corpus to train on")
     version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
     emoart_dataset: DatasetName | None = Field(default=None, description="curated art to show in the report; none = leave that section out")
-    emoart_truth: str | None = Field(
-        default=None, description="where the lab wrote down what its paintings truly show; none = nobody knows"
-    )
+    emoart_truth: str | None = Field(default=None, description="folder of the lab paintings with their true emotions; none = unknown")
     models: BaseModels = Field(description="diffusion model and CLIP to build on")
     resolution: int = Field(default=512, ge=8, le=4096, description="training pictures are scaled and cropped to this many pixels square")
     train_splits: tuple[str, ...] | None = Field(default=("train",), description="splits to train on; null = all pictures")

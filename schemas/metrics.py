@@ -100,7 +100,7 @@ class MethodMetrics(FrozenModel):
     recall: Estimate = Field(description="share of real images that lie among generated ones; higher leaves fewer kinds out")
     lpips: Estimate = Field(description="mean perceptual distance between two images of the same emotion; higher is more varied")
     emo_a: Estimate = Field(description="share of images in which an independent probe recognises the emotion that was asked for")
-    sem_c: Estimate = Field(description="mean certainty of an object or a scene classifier, whichever is surer; higher is clearer")
+    sem_c: Estimate = Field(description="mean of the larger top-1 probability of an object and a scene classifier; higher is clearer")
     sem_d: Estimate = Field(
         description="mean squared difference of the CLIP embeddings of two images of the same emotion; "
         "above real images is noise, far below is collapse"

@@ -22,7 +22,7 @@ class CaptionRecipe(Recipe):
         min_length=1, description="local: folder of a saved model or a hub id; server: the name under which it serves the model"
     )
     revision: Annotated[str | None, IdentifiedOtherwise] = Field(
-        default=None, description="commit of the model; for a server, as told by whoever runs it"
+        default=None, description="commit of the model; for a server, as the operator of the server states it"
     )
     prompt_id: str = Field(default="prior-short.v1", description="name and version of a file in coemogen_core/captioning/prompts")
     answer: str = Field(
@@ -102,7 +102,7 @@ class ServerSettings(_Settings):
         default=None, description="start a server for the run and stop it afterwards, instead of using `endpoints`"
     )
     concurrency: int = Field(
-        default=64, ge=1, le=4096, description="most requests in flight at once at each endpoint; fewer when it says that it is overloaded"
+        default=64, ge=1, le=4096, description="most requests in flight at once at each endpoint; fewer after 429 or 503"
     )
     parts_at_once: int = Field(default=2, ge=1, le=64, description="parts captioned at once, so that the end of one leaves no server idle")
     timeout_s: float = Field(default=120.0, gt=0, description="longest time from sending a request to its whole answer, in seconds")
@@ -112,7 +112,9 @@ class ServerSettings(_Settings):
         ge=0,
         description="how long no endpoint at all may answer before the part fails, in seconds; what was answered is kept",
     )
-    api_key_variable: str = Field(default="OPENAI_API_KEY", description="environment variable with the key; most own servers need none")
+    api_key_variable: str = Field(
+        default="OPENAI_API_KEY", description="environment variable with the key; most self-hosted servers need none"
+    )
 
 
 BackendSettings = Annotated[LocalSettings | ServerSettings, Field(discriminator="backend")]

@@ -51,7 +51,7 @@ class Ratings:
     sha256: str  # of the file
     rows: pl.DataFrame
     """`name` (file name of the picture without ending, unique), `valence` (any scale, higher is more pleasant), and for each of EMOTIONS
-    how strongly people felt it (null where they were not asked)"""
+    how intensely people felt it (null where they were not asked)"""
     rejected: tuple[tuple[int, str], ...]  # line number and reason of the rows that could not be used
 
 

@@ -43,7 +43,7 @@ class RatingAgreement(FrozenModel):
     rated: int = Field(ge=0, description="usable rows of the ratings file")
     valence: RankCorrelation = Field(description="probability of the positive minus the negative emotions, against human valence")
     emotions: dict[str, RankCorrelation] = Field(
-        description="probability of an emotion against how strongly people felt it, where they were asked"
+        description="probability of an emotion against people's intensity ratings, where there are any"
     )
     rejected: list[tuple[int, str]] = Field(description="line and reason of the rows of the ratings file that could not be used")
 

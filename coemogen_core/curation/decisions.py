@@ -46,7 +46,8 @@ class CurationRecipe(Recipe):
     encoder_id: str = Field(min_length=1, description="encoder of the similarities")
     drop_fraction: float = Field(default=0.2, ge=0.0, lt=1.0, description="share of lowest similarity to drop within each emotion")
     near_duplicates: NearDuplicateRecipe | None = Field(
-        default=None, description="keep only the largest of the pictures that look alike to the encoder; none = keep all of them"
+        default=None,
+        description="keep only the largest of near-duplicate pictures, by the distance of their embeddings; none = keep all of them",
     )
 
 

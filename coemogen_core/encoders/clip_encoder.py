@@ -31,7 +31,7 @@ class EncoderRecipe(ComputeSettings):
     revision: Annotated[str | None, IdentifiedOtherwise] = Field(default=None, description="commit of a hub model; none = its main branch")
     unit_length: bool = Field(
         default=True,
-        description="off = image embeddings keep the length that the model gives them: EmoGen's published head wants that",
+        description="off = image embeddings keep the length that the model gives them: EmoGen's published head needs that",
     )
 
     @property

@@ -29,7 +29,8 @@ class EvaluationRecipe(Recipe):
     """How images are evaluated. The networks say themselves what identifies them: `features_id`."""
 
     protocol: EvaluationProtocol = Field(
-        default="corrected", description="how images are preprocessed and paired: emogen repeats the public code's faults (docs/metrics.md)"
+        default="corrected",
+        description="how images are preprocessed and paired: emogen repeats the errors of EmoGen's public code (docs/metrics.md)",
     )
     extractors: Annotated[Literal["lab", "paper"], IdentifiedOtherwise] = Field(
         default="lab", description="which networks look at the images; paper needs `paper`"

@@ -69,7 +69,7 @@ def note_base(base: StableDiffusionPipeline, config: SavedModelConfig) -> Pipeli
     """
     place = base.name_or_path
     if not place:
-        raise ValueError("the base model was made in memory and lies nowhere: save with include_base=True")
+        raise ValueError("the base model was made in memory and has no path: save with include_base=True")
     if Path(place).is_dir():
         place = str(Path(place).resolve())
     trained_on, _, commit = config.base_models["diffusion"].partition("@")

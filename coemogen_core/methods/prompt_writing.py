@@ -31,7 +31,9 @@ class PromptWriter(FrozenModel):
     seed: int = Field(default=0, ge=0, lt=2**31, description="seed of the sampling, where the server knows one")
     max_tokens: int = Field(default=1024, ge=16, le=65_536, description="longest answer in tokens")
     timeout_s: float = Field(default=120.0, gt=0, description="longest time to wait for an answer, in seconds")
-    api_key_variable: str = Field(default="OPENAI_API_KEY", description="environment variable with the key; most own servers need none")
+    api_key_variable: str = Field(
+        default="OPENAI_API_KEY", description="environment variable with the key; most self-hosted servers need none"
+    )
 
     @property
     def request(self) -> str:

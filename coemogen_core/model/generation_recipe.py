@@ -44,14 +44,14 @@ class GenerationRecipe(Recipe):
         default="same", description="HiLoRA gates of the unconditional branch: those of the emotion, or none (the base model)"
     )
     intensity: float = Field(
-        default=1.0, ge=0, le=10, description="factor on the gates: 0 is the base model's way of drawing, above 1 exaggerates"
+        default=1.0, ge=0, le=10, description="factor on the gates: 0 = the base model without HiLoRA, above 1 = a stronger emotion"
     )
     content: str | None = Field(
         default=None, max_length=1000, description="what the pictures show, for emotion transfer: `a street`; none = the emotion decides"
     )
     transfer: TransferSettings = Field(default=TransferSettings(), description="how the content and the emotion share a picture")
     negative_prompt: str = Field(
-        default="", max_length=1000, description="what the unconditional branch sees: guidance leads away from it; empty is the usual one"
+        default="", max_length=1000, description="negative prompt: what the unconditional branch sees; empty is the usual one"
     )
     height: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
     width: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")

@@ -47,7 +47,7 @@ def refilter(
 
 @app.command
 def export(
-    destination: Annotated[str, Parameter(help="Folder or URI that takes the copy; what an earlier export wrote there is replaced.")],
+    destination: Annotated[str, Parameter(help="Folder or URI to write the copy to; an earlier export there is replaced.")],
     *,
     workspace: WorkspaceUri,
     layout: Annotated[ExportLayout, Parameter(help="Whose layout.")] = "webdataset",

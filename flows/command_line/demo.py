@@ -23,7 +23,7 @@ LICENCE = "Apache-2.0 (drawn by the lab)"
 @app.command
 def demo(
     *,
-    folder: Annotated[Path, Parameter(help="Takes the drawn corpora, the workspace and the report.")] = Path("demo"),
+    folder: Annotated[Path, Parameter(help="Folder of the drawn corpora, the workspace and the report.")] = Path("demo"),
     short: Annotated[bool, Parameter(help="A fraction of everything, to see that it runs.", negative="")] = False,
 ) -> None:
     """Run the whole chain on the lab's world and print where the report is."""
@@ -53,7 +53,7 @@ def demo(
     emoart = build_emoart(load_params("lab", BuildEmoartParams, unlabelled))
     run = train_and_eval(load_params("lab", TrainAndEvalParams, shown))
     if all(stage.recomputed_nothing for outcome in (emoset, emoart, run) for stage in outcome.stages):
-        console.print("Nothing was recomputed: every part of every stage stood in the workspace already.")
+        console.print("Nothing was recomputed: every part of every stage exists in the workspace already.")
     for name in ("metrics.json", "report.html"):
         (folder / name).write_bytes(workspace.read_file("runs", run.run_id, name))
     baseline_first = dict(sorted(run.sample_runs.items(), reverse=True))

@@ -24,7 +24,7 @@ def evaluate(
     *,
     reference: Annotated[str, Parameter(help="Real pictures: the same layout, an EmoSet root, or WORKSPACE/images/SOURCE.")],
     protocol: Annotated[
-        EvaluationProtocol, Parameter(help="emogen has the public code's faults, to stand beside published numbers.")
+        EvaluationProtocol, Parameter(help="emogen repeats the errors of EmoGen's public code, to compare with published numbers.")
     ] = "corrected",
     extractors: Annotated[str, Parameter(help="lab, or a TOML file with the paths of the paper's networks.")] = "lab",
     probe: Annotated[
@@ -32,8 +32,8 @@ def evaluate(
     ] = [],  # noqa: B006
     clip: Annotated[str | None, Parameter(help="CLIP of Sem-D, CMMD and the probe: folder or hub id.")] = None,
     seed: Annotated[int, Parameter(help="Seed of pairs and resamples.")] = 0,
-    json_file: Annotated[Path | None, Parameter(name="--json", help="Takes all numbers, as metrics.json.")] = None,
-    report: Annotated[Path | None, Parameter(help="Takes a report: one HTML file.")] = None,
+    json_file: Annotated[Path | None, Parameter(name="--json", help="File to write all numbers to, as metrics.json.")] = None,
+    report: Annotated[Path | None, Parameter(help="HTML file to write the report to.")] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Measure any system's pictures: FID, CMMD, precision, recall, LPIPS, Emo-A, Sem-C and Sem-D with intervals."""

@@ -80,7 +80,7 @@ def print_error(text: str) -> None:
 def say_if_nothing_was_done(outcome: object) -> None:
     """Say when a flow found everything in the workspace already."""
     if all(stage.recomputed_nothing for stage in getattr(outcome, "stages", ())):
-        errors.print("Nothing was recomputed: everything stood in the workspace already.")
+        errors.print("Nothing was recomputed: all results exist in the workspace already.")
 
 
 def _problem(problem: Any) -> str:

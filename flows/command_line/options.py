@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ALL = "all"
 Root = Annotated[str, Parameter(help="Folder or URI of the pictures.")]
 Licence = Annotated[str | None, Parameter(help="Licence of the pictures, written to every row.")]
-WorkspaceUri = Annotated[str, Parameter(help="Folder or URI that takes all tables.")]
+WorkspaceUri = Annotated[str, Parameter(help="Folder or URI of all tables.")]
 Version = Annotated[str, Parameter(help="Version of its decisions; current = the last one that was built.")]
 EMOTION = Parameter(help="An emotion, a fusion such as awe=0.6,fear=0.4, or all.")
 ProfileName = Annotated[

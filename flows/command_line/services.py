@@ -11,7 +11,7 @@ from flows.command_line.front import app, errors
 from flows.command_line.options import Settings, nested
 from flows.deployments import FLOWS
 
-Folder = Annotated[Path, Parameter(help="Takes Prefect's database, logs, and the list of what was started.")]
+Folder = Annotated[Path, Parameter(help="Folder of Prefect's database, the logs, and the list of what was started.")]
 
 
 @app.command
@@ -96,7 +96,7 @@ def captioner(
     *,
     model: Annotated[str, Parameter(help="Folder of a saved model, a hub id, or lab:captioner.")],
     port: Annotated[int, Parameter(help="On 127.0.0.1; 0 takes a free one.")] = 8000,
-    log_file: Annotated[Path | None, Parameter(help="Takes what vLLM writes; by default a file in the user's cache.")] = None,
+    log_file: Annotated[Path | None, Parameter(help="File of vLLM's log; by default in the user's cache.")] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """Serve a captioner with vLLM (after `make captioner`) until Ctrl-C."""

@@ -61,7 +61,7 @@ class ServiceSettings(FrozenModel):
         return cls.model_validate_json((folder / FILE).read_bytes()).model_copy(update={"folder": folder})
 
     def variables(self) -> dict[str, str]:
-        """The environment of everything that is started: one database, one server, nothing phones home."""
+        """The environment of everything that is started: one database, one server, telemetry is off."""
         own = {
             "PREFECT_HOME": str(self.folder.resolve()),
             "PREFECT_API_URL": self.api_url,
