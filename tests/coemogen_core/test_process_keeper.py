@@ -57,7 +57,7 @@ def test_it_prints_the_commands_process_id_and_all_else_is_the_log() -> None:
 
 
 def test_the_command_has_a_group_of_its_own_and_ends_at_sigterm_with_its_own_code() -> None:
-    process = keep("sh", "-c", OBEYS_SIGTERM, grace_s=DEADLINE_S)
+    process = keep("sh", "-c", OBEYS_SIGTERM, grace_s=5)
     pid = int(first_line(process.stdout))
     assert first_line(process.stderr) == "ready"
     assert os.getpgid(pid) == pid != os.getpgid(0)

@@ -67,7 +67,7 @@ def train_in_flow(settings: dict, models: BaseModels, recipe: TrainingRecipe) ->
     class InThisRun(CoEmoGen):
         """CoEmoGen, trained into the run that the test looks at."""
 
-        def train(self, data, on_progress=None):
+        def train(self, data, on_progress=None, launch=None):
             return train(
                 data.workspace,
                 data.dataset,
