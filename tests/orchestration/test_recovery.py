@@ -7,7 +7,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from coemogen_core.recipe import merge
 from coemogen_core.storage.workspace import Workspace
+from flows.build_emoart import build_emoart
+from flows.build_emoset import build_emoset
+from flows.params import BuildEmoartParams, BuildEmosetParams
 from tests.orchestration.services import ROOT, TRAIN, Services, until
 
 pytestmark = [pytest.mark.orchestration, pytest.mark.slow]
@@ -42,11 +46,11 @@ def assert_same_tables(one: Path, other: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(services: Services) -> Path:
-    """What build-emoart makes when nothing happens."""
+def undisturbed(services: Services, prefect_server: str) -> Path:
+    """What build-emoart makes when nothing happens, with the deployment's parameters, in this process."""
     services.switch(TRAIN, enabled=False)
     workspace = services.folder.parent / "undisturbed"
-    services.completed("build-emoart/lab", build(workspace))
+    build_emoart(BuildEmoartParams.model_validate(merge(services.parameters("build-emoart/lab"), build(workspace))))
     return workspace
 
 
@@ -103,8 +107,8 @@ def test_a_machine_that_starts_anew_marks_what_it_lost_frees_its_slots_and_goes_
     assert_same_tables(undisturbed, workspace)
 
 
-def test_the_schedule_of_recaption_fires_by_itself(services: Services) -> None:
-    services.completed("build-emoset/lab")
+def test_the_schedule_of_recaption_fires_by_itself(services: Services, prefect_server: str) -> None:
+    build_emoset(BuildEmosetParams.model_validate(services.parameters("build-emoset/lab")))
     deployment = services.deployment("recaption/lab")
     (nightly,) = deployment["schedules"]
     assert nightly["active"] is False
