@@ -46,6 +46,7 @@ def _start(folder: Path) -> tuple[int, str]:
     port = get_free_port()
     api = f"http://127.0.0.1:{port}/api"
     settings = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_UI_ENABLED": "false"}
+    settings["PREFECT__SERVER_EPHEMERAL"] = "1"  # no schedules, triggers and late runs, which nobody here asks for
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     command = [sys.executable, "-m", "flows.services.prefect_server", "--host", "127.0.0.1", "--port", str(port)]
     with (folder / "log").open("ab") as log:
