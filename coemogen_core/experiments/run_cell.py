@@ -35,10 +35,6 @@ class CellSettings(FrozenModel):
     images_per_emotion: int = Field(ge=2, description="pictures of every cell, per emotion")
     first_seed: int = Field(default=0, ge=0, description="of the first picture of seed 0")
 
-    def data(self, workspace: Workspace) -> TrainingData:
-        """What methods are trained on."""
-        return TrainingData(workspace, self.dataset, self.feature_id, self.models)
-
     def samples(self, method: Method, seed: int, model_run_id: str | None) -> SamplePlan:
         """The pictures of one cell: the same noise for every method."""
         first = self.first_seed + SEEDS_APART * seed
@@ -69,7 +65,7 @@ def run_cell(
         TrainingDivergedError: a loss became NaN or infinite.
     """
     seeded = method.with_seed(seed)
-    trained = seeded.train(settings.data(workspace), on_progress)
+    trained = seeded.train(TrainingData(workspace, settings.dataset, settings.feature_id, settings.models), on_progress)
     samples = settings.samples(seeded, seed, None if trained is None else trained.run_id)
     for part in samples.parts():
         generate_part(workspace, samples, part)

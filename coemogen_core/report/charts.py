@@ -72,7 +72,7 @@ def forest_chart(estimates: Mapping[str, Estimate], real: float | None, *, name:
         return finish(figure, name)
 
 
-def _shortened(text: str, limit: int = 24) -> str:
+def _shortened(text: str, limit: int = 20) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -16,17 +16,20 @@ from schemas.metrics import MetricName
 
 def summary(data: ReportData) -> str:
     """The answer to "does it work?" in a sentence."""
-    shares = [
-        f"{tables.number(method.emo_a.value, 'emo_a')} of the images by {data.labels[name]}"
-        for name, method in data.metrics.in_order().items()
-        if method.emo_a.value is not None
-    ]
+    methods = data.metrics.in_order()
+    shares = [(data.labels[name], method.emo_a.value) for name, method in methods.items() if method.emo_a.value is not None]
     if not shares:
         return "Too few images were made to measure anything."
-    if len(data.metrics.methods) == 1:
-        return f"An independent judge recognises the intended emotion in {shares[0].partition(' by ')[0]}."
-    listed = shares[0] if len(shares) == 1 else ", ".join(shares[:-1]) + " and " + shares[-1]
-    return f"An independent judge recognises the intended emotion in {listed}."
+    (label, first), *others = shares
+    found = f"An independent judge recognises the intended emotion in {tables.number(first, 'emo_a')}"
+    if len(methods) > 1:
+        found += f" of the images by {label}"
+    if len(others) == 1:
+        found += f" and {tables.number(others[0][1], 'emo_a')} of the images by {others[0][0]}"
+    elif others:
+        values = [value for _, value in others]
+        found += f", and in {tables.number(min(values), 'emo_a')} to {tables.number(max(values), 'emo_a')} of those by {len(values)} others"
+    return f"{found}."
 
 
 def figures(data: ReportData) -> list[dict[str, str]]:

@@ -93,7 +93,8 @@ def _experiments(data: ReportData) -> Content | None:
     """The table of a matrix in the paper's form, and which differences are more than chance."""
     if data.experiments is None:
         return None
-    budgets = [f"{data.experiments.label(name)} {samples:,}" for name, samples in data.experiments.budgets.items()]
+    found = data.experiments
+    budgets = [f"{found.label(name)} {found.budgets[name]:,}" for name in found.methods if name in found.budgets]
     return {
         "table": build_table(data.experiments),
         "metrics": {name: DEFINITIONS[name].label for name in COLUMNS},

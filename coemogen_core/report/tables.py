@@ -50,11 +50,12 @@ def number(value: float | None, metric: str) -> str:
 
 def metric_rows(metrics: Metrics) -> list[MetricRow]:
     """Rows of the metric table: the methods, then the real images."""
-    winners = {name: best_method(metrics.in_order(), name, metrics.reference) for name in METRIC_NAMES}
-    return [
-        MetricRow(method, found.images, [_shown(found.estimate(name), name, best=winners[name] == method) for name in METRIC_NAMES])
-        for method, found in _sets(metrics)
-    ]
+    best = {name: best_method(metrics.in_order(), name, metrics.reference) for name in METRIC_NAMES}
+    rows = []
+    for method, found in _sets(metrics):
+        wins = {name: method is not None and method == best[name] for name in METRIC_NAMES}
+        rows.append(MetricRow(method, found.images, [_shown(found.estimate(name), name, best=wins[name]) for name in METRIC_NAMES]))
+    return rows
 
 
 def best_method(methods: Mapping[str, MethodMetrics], metric: MetricName, real: MethodMetrics | None = None) -> str | None:

@@ -20,7 +20,7 @@ from coemogen_core.report.build import CorpusVersion, ReportRecipe, build_report
 from coemogen_core.report.charts import Series, dot_chart
 from coemogen_core.report.data import ReportData
 from coemogen_core.report.pictures import display_width, inline_picture, is_pixel_art
-from coemogen_core.report.render import render_report
+from coemogen_core.report.render import render_report, summary
 from coemogen_core.report.training import POINTS
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Estimate, Interval, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
@@ -190,6 +190,14 @@ def test_the_report_is_complete_and_self_contained(data: ReportData) -> None:
     assert render_report(data) == page
 
 
+def test_the_headline_names_two_methods_and_counts_more(data: ReportData) -> None:
+    assert summary(data).endswith(" of the images by CoEmoGen and 0.0 % of the images by Stable Diffusion."), summary(data)
+    three = data.metrics.methods | {"mine": data.metrics.methods["coemogen"]}
+    more = data.model_copy(update={"metrics": data.metrics.model_copy(update={"methods": three}), "labels": data.labels | {"mine": "Mine"}})
+    assert ", and in 0.0 % to " in summary(more)
+    assert summary(more).endswith(" of those by 2 others.")
+
+
 def test_a_run_without_corpora_reference_or_samples_still_has_a_report(metrics: Metrics, tmp_path: object) -> None:
     bare = metrics.model_copy(update={"reference": None, "stages": {}, "configuration": {}, "versions": {}})
     data = build_report_data(Workspace(str(tmp_path)), bare, {}, ReportRecipe(title="A & B"))
@@ -236,6 +244,8 @@ def test_a_winner_needs_an_interval_of_its_own(metrics: Metrics) -> None:
     assert tables.best_method({"a": with_fid(1, 2), "b": with_fid(3, 4)}, "fid") == "a"
     assert tables.best_method({"a": with_fid(1, 3.5), "b": with_fid(3, 4)}, "fid") is None
     assert tables.best_method({"a": with_fid(1, 2)}, "fid") is None
+    shown = tables.metric_rows(metrics.model_copy(update={"methods": {"a": with_fid(1, 2), "b": with_fid(1.5, 3)}}))
+    assert [(row.method, any(cell.best for cell in row.cells)) for row in shown] == [("a", False), ("b", False), (None, False)]
 
 
 def test_a_smaller_cmmd_and_a_larger_recall_win(metrics: Metrics) -> None:
