@@ -26,9 +26,9 @@ def _say_what_does_not_identify(schema: dict[str, Any], model: type[BaseModel]) 
 
 
 class Recipe(FrozenModel):
-    """Base of all recipes: frozen, and no field that it does not know."""
+    """Base of all recipes: frozen, no field that it does not know, no number that is not finite."""
 
-    model_config = ConfigDict(json_schema_extra=_say_what_does_not_identify)
+    model_config = ConfigDict(json_schema_extra=_say_what_does_not_identify, allow_inf_nan=False)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -68,6 +68,8 @@ def _identified(value: Any) -> Any:
     """What stands for a field's value in a hash."""
     if isinstance(value, tuple):
         return [_identified(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: _identified(each) for key, each in value.items()}
     return value.identity if isinstance(value, Recipe) else value
 
 

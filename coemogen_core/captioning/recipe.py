@@ -1,6 +1,6 @@
 """What decides a caption (the recipe) and what only decides how it is obtained (the backend's settings)."""
 
-from pathlib import Path
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from coemogen_core.captioning.prompt import SENTENCE, answer_schema, form_instruction, load_prompt
 from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.recipe import IdentifiedOtherwise, Recipe, recipe_id
-from coemogen_core.storage.model_source import ModelName, fingerprint, locate
+from coemogen_core.storage.model_source import ModelName, fingerprint, names_a_folder
 from schemas.choices import Device
 from schemas.frozen_model import FrozenModel
 
@@ -63,8 +63,11 @@ class CaptionRecipe(Recipe):
     def model_identity(self, backend: BackendName) -> str:
         """What the `model` column says: a fingerprint of the weights (local, or served from a folder of this machine), else
         `<served name>@<revision>`."""
-        if backend == "local" or Path(locate(self.model)).is_dir():
+        if backend == "local":
             return fingerprint(self.model, self.revision)
+        if names_a_folder(self.model):
+            with suppress(FileNotFoundError):  # it is a folder of the server's machine
+                return fingerprint(self.model, self.revision)
         return f"{self.model}@{self.revision or 'as served'}"
 
     def recipe_id(self, backend: BackendName) -> str:

@@ -19,12 +19,12 @@ from coemogen_core.data.ingest import ExaminedPart, examine_part
 from coemogen_core.data.part_plan import PartPlan, listing_hash, part_name, planned_parts, read_plan, remove_plan, write_plan
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem
+from coemogen_core.storage.names import SOURCE_NAME
 from coemogen_core.storage.workspace import Workspace
 from schemas.choices import Layout
 
 DEFAULT_PART_SIZE = 1000
 MAX_PART_BYTES = 256 * 2**20  # a part of large scans is cut earlier, so that memory stays bounded
-_SOURCE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +51,8 @@ def plan_source(
         FileNotFoundError, NotADirectoryError: the root does not exist or is not what the layout needs.
         ValueError: a bad name or size, an empty source, or an unreadable list file.
     """
-    if not _SOURCE_NAME.fullmatch(source):
-        raise ValueError(f"source name {source!r} cannot name a folder: use letters, digits, '.', '_' and '-'")
+    if not re.fullmatch(SOURCE_NAME, source):
+        raise ValueError(f"source name {source!r} cannot name a folder: use small letters, digits, '_' and '-', a letter first")
     if part_size < 1:
         raise ValueError(f"part_size is {part_size}: a part holds at least one picture")
     reader = open_reader(layout, root, licence, image_column)

@@ -17,6 +17,7 @@ from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
 from coemogen_core.evaluation.pairwise import unit_length
 from coemogen_core.storage.tensor_files import read_weights_file
 from coemogen_core.storage.workspace import Workspace
+from schemas.choices import Device
 
 CLASSIFIERS = "classifiers"
 
@@ -96,6 +97,7 @@ class ClassifierProbe:
     Args:
         folder: `<workspace>/classifiers/<classifier id>`.
         clip_model: the CLIP that it may have been trained with; else it is the EfficientNet of the optional extra.
+        device: where the encoder runs.
 
     Raises:
         FileNotFoundError: there is no such classifier.
@@ -103,11 +105,11 @@ class ClassifierProbe:
         ValueError: it reads the vectors of neither encoder.
     """
 
-    def __init__(self, folder: str, clip_model: str) -> None:
+    def __init__(self, folder: str, clip_model: str, device: Device = "auto") -> None:
         root, _, name = folder.rstrip("/").rpartition("/")
         workspace = Workspace(root.removesuffix(f"/{CLASSIFIERS}"))
         card = read_classifier_card(workspace, name)
-        self._encoder = _encoder(card.encoder_id, folder, clip_model)
+        self._encoder = _encoder(card.encoder_id, folder, clip_model, device)
         self._probe = load_probe(workspace, name)
         self.identity = f"{name} on {card.encoder_id}"
 
@@ -120,11 +122,13 @@ class ClassifierProbe:
         )
 
 
-def _encoder(encoder_id: str, folder: str, clip_model: str) -> ImageEncoder:
+def _encoder(encoder_id: str, folder: str, clip_model: str, device: Device) -> ImageEncoder:
     """The one of the known encoders whose id is wanted; only that one is loaded."""
-    recipes: list[EncoderRecipe | EfficientNetRecipe] = [EncoderRecipe(model=clip_model, unit_length=unit) for unit in (True, False)]
+    recipes: list[EncoderRecipe | EfficientNetRecipe] = [
+        EncoderRecipe(model=clip_model, unit_length=unit, device=device) for unit in (True, False)
+    ]
     if encoder_id.startswith("efficientnet"):
-        recipes = [EfficientNetRecipe(backbone="efficientnet-lite0")]
+        recipes = [EfficientNetRecipe(backbone="efficientnet-lite0", device=device)]
     for recipe in recipes:
         if recipe.encoder_id == encoder_id:
             return load_image_encoder(recipe)

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from coemogen_core.device import resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.encoder_extractors import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
 from coemogen_core.evaluation.resizing import resize_without_antialiasing
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
-from schemas.choices import EvaluationProtocol
+from schemas.choices import Device, EvaluationProtocol
 
 JUDGE_SIZE = 64
 
@@ -88,14 +89,15 @@ class LabContentClassifier(_Judge):
         return _numpy(objects.softmax(dim=-1).amax(dim=-1)), _numpy(scenes.softmax(dim=-1).amax(dim=-1))
 
 
-def lab_extractors(clip_model: str | None = None, device: str = "cpu", protocol: EvaluationProtocol = "corrected") -> ExtractorSet:
+def lab_extractors(clip_model: str | None = None, device: Device = "auto", protocol: EvaluationProtocol = "corrected") -> ExtractorSet:
     """The lab's judges and a CLIP (the lab's own when none is named).
 
     Raises:
         FileNotFoundError: the lab's models are not there; the message says how to train them.
     """
-    emotion, content = load_emotion_judge().to(device), load_content_judge().to(device)
-    encoder = load_encoder(EncoderRecipe(model=clip_model or LAB_CLIP, unit_length=protocol == "corrected"))
+    place = resolve_device(device)
+    emotion, content = load_emotion_judge().to(place), load_content_judge().to(place)
+    encoder = load_encoder(EncoderRecipe(model=clip_model or LAB_CLIP, unit_length=protocol == "corrected", device=device))
     embedder = ClipEmbedder if protocol == "corrected" else TwiceRescaledClipEmbedder
     return extractors_of_judges(emotion, content, embedder(encoder, encoder.encoder_id), protocol)
 

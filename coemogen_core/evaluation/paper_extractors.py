@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
+from coemogen_core.device import resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.encoder_extractors import HeadProbe, ScaledClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, RgbBatch
@@ -19,7 +20,7 @@ from coemogen_core.evaluation.resizing import resize, resize_and_crop
 from coemogen_core.recipe import Recipe
 from coemogen_core.storage.model_source import ModelName
 from coemogen_core.storage.tensor_files import fill, read_published_weights
-from schemas.choices import EvaluationProtocol
+from schemas.choices import Device, EvaluationProtocol
 
 EXPECTED = "torchvision's alexnet-owt-7be5be79.pth"
 EXPECTED_LINEAR = "the linear weights of the lpips package, lpips/weights/v0.1/alex.pth"
@@ -150,7 +151,7 @@ class PaperExtractors(Recipe):
     lpips_side: int = Field(default=256, ge=64, le=512, description="pictures are brought to this many pixels square for LPIPS")
 
 
-def paper_extractors(paths: PaperExtractors, device: str = "cpu", protocol: EvaluationProtocol = "corrected") -> ExtractorSet:
+def paper_extractors(paths: PaperExtractors, device: Device = "auto", protocol: EvaluationProtocol = "corrected") -> ExtractorSet:
     """The paper's networks.
 
     Raises:
@@ -158,11 +159,12 @@ def paper_extractors(paths: PaperExtractors, device: str = "cpu", protocol: Eval
         OSError: there is no such CLIP.
         ValueError: a file holds something else; the message names it and what is expected.
     """
-    encoder = load_encoder(EncoderRecipe(model=paths.clip, revision=paths.clip_revision, unit_length=False))
+    encoder = load_encoder(EncoderRecipe(model=paths.clip, revision=paths.clip_revision, unit_length=False, device=device))
+    place = str(resolve_device(device))
     return ExtractorSet(
-        fid=InceptionFid(paths.inception, protocol, device),
-        perceptual=AlexNetTrunk(paths.alexnet, paths.lpips_linear, paths.lpips_side, protocol, device),
+        fid=InceptionFid(paths.inception, protocol, place),
+        perceptual=AlexNetTrunk(paths.alexnet, paths.lpips_linear, paths.lpips_side, protocol, place),
         emotion_probes=(HeadProbe(paths.emotion_head, encoder),),
-        content=ResNetContent(paths.imagenet_resnet50, paths.places365_resnet50, device),
+        content=ResNetContent(paths.imagenet_resnet50, paths.places365_resnet50, place),
         clip=(TwiceRescaledClipEmbedder if protocol == "emogen" else ScaledClipEmbedder)(encoder, encoder.encoder_id),
     )

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from coemogen_core.device import resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.encoder_extractors import ClassifierProbe, HeadProbe, is_classifier_folder
 from coemogen_core.evaluation.extractors import EmotionClassifier, ExtractorSet
@@ -52,7 +51,7 @@ class EvaluationRecipe(Recipe):
     confidence_level: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals")
     minimum_reference: int = Field(default=500, ge=2, description="a test split with fewer real images is not used alone")
     batch_size: Annotated[int, NotIdentifying] = Field(default=64, ge=1, le=4096, description="pictures per forward pass")
-    device: Annotated[Device, NotIdentifying] = Field(default="cpu", description="where the networks run")
+    device: Annotated[Device, NotIdentifying] = Field(default="auto", description="where the networks run")
 
     @model_validator(mode="after")
     def _paper_has_paths(self) -> Self:
@@ -92,20 +91,20 @@ def load_extractors(recipe: EvaluationRecipe) -> ExtractorSet:
         ValueError: a file of weights holds something else, or the probe reads another CLIP.
     """
     with _LOADING:
-        return _load(recipe.paper, recipe.clip_model, recipe.probes, str(resolve_device(recipe.device)), recipe.protocol)
+        return _load(recipe.paper, recipe.clip_model, recipe.probes, recipe.device, recipe.protocol)
 
 
 @lru_cache(maxsize=1)
 def _load(
-    paper: PaperExtractors | None, clip_model: str | None, probes: tuple[str, ...], device: str, protocol: EvaluationProtocol
+    paper: PaperExtractors | None, clip_model: str | None, probes: tuple[str, ...], device: Device, protocol: EvaluationProtocol
 ) -> ExtractorSet:
     extractors = lab_extractors(clip_model, device, protocol) if paper is None else paper_extractors(paper, device, protocol)
-    clip = EncoderRecipe(model=clip_model or LAB_CLIP, unit_length=False)
+    clip = EncoderRecipe(model=clip_model or LAB_CLIP, unit_length=False, device=device)
     if paper is not None:
-        clip = EncoderRecipe(model=paper.clip, revision=paper.clip_revision, unit_length=False)
+        clip = EncoderRecipe(model=paper.clip, revision=paper.clip_revision, unit_length=False, device=device)
     found = {probe.identity: probe for probe in (*(_probe(name, clip) for name in probes), *extractors.emotion_probes)}
     return replace(extractors, emotion_probes=tuple(found.values()))
 
 
 def _probe(name: str, clip: EncoderRecipe) -> EmotionClassifier:
-    return ClassifierProbe(name, clip.model) if is_classifier_folder(name) else HeadProbe(name, load_encoder(clip))
+    return ClassifierProbe(name, clip.model, clip.device) if is_classifier_folder(name) else HeadProbe(name, load_encoder(clip))

@@ -97,7 +97,7 @@ def read_matrix(file: Path) -> ExperimentMatrix:
         raise FileNotFoundError(f"no matrix file {file}: give a TOML file with [[methods]] and seeds")
     try:
         return ExperimentMatrix.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} is no TOML file: {error}") from error
     except ValidationError as error:
         raise ValueError(f"{file}: {_problems(error)}") from error

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -16,8 +16,8 @@ from coemogen_core.methods.generator import Generator, PromptedGenerator
 from coemogen_core.methods.method import Method
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.recipe import NotIdentifying, Recipe
 from coemogen_core.storage.whole_file import write_atomically
-from schemas.frozen_model import FrozenModel
 
 PROMPT = "an image of {emotion}"
 
@@ -56,12 +56,12 @@ class PlainDiffusionGenerator(PromptedGenerator):
 FOLDER = files("coemogen_core.methods") / "prompts"
 
 
-class PromptFile(FrozenModel):
+class PromptFile(Recipe):
     """The content of a file of prompts."""
 
     model: str = Field(min_length=1, description="who wrote them")
     request: str = Field(min_length=1, description="what the model was asked; {emotion} = the emotion's name")
-    written: str | None = Field(default=None, description="when, for people; not part of the identity")
+    written: Annotated[str | None, NotIdentifying] = Field(default=None, description="when, for people")
     prompts: dict[Emotion, tuple[str, ...]] = Field(description="for every emotion the prompts, one or more")
 
     @field_validator("prompts")
@@ -72,11 +72,6 @@ class PromptFile(FrozenModel):
         if any(not prompt.strip() for found in prompts.values() for prompt in found):
             raise ValueError("a prompt is empty")
         return prompts
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Everything but the date: what recipe ids hash."""
-        return self.model_dump(mode="json", exclude={"written"})
 
     def prompt(self, emotion: Emotion, seed: int) -> str:
         """The prompt of the picture of a seed: they take turns."""

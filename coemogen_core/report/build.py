@@ -26,6 +26,7 @@ from coemogen_core.report.pictures import inline_picture
 from coemogen_core.report.render import render_report
 from coemogen_core.report.training import trained_features, training_part
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import FrozenModel
 from schemas.metrics import Metrics
 
 SHOWN = 8
@@ -37,7 +38,7 @@ SIZE_BUDGET = 160
 """Gallery pictures beyond this many become smaller, so that the file stays below about 6 MB."""
 
 
-class ReportRecipe(Recipe):
+class ReportRecipe(FrozenModel):
     """What a report shows."""
 
     title: str = Field(default="Images that evoke eight emotions", min_length=1, description="headline")

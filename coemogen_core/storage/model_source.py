@@ -13,17 +13,26 @@ LAB_PREFIX = "lab:"
 
 
 def locate(model: str) -> str:
-    """Where a model is opened: `lab:clip` and the like become the folder of that model in this installation, all else stays.
+    """Where a model is opened: the folder of `lab:clip` and the like in this installation, a folder with `~` spelled out, or a hub id.
 
     Raises:
+        FileNotFoundError: the text looks like a path (`names_a_folder`) but no such folder exists.
         ValueError: the lab has no such model; the message lists those it has.
     """
     if not model.startswith(LAB_PREFIX):
-        return model
+        folder = Path(model).expanduser()
+        if names_a_folder(model) and not folder.is_dir():
+            raise FileNotFoundError(f"model folder {model} does not exist: give the folder of a saved model or a hub id")
+        return str(folder) if folder.is_dir() else model
     for name in get_args(LabModel):
         if name == model.removeprefix(LAB_PREFIX):
             return str(models_folder(name))
     raise ValueError(f"{model!r} is not a model of the lab: {', '.join(LAB_PREFIX + name for name in get_args(LabModel))}")
+
+
+def names_a_folder(model: str) -> bool:
+    """Whether a text can only be a folder, wherever one is: it starts with `/`, `.` or `~`, or names a model of the lab."""
+    return model.startswith(("/", ".", "~", LAB_PREFIX))
 
 
 def fingerprint(model: str, revision: str | None = None) -> str:
@@ -37,13 +46,11 @@ def fingerprint(model: str, revision: str | None = None) -> str:
         `sha256:<16 hex digits>` over names and contents of a local folder's files, or `<hub id>@<revision>`.
 
     Raises:
-        FileNotFoundError: the text looks like a path (starts with `/`, `.` or `~`) but no such folder exists.
+        FileNotFoundError, ValueError: see `locate`.
     """
-    folder = Path(locate(model)).expanduser()
+    folder = Path(locate(model))
     if folder.is_dir():
         return _folder_fingerprint(str(folder.resolve()))
-    if model.startswith(("/", ".", "~")):
-        raise FileNotFoundError(f"model folder {model} does not exist: give the folder of a saved model or a hub id")
     return f"{model}@{revision or 'main'}"
 
 
@@ -59,7 +66,8 @@ def _folder_fingerprint(folder: str) -> str:
 
 
 def _known(model: str) -> str:
-    locate(model)
+    if model.startswith(LAB_PREFIX):
+        locate(model)
     return model
 
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-SourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+SOURCE_NAME = r"^[a-z][a-z0-9_-]*$"
+SourceName = Annotated[str, Field(pattern=SOURCE_NAME)]
 """A picture set: `images/<source>` and all tables of its pictures."""
 DatasetName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 """A curated dataset: `decisions/<dataset>`, `curated/<dataset>`."""

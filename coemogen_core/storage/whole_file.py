@@ -43,10 +43,13 @@ def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
     """A file to write a stream to, under a hidden temporary name that becomes its own when the block ends well.
 
     Raises:
+        IsADirectoryError: there is a folder of that name.
         FileExistsError: `replace` is off (local disks only) and the file exists.
         NoRoomError: the disk, or the quota, is full.
     """
     filesystem, path = fsspec.core.url_to_fs(uri)
+    if filesystem.isdir(path):
+        raise IsADirectoryError(f"{uri} is a folder: give the name of a file in it")
     folder, name = path.rsplit("/", 1)
     temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
     try:

@@ -23,6 +23,10 @@ class Drawing(Recipe):
     batch_size: Annotated[int, NotIdentifying] = Field(default=8, description="pictures at once")
 
 
+class Weights(Recipe):
+    by_name: dict[str, tuple[float, ...]]
+
+
 class Plain(BaseModel):
     text: str
 
@@ -91,3 +95,15 @@ def test_a_recipe_is_frozen_and_knows_its_fields():
 def test_what_cannot_be_written_is_refused(value):
     with pytest.raises(TypeError, match="a recipe cannot hold a"):
         recipe_id("clip", {"model": value})
+
+
+def test_an_identity_is_what_json_gives_back():
+    """It is compared with the one in a file: tuples are lists in both, however deep."""
+    identity = Weights(by_name={"awe": (1.0, 2.0)}).identity
+    assert json.loads(json.dumps(identity)) == identity
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_a_number_that_is_not_finite_is_refused(value):
+    with pytest.raises(ValidationError, match="finite"):
+        Weights(by_name={"awe": (value,)})

@@ -45,3 +45,14 @@ def test_settings_are_told_apart_by_their_backend():
     assert isinstance(adapter.validate_python({"backend": "server", "endpoints": ["http://127.0.0.1:9/v1"]}), ServerSettings)
     with pytest.raises(ValidationError, match="endpoints"):
         adapter.validate_python({"backend": "server", "endpoints": ["127.0.0.1:9"]})
+
+
+def test_a_served_name_is_no_folder_that_happens_to_be_here(tmp_path, monkeypatch):
+    """The id of a server's captions is the same wherever the client is started."""
+    there = CaptionRecipe(model="qwen").recipe_id("server")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "qwen").mkdir()
+    (tmp_path / "qwen" / "config.json").write_text("{}")
+    assert CaptionRecipe(model="qwen").recipe_id("server") == there
+    assert CaptionRecipe(model="/models/qwen").model_identity("server") == "/models/qwen@as served"
+    assert CaptionRecipe(model=str(tmp_path / "qwen")).model_identity("server").startswith("sha256:")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from coemogen_core.storage.model_source import fingerprint
+from coemogen_core.storage.model_source import fingerprint, locate
 
 
 @pytest.fixture
@@ -76,3 +76,12 @@ def test_a_path_that_does_not_exist_is_no_model_of_the_hub(path: str, tmp_path: 
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"absent.* does not exist: give the folder of a saved model or a hub id"):
         fingerprint(path)
+
+
+def test_a_folder_of_ones_home_opens_where_it_is_identified(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "clip").mkdir()
+    assert locate("~/clip") == str(tmp_path / "clip")
+    with pytest.raises(FileNotFoundError, match="model folder ~/none does not exist"):
+        locate("~/none")
+    assert locate("org/clip") == "org/clip"

@@ -33,3 +33,11 @@ def test_another_failure_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(PermissionError):
         write_atomically(str(tmp_path / "file"), b"bytes")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_folder_of_that_name_is_refused_and_nothing_is_left_in_it(tmp_path, replace):
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(IsADirectoryError, match="pictures is a folder: give the name of a file in it"):
+        write_atomically(str(tmp_path / "pictures"), b"x", replace=replace)
+    assert [file.name for file in tmp_path.rglob("*")] == ["pictures"]
