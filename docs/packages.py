@@ -44,13 +44,17 @@ def package_imports() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {package: set() for package in PACKAGES}
     for module, others in imports().items():
         if (package := package_of(module)) is not None:
+            if package not in found:
+                raise ValueError(f"{package} is no package of docs/packages.toml: add it where it belongs")
             found[package] |= {other for other in map(package_of, others) if other is not None} - {package}
     return found
 
 
 def drawing() -> str:
     """The table of packages, and their imports as a Mermaid graph without the arrows that others imply."""
-    arrows = package_imports()
+    arrows, order = package_imports(), list(PACKAGES)
+    if upwards := [f"{one} imports {other}" for one, others in arrows.items() for other in others if order.index(other) > order.index(one)]:
+        raise ValueError(f"{'; '.join(upwards)}: a package imports only those above it in docs/packages.toml")
     reached = {package: _reached(package, arrows) for package in arrows}
     direct = {
         package: sorted(other for other in others if not any(other in reached[between] for between in others))

@@ -9,10 +9,10 @@ from coemogen_core.curation.funnel import FUNNEL, funnel_line, write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import most_frequent_rejections
 from flows.artifacts import publish_markdown
+from flows.captioner import parts_at_once, running_captioner
 from flows.deployed_run import suspend_for_audit
 from flows.params import CorpusParams, Source
 from flows.progress import say
-from flows.services.captioner import parts_at_once, running_captioner
 from flows.stages import Stages
 from tasks.caption import caption_part_task
 from tasks.curate import align_captions_task, decide_task, group_near_duplicates_task

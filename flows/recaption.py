@@ -17,9 +17,9 @@ from coemogen_core.captioning.recaption.outcome import ReasonCount, chosen_count
 from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown, publish_table
+from flows.captioner import parts_at_once, running_captioner
 from flows.corpus_stages import decide_corpus
 from flows.params import RecaptionParams
-from flows.services.captioner import parts_at_once, running_captioner
 from flows.stages import Stages, on_worker
 from schemas.outcomes import RecaptionOutcome
 from tasks.caption import choose_task, compare_task, recaption_part_task

@@ -10,5 +10,7 @@ EvaluationProtocol = Literal["corrected", "emogen"]
 """How images are preprocessed and paired: as it should be, or with the faults of EmoGen's public code (docs/metrics.md)."""
 SchedulerName = Literal["base", "ddim", "dpmsolver++", "euler", "euler a"]
 """`euler a` is ancestral: it draws fresh noise at every step, from each picture's own seed."""
+Precision = Literal["float32", "bfloat16", "float16"]
+"""Number format of a model."""
 Device = Literal["auto", "cpu", "cuda", "mps"]
 """`auto` is the GPU where there is one, else the CPU."""

@@ -9,7 +9,7 @@ from coemogen_core.captioning.prompt import SENTENCE, answer_schema, form_instru
 from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.recipe import IdentifiedOtherwise, Recipe, recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint, names_a_folder
-from schemas.choices import Device
+from schemas.choices import Device, Precision
 from schemas.frozen_model import FrozenModel
 
 BackendName = Literal["local", "server"]
@@ -39,9 +39,7 @@ class CaptionRecipe(Recipe):
     max_pixels: int = Field(
         default=768 * 768, ge=28 * 28, description="larger pictures are reduced to this area before the model sees them"
     )
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="number format of the model's weights (local)"
-    )
+    precision: Precision = Field(default="float32", description="number format of the model's weights (local)")
 
     @field_validator("prompt_id")
     @classmethod

@@ -56,7 +56,9 @@ class GenerationRecipe(Recipe):
     height: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
     width: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
     batch_size: Annotated[int, NotIdentifying] = Field(default=8, ge=1, le=256, description="pictures per denoising batch")
-    device: Annotated[Device, NotIdentifying] = Field(default="auto", description="auto, cpu or cuda")
+    device: Annotated[Device, NotIdentifying] = Field(
+        default="auto", description="where it computes; auto takes the GPU where there is one"
+    )
 
 
 def make_scheduler(base: SchedulerMixin, recipe: GenerationRecipe) -> SchedulerMixin:

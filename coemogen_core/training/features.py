@@ -51,7 +51,9 @@ class FeatureRecipe(Recipe):
     flip: bool = Field(default=True, description="cache the mirror image as a second variant")
     splits: tuple[str, ...] | None = Field(default=None, description="use only pictures of these splits, e.g. train; null = all")
     batch_size: Annotated[int, NotIdentifying] = Field(default=16, ge=1, le=512, description="pictures per forward pass")
-    device: Annotated[Device, NotIdentifying] = Field(default="auto", description="auto, cpu or cuda")
+    device: Annotated[Device, NotIdentifying] = Field(
+        default="auto", description="where it computes; auto takes the GPU where there is one"
+    )
 
     def feature_id(self, version: str) -> str:
         """Recipe id for one version of a dataset."""

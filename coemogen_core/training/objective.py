@@ -19,8 +19,9 @@ from coemogen_core.model.gates import gates_for, restrict
 from coemogen_core.model.hilora import HiLoRA, inject
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
 from coemogen_core.training.batches import TrainingBatch
-from coemogen_core.training.optimisation import OptimisationRecipe, Precision
+from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.recipes import TrainingRecipe
+from schemas.choices import Precision
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -5,9 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from coemogen_core.recipe import NotIdentifying, Recipe
-from schemas.choices import Device
-
-Precision = Literal["float32", "bfloat16", "float16"]
+from schemas.choices import Device, Precision
 
 
 class OptimisationRecipe(Recipe):
@@ -45,7 +43,9 @@ class OptimisationRecipe(Recipe):
     explosion_factor: Annotated[float | None, NotIdentifying] = Field(
         default=20.0, gt=1, le=1e6, description="stop when an interval's loss is so many times the running median; null never stops"
     )
-    device: Annotated[Device, NotIdentifying] = Field(default="auto", description="auto, cpu or cuda")
+    device: Annotated[Device, NotIdentifying] = Field(
+        default="auto", description="where it computes; auto takes the GPU where there is one"
+    )
     gradient_checkpointing: Annotated[bool, NotIdentifying] = Field(default=False, description="recompute activations to save memory")
 
     @property

@@ -19,9 +19,10 @@ from coemogen_core.training.checkpoint import SCORE, CheckpointFolder, TrainingS
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.loss_log import LossLog, TensorBoardCurves
 from coemogen_core.training.objective import DenoisingObjective
-from coemogen_core.training.optimisation import OptimisationRecipe, Precision
+from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.optimizer import PairwiseAdamW, learning_rate_at
 from coemogen_core.training.stopping import TrainingDivergedError, TrainingStoppedError, check_tensors, listens_to_sigterm
+from schemas.choices import Precision
 
 logger = logging.getLogger(__name__)
 

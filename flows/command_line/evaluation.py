@@ -28,7 +28,8 @@ def evaluate(
     ] = "corrected",
     extractors: Annotated[str, Parameter(help="lab, or a TOML file with the paths of the paper's networks.")] = "lab",
     probe: Annotated[
-        list[str], Parameter(help="Emo-A by EmoGen's clip_emotion_classifier.pth on --clip, or by WORKSPACE/classifiers/ID; repeatable.")
+        list[str],
+        Parameter(help="Emo-A by EmoGen's clip_emotion_classifier.pth on --clip, or by WORKSPACE/classifiers/ID; repeatable.", negative=""),
     ] = [],  # noqa: B006
     clip: Annotated[str | None, Parameter(help="CLIP of Sem-D, CMMD and the probe: folder or hub id.")] = None,
     seed: Annotated[int, Parameter(help="Seed of pairs and resamples.")] = 0,

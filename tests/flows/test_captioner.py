@@ -12,8 +12,8 @@ from coemogen_core.captioning.server import own_server
 from coemogen_core.captioning.server.client import shared_client
 from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.storage.workspace import Workspace
+from flows.captioner import parts_at_once, running_captioner
 from flows.params import RecaptionParams, load_params
-from flows.services.captioner import parts_at_once, running_captioner
 from tests.coemogen_core.captioning.server.stand_in_vllm import is_alive, lives, make_environment
 
 
