@@ -67,10 +67,18 @@ def _answers(api: str) -> bool:
 
 
 def _end(pid: int) -> None:
+    """End the server. Another worker may be its parent, and leave it a zombie: that is ended, too, and waiting for more would not end."""
     process = psutil.Process(pid)
     process.terminate()
+    patience = time.monotonic() + 60
+    while _is_alive(process):
+        if time.monotonic() > patience:
+            process.kill()
+        time.sleep(0.05)
+
+
+def _is_alive(process: psutil.Process) -> bool:
     try:
-        process.wait(60)
-    except psutil.TimeoutExpired:
-        process.kill()
-        process.wait()
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
