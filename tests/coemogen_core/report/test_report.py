@@ -191,11 +191,21 @@ def test_the_report_is_complete_and_self_contained(data: ReportData) -> None:
 
 
 def test_the_headline_names_two_methods_and_counts_more(data: ReportData) -> None:
-    assert summary(data).endswith(" of the images by CoEmoGen and 0.0 % of the images by Stable Diffusion."), summary(data)
-    three = data.metrics.methods | {"mine": data.metrics.methods["coemogen"]}
-    more = data.model_copy(update={"metrics": data.metrics.model_copy(update={"methods": three}), "labels": data.labels | {"mine": "Mine"}})
-    assert ", and in 0.0 % to " in summary(more)
-    assert summary(more).endswith(" of those by 2 others.")
+    def headline(**shares: float) -> str:
+        any_method = data.metrics.methods["coemogen"]
+        methods = {
+            name: any_method.model_copy(update={"emo_a": any_method.emo_a.model_copy(update={"value": x})}) for name, x in shares.items()
+        }
+        return summary(
+            data.model_copy(
+                update={"metrics": data.metrics.model_copy(update={"methods": methods}), "labels": data.labels | {"own": "Own"}}
+            )
+        )
+
+    start = "An independent judge recognises the intended emotion in 75.0 %"
+    assert headline(coemogen=0.75) == f"{start}."
+    assert headline(coemogen=0.75, sd=0.25) == f"{start} of the images by CoEmoGen and 25.0 % of the images by Stable Diffusion."
+    assert headline(own=0.5, coemogen=0.75, sd=0.25) == f"{start} of the images by CoEmoGen, and in 25.0 % to 50.0 % of those by 2 others."
 
 
 def test_a_run_without_corpora_reference_or_samples_still_has_a_report(metrics: Metrics, tmp_path: object) -> None:
