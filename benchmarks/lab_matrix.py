@@ -21,8 +21,9 @@ from coemogen_core.experiments.matrix import read_matrix
 from coemogen_core.experiments.run_cell import prepare_reference, run_cell
 from coemogen_core.experiments.table import ExperimentTable, build_table
 from coemogen_core.storage.workspace import Workspace
-from flows.params import TrainAndEvalParams, load_params
+from flows.params import load_params
 from flows.train_and_eval import cell_settings
+from flows.train_params import TrainAndEvalParams
 from schemas.experiments import MethodRun
 
 

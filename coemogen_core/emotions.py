@@ -5,7 +5,7 @@ The order is the class order of EmoSet and of EmoGen's released classifier; ever
 
 from typing import Literal, get_args
 
-from schemas.emotion_names import EMOTION_NAMES, EmotionName
+from schemas.choices import EMOTION_NAMES, EmotionName
 
 Emotion = EmotionName
 Polarity = Literal["positive", "negative"]

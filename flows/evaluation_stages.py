@@ -14,8 +14,8 @@ from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.report.build import CorpusVersion
 from coemogen_core.storage.workspace import Workspace
 from flows.outcomes import read_timings
-from flows.params import TrainAndEvalParams
 from flows.stages import Stages, on_worker
+from flows.train_params import TrainAndEvalParams
 from schemas.experiments import Experiments
 from schemas.metrics import METRIC_NAMES, EmoArtMetrics, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
 from tasks.evaluate import cell_result_task, evaluate_method_task, evaluate_real_images_task, reference_part_task, select_reference_task

@@ -21,16 +21,8 @@ from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from coemogen_core.encoders.efficientnet import EfficientNetRecipe
 from coemogen_core.encoders.image_encoder import ImageEncoderRecipe
-from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix
-from coemogen_core.methods.method import Method
-from coemogen_core.model.base_models import BaseModels
-from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.recipe import merge
 from coemogen_core.storage.names import DatasetName, SourceName
-from coemogen_core.training.features import FeatureRecipe
-from coemogen_core.training.launch import LaunchSettings
-from coemogen_core.training.recipes import TrainingRecipe
 from flows.execution import Execution, ThreadExecution
 from flows.profiles import FlowName, Profile, profile_values, training_recipe
 from schemas.choices import Layout
@@ -38,7 +30,7 @@ from schemas.frozen_model import FrozenModel
 
 
 class FlowParams(FrozenModel):
-    """What all flows have in common."""
+    """What all flows have in common; those of `train-and-eval` stand in `train_params`, where diffusers is imported."""
 
     flow: ClassVar[FlowName]
 
@@ -177,52 +169,6 @@ class RecaptionParams(CaptioningParams):
     max_images: int | None = Field(default=None, ge=1, description="budget: at most so many pictures; none = all that the reasons name")
     max_minutes: float | None = Field(default=None, gt=0, description="budget: after so many minutes nothing more is asked")
     max_tries: int = Field(default=3, ge=1, le=100, description="a picture that this recipe was asked about so often is left alone")
-
-
-class TrainAndEvalParams(FlowParams):
-    """A curated corpus to features, a trained model, pictures, metrics and a report."""
-
-    flow = "train-and-eval"
-    dataset: DatasetName = Field(default="emoset", description="corpus to train on")
-    version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
-    emoart_dataset: DatasetName | None = Field(default=None, description="curated art to show in the report; none = leave that section out")
-    emoart_truth: str | None = Field(default=None, description="folder of the lab paintings with their true emotions; none = unknown")
-    models: BaseModels = Field(description="diffusion model and CLIP to build on")
-    resolution: int = Field(default=512, ge=8, le=4096, description="training pictures are scaled and cropped to this many pixels square")
-    train_splits: tuple[str, ...] | None = Field(default=("train",), description="splits to train on; null = all pictures")
-    training: TrainingRecipe = Field(description="how HiLoRA and the conditioner are trained")
-    launch: LaunchSettings = Field(default=LaunchSettings(), description="train in several processes, one a GPU, by `accelerate launch`")
-    generation: GenerationRecipe = Field(default=GenerationRecipe(), description="how pictures are denoised")
-    images_per_emotion: int = Field(default=1000, ge=2, le=100_000, description="pictures to generate per emotion and method")
-    seed: int = Field(default=0, ge=0, lt=2**31, description="of the first generated picture; the same noise for every method")
-    evaluation: EvaluationRecipe = Field(default=EvaluationRecipe(), description="how pictures are measured")
-    matrix: ExperimentMatrix | None = Field(
-        default=None, description="methods and seeds to compare; none = CoEmoGen and plain Stable Diffusion, once"
-    )
-
-    @property
-    def features(self) -> FeatureRecipe:
-        """What is cached of every picture of the corpus."""
-        return FeatureRecipe(models=self.models, resolution=self.resolution, splits=self.train_splits)
-
-    @property
-    def methods(self) -> list[Method]:
-        """What is compared, not yet seeded."""
-        return (self.matrix or DEFAULT).resolve(self.training)
-
-    @model_validator(mode="after")
-    def _methods_are_known(self) -> Self:
-        (self.matrix or DEFAULT).resolve(self.training)  # a method or setting that is not known is refused here
-        return self
-
-    @model_validator(mode="after")
-    def _batch_divides(self) -> Self:
-        pieces = self.launch.processes * self.training.accumulate
-        if self.training.batch_size % pieces:
-            raise ValueError(
-                f"training.batch_size {self.training.batch_size} does not divide by launch.processes x training.accumulate = {pieces}"
-            )
-        return self
 
 
 Params = TypeVar("Params", bound=FlowParams)

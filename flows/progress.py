@@ -27,32 +27,31 @@ def say(line: str, mark: str = " ") -> None:
 @contextmanager
 def stage_progress(flow: str, stage: str, total: int) -> Iterator[Callable[[], None]]:
     """Progress of a stage for as long as the block lasts: a bar where somebody looks, and an artifact; yields what to call after a part."""
-    artifact = ProgressArtifact(flow, stage, total)
+    show_in_artifact = _artifact_updater(as_key(f"progress-{flow}-{stage}"), f"{flow}: {stage}", total)
     with Progress(*COLUMNS, console=console, transient=True, disable=not console.is_terminal) as bars:
         bar = bars.add_task(f"{flow}: {stage}", total=total)
 
         def advance() -> None:
             bars.advance(bar)
-            artifact.advance()
+            show_in_artifact()
 
         yield advance
 
 
-class ProgressArtifact:
-    """A progress artifact for a stage that takes a while, brought up to date every few seconds."""
+def _artifact_updater(key: str, description: str, total: int) -> Callable[[], None]:
+    """What to call after each part: a progress artifact is made and brought up to date every few seconds."""
+    artifact: Any = None
+    done, said = 0, time.monotonic()
 
-    def __init__(self, flow: str, stage: str, total: int) -> None:
-        self._key, self._description, self._total = as_key(f"progress-{flow}-{stage}"), f"{flow}: {stage}", total
-        self._done, self._said = 0, time.monotonic()
-        self._artifact: Any = None
-
-    def advance(self) -> None:
-        """One part more is done."""
-        self._done += 1
-        if time.monotonic() - self._said < UPDATE_S and (self._artifact is None or self._done < self._total):
+    def advance() -> None:
+        nonlocal artifact, done, said
+        done += 1
+        if time.monotonic() - said < UPDATE_S and (artifact is None or done < total):
             return
-        self._said, share = time.monotonic(), 100 * self._done / self._total
-        if self._artifact is None:
-            self._artifact = create_progress_artifact(progress=share, key=self._key, description=self._description)
+        said, share = time.monotonic(), 100 * done / total
+        if artifact is None:
+            artifact = create_progress_artifact(progress=share, key=key, description=description)
         else:
-            update_progress_artifact(artifact_id=self._artifact, progress=share)
+            update_progress_artifact(artifact_id=artifact, progress=share)
+
+    return advance

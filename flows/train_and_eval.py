@@ -22,8 +22,8 @@ from coemogen_core.report.build import CorpusVersion, ReportRecipe
 from coemogen_core.report.pictures import contact_sheet
 from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
 from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows
-from flows.params import TrainAndEvalParams
 from flows.stages import Stages, on_worker
+from flows.train_params import TrainAndEvalParams
 from schemas.outcomes import PartOutcome, RunOutcome
 from tasks.evaluate import write_experiments_task, write_metrics_task, write_report_task
 from tasks.train import cache_features_part_task, generate_part_task, train_task

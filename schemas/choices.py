@@ -1,7 +1,10 @@
 """Words that recipes, tables and the command line let a person choose from. Imports nothing, so that `coemogen --help` answers at once."""
 
-from typing import Literal
+from typing import Literal, get_args
 
+EmotionName = Literal["amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness"]
+EMOTION_NAMES: tuple[EmotionName, ...] = get_args(EmotionName)
+"""In the order that every table, tensor and report uses (EmoSet's and EmoGen's class order)."""
 Layout = Literal["emoset", "wikiart", "image_folder", "hf_parquet", "webdataset"]
 """How a source's pictures lie."""
 ExportLayout = Literal["webdataset", "clip-retrieval"]

@@ -12,7 +12,7 @@ import dataframely as dy
 import polars as pl
 import pyarrow as pa
 
-from schemas.emotion_names import EMOTION_NAMES
+from schemas.choices import EMOTION_NAMES
 
 SHA256_PATTERN = "^[0-9a-f]{64}$"
 SPLITS = ("train", "val", "test")

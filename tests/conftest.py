@@ -60,13 +60,14 @@ def shared_data() -> Path:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server with a database of its own, the same one for all tests that run flows or tasks; the address of its API."""
     from prefect.context import _temporary_global_settings_context, get_settings_context
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
     from tests.shared_server import shared_server
 
     folder = run_folder(tmp_path_factory) / "prefect"
     folder.mkdir(exist_ok=True)
-    with shared_server(folder) as api, temporary_settings({PREFECT_API_URL: api}):
+    quiet = {PREFECT_LOGGING_TO_API_ENABLED: False}  # nobody reads these logs there
+    with shared_server(folder) as api, temporary_settings({PREFECT_API_URL: api} | quiet):
         with _temporary_global_settings_context(get_settings_context()):  # for threads that copied their context before
             yield api
         _send_what_is_left()

@@ -13,7 +13,8 @@ from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.run import training_run_id
-from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, TrainAndEvalParams, load_params
+from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, load_params
+from flows.train_params import TrainAndEvalParams
 
 PHOTOS = 16
 

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from pydantic import Field
-from sklearn.model_selection import StratifiedShuffleSplit
 
 from coemogen_core.classifier.classifier_store import score_rows
 from coemogen_core.classifier.emotion_probe import LabelledVectors, ProbeRecipe, expected_calibration_error
-from coemogen_core.classifier.probe_fitting import fit_probe, stratified_folds
 from coemogen_core.classifier.probe_training import check_emotions, labelled_rows, labelled_vectors
 from coemogen_core.emotions import EMOTIONS, POSITIVE
 from coemogen_core.recipe import Recipe, recipe_id
@@ -118,6 +116,8 @@ def predict_out_of_fold(rows: LabelledVectors, recipe: ProbeRecipe, folds: Folds
     Also the fold of every row [n], and the strength that each fold chose. Raises ValueError where an emotion has too few rows for the
     folds.
     """
+    from coemogen_core.classifier.probe_fitting import fit_probe, stratified_folds  # here: scikit-learn takes a second to import
+
     probabilities = np.zeros((len(rows.labels), len(EMOTIONS)), dtype=np.float32)
     fold_of = np.zeros(len(rows.labels), dtype=int)
     strengths = []
@@ -132,6 +132,8 @@ def _training_rows(rows: LabelledVectors, recipe: ProbeRecipe) -> tuple[Labelled
     """The rows to fit and those to choose strength and temperature on, which the recipe may leave to folds of the former."""
     if recipe.selection_folds is not None:
         return rows, rows.take(np.empty(0, dtype=int))
+    from sklearn.model_selection import StratifiedShuffleSplit  # here: a second to import
+
     split = StratifiedShuffleSplit(1, test_size=recipe.held_out_fraction, random_state=recipe.seed)
     fitted, held_out = next(split.split(np.zeros(len(rows.labels)), rows.labels))
     return rows.take(fitted), rows.take(held_out)

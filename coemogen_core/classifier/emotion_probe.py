@@ -6,9 +6,8 @@ This module knows vectors and labels only; `probe_fitting` fits the weights, `pr
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from pydantic import Field
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import Recipe
@@ -20,14 +19,14 @@ CALIBRATION_BINS = 15
 
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
     """Mean negative log-likelihood in nats of labels [n] (class indices) under softmax(logits [n, k] / temperature)."""
-    log_probabilities = log_softmax(logits.astype(np.float64) / temperature, axis=1)
+    log_probabilities = scipy.special.log_softmax(logits.astype(np.float64) / temperature, axis=1)
     return float(-log_probabilities[np.arange(len(labels)), labels].mean())
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Temperature, 0.02 to 50, of least negative log-likelihood of labels [n] under logits [n, k]; each label needs a finite logit."""
     low, high = np.log(TEMPERATURE_RANGE)
-    found = minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         lambda log_t: negative_log_likelihood(logits, labels, float(np.exp(log_t))),
         bounds=(low, high),
         method="bounded",
@@ -38,7 +37,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def calibrated_probabilities(logits: np.ndarray, temperature: float) -> np.ndarray:
     """softmax(logits / temperature) in float64, [n, k]."""
-    return softmax(logits.astype(np.float64) / temperature, axis=1)
+    return scipy.special.softmax(logits.astype(np.float64) / temperature, axis=1)
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> float:

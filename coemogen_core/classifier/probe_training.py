@@ -9,7 +9,6 @@ from pydantic import Field
 
 from coemogen_core.classifier.classifier_store import ClassifierCard, has_classifier, read_trained_card, save_classifier
 from coemogen_core.classifier.emotion_probe import LabelledVectors, ProbeRecipe, measure_probe
-from coemogen_core.classifier.probe_fitting import fit_probe
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
@@ -107,6 +106,8 @@ def train_classifier(workspace: Workspace, source: str, parts: Sequence[str], en
     if reused:
         card = read_trained_card(workspace, name)
     else:
+        from coemogen_core.classifier.probe_fitting import fit_probe  # here: scikit-learn takes a second to import
+
         rows = assign_splits(labelled_rows(workspace, source, sorted(parts), encoder_id), recipe)
         check_classes(rows, recipe)
         train, val, test = (labelled_vectors(rows.filter(pl.col("split") == split)) for split in ("train", "val", "test"))

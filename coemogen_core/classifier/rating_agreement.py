@@ -2,8 +2,8 @@
 
 import numpy as np
 import polars as pl
+import scipy
 from pydantic import Field
-from scipy.stats import rankdata
 
 from coemogen_core.classifier.cross_validation import out_of_fold_predictions
 from coemogen_core.classifier.human_ratings import Ratings, RatingsKind, ratings_of_images, read_ratings
@@ -128,6 +128,7 @@ def rank_correlation(scores: np.ndarray, ratings: np.ndarray, resamples: int = R
 
 def _spearman(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Row-wise Spearman of two [r, n] arrays; NaN where a row does not vary."""
-    a, b = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (rankdata(left, axis=1), rankdata(right, axis=1)))
+    ranked = scipy.stats.rankdata(left, axis=1), scipy.stats.rankdata(right, axis=1)
+    a, b = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in ranked)
     spread = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     return np.divide((a * b).sum(axis=1), spread, out=np.full(len(a), np.nan), where=spread > 0)

@@ -10,9 +10,9 @@ from typing import Annotated, TypeVar
 
 import numpy as np
 import torch
+import transformers  # opens what is used of it, when it is used
 from PIL import Image
 from pydantic import Field
-from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 
 from coemogen_core.encoders.compute_settings import ComputeSettings
 from coemogen_core.recipe import IdentifiedOtherwise, recipe_id
@@ -52,9 +52,9 @@ class ClipEncoder:
         self.recipe = recipe
         self._device = recipe.torch_device
         self._dtype = recipe.torch_dtype
-        self._model = CLIPModel.from_pretrained(**source, dtype=self._dtype).to(self._device).eval().requires_grad_(False)
-        self._tokenizer = AutoTokenizer.from_pretrained(**source)
-        self._processor = AutoImageProcessor.from_pretrained(**source, backend="pil")
+        self._model = transformers.CLIPModel.from_pretrained(**source, dtype=self._dtype).to(self._device).eval().requires_grad_(False)
+        self._tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
+        self._processor = transformers.AutoImageProcessor.from_pretrained(**source, backend="pil")
 
     @property
     def encoder_id(self) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-from scipy.stats import t
+import scipy
 
 from coemogen_core.evaluation.definitions import DEFINITIONS
 from coemogen_core.experiments.published import PUBLISHED, published_values
@@ -133,7 +133,7 @@ def student_interval(values: Sequence[float]) -> tuple[float, float]:
     Over seeds it covers the training and the pictures, both of which change with the seed, and is wide for few of them: for three, 2.5
     standard deviations to either side.
     """
-    reach = float(t.ppf((1 + LEVEL) / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    reach = float(scipy.stats.t.ppf((1 + LEVEL) / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return mean(values) - reach, mean(values) + reach
 
 

@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import torch
 from safetensors.torch import load, save
-from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
 from coemogen_core.emotions import EMOTIONS
@@ -96,6 +95,8 @@ class EmotionClusters:
 
 
 def _cholesky(rows: np.ndarray) -> np.ndarray:
+    from sklearn.covariance import ledoit_wolf  # here: a second to import, and only this needs it
+
     covariance, _ = ledoit_wolf(rows)
     ridge = 1e-9 + 1e-6 * np.trace(covariance) / len(covariance)  # keeps a cluster of one image, or of equal images, factorable
     return np.linalg.cholesky(covariance + ridge * np.eye(len(covariance)))

@@ -9,7 +9,6 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.features import ImageFeatures
@@ -31,6 +30,8 @@ def map_embeddings(sets: Sequence[Floats], fitted: Floats) -> EmbeddingMap | Non
     """Project sets of embeddings [n, d] on the first two principal components of the `fitted` one; None where it has fewer than three."""
     if len(fitted) < 3 or fitted.shape[1] < 2:
         return None
+    from sklearn.decomposition import PCA  # here: a second to import
+
     with np.errstate(invalid="ignore"):  # equal pictures have no variance to share out
         components = PCA(2, svd_solver="full").fit(fitted.astype(np.float64))
     variance = float(np.nan_to_num(components.explained_variance_ratio_).sum())

@@ -6,7 +6,7 @@ from statistics import mean
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binomtest, ttest_rel
+import scipy
 
 from schemas.experiments import Experiments, MethodRun
 from schemas.metrics import MetricName
@@ -62,7 +62,7 @@ def mcnemar(first: Sequence[int], second: Sequence[int]) -> float:
     """Two-sided p of McNemar's exact test on two equally long sequences of 0 and 1: the binomial test of the pairs that differ."""
     differences = np.asarray(first, np.int64) - np.asarray(second, np.int64)
     better, worse = int((differences > 0).sum()), int((differences < 0).sum())
-    return 1.0 if better + worse == 0 else float(binomtest(better, better + worse, 0.5).pvalue)
+    return 1.0 if better + worse == 0 else float(scipy.stats.binomtest(better, better + worse, 0.5).pvalue)
 
 
 def _over_pictures(experiments: Experiments, metric: MetricName, method: str, against: str) -> PairedTest | None:
@@ -94,7 +94,7 @@ def _over_seeds(experiments: Experiments, metric: MetricName, method: str, again
         return replace(found, reason="one seed")
     if len(set(differences)) == 1:
         return replace(found, reason="the same difference with every seed")
-    return replace(found, p_value=float(ttest_rel(*zip(*pairs, strict=True)).pvalue))
+    return replace(found, p_value=float(scipy.stats.ttest_rel(*zip(*pairs, strict=True)).pvalue))
 
 
 def _shared(experiments: Experiments, method: str, against: str) -> list[tuple[MethodRun, MethodRun]]:

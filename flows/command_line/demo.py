@@ -36,9 +36,10 @@ def demo(
     from flows.build_emoart import build_emoart
     from flows.build_emoset import build_emoset
     from flows.command_line.metrics_table import metrics_table
-    from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams, load_params
+    from flows.params import BuildEmoartParams, BuildEmosetParams, load_params
     from flows.progress import console
     from flows.train_and_eval import train_and_eval
+    from flows.train_params import TrainAndEvalParams
     from schemas.metrics import Metrics
 
     workspace = Workspace(str(folder / "workspace"))

@@ -19,7 +19,7 @@ from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace
 from flows.command_line.front import errors
 from flows.command_line.options import ALL, parse_query, say_left_out
-from flows.params import TrainAndEvalParams
+from flows.train_params import TrainAndEvalParams
 
 LARGEST_SEED = 2**62  # so that seed + count fits the generators' 64 bits
 

@@ -33,7 +33,7 @@ def train(
 ) -> None:
     """Train alone, with train-and-eval's parameters; several GPUs by `accelerate launch --no_python coemogen train`."""
     from flows.command_line.train_alone import train_alone
-    from flows.params import TrainAndEvalParams
+    from flows.train_params import TrainAndEvalParams
 
     train_alone(flow_params(profile, TrainAndEvalParams, {"workspace": workspace, "dataset": dataset}, settings))
 
@@ -51,7 +51,7 @@ def train_and_eval(
     """A curated corpus to trained models, pictures, metrics and a report."""
     from coemogen_core.experiments.matrix import read_matrix
     from flows import train_and_eval as flow
-    from flows.params import TrainAndEvalParams
+    from flows.train_params import TrainAndEvalParams
 
     given: dict[str, Any] = {"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}
     if matrix is not None:
@@ -93,7 +93,7 @@ def generate(
     if (emotion is None) == (again is None):
         raise ValueError("give an emotion, or --from with a generated picture")
     from flows.command_line.generate import draw, draw_again, open_pipeline
-    from flows.params import TrainAndEvalParams
+    from flows.train_params import TrainAndEvalParams
 
     generation = given_only(
         content=content,
@@ -133,7 +133,7 @@ def export_lora(
         raise ValueError("--name is for one export: leave it out with --emotion all")
     from coemogen_core.generation.lora_export import ExportRecipe, LoraExporter
     from coemogen_core.storage.workspace import Workspace
-    from flows.params import TrainAndEvalParams
+    from flows.train_params import TrainAndEvalParams
 
     models = flow_params(profile, TrainAndEvalParams, {"workspace": workspace}, settings).models
     exporter = LoraExporter(Workspace(workspace).path("runs", run, "model"), models)

@@ -12,7 +12,7 @@ from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import list_parts
 from coemogen_core.training.features import cache_features_part
 from flows.command_line.front import console
-from flows.params import TrainAndEvalParams
+from flows.train_params import TrainAndEvalParams
 
 
 def train_alone(params: TrainAndEvalParams) -> None:

@@ -11,11 +11,12 @@ from coemogen_core.lab.corpora import write_paintings, write_photos
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
-from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams, load_params
+from flows.params import BuildEmoartParams, BuildEmosetParams, load_params
 from flows.train_and_eval import train_and_eval
+from flows.train_params import TrainAndEvalParams
 from schemas.outcomes import CorpusOutcome, RunOutcome
 
-PHOTOS, PAINTINGS, PART_SIZE = 128, 24, 20
+PHOTOS, PAINTINGS, PART_SIZE = 128, 24, 32
 BROKEN = "image/awe/awe_00002.jpg"
 CAPTION = {"model": "lab:captioner", "max_new_tokens": 48}
 TIMES = ("asked_at", "latency_s")

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from coemogen_core.recipe import merge
 from coemogen_core.training.recipes import RECIPES
-from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, TrainAndEvalParams, load_params
+from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, load_params
 from flows.profiles import Profile
+from flows.train_params import TrainAndEvalParams
 
 SOURCE = {"name": "s", "layout": "wikiart", "root": "/somewhere"}
 

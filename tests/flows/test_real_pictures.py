@@ -7,8 +7,9 @@ import pytest
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoart import build_emoart
 from flows.build_emoset import build_emoset
-from flows.params import BuildEmoartParams, BuildEmosetParams, TrainAndEvalParams, load_params
+from flows.params import BuildEmoartParams, BuildEmosetParams, load_params
 from flows.train_and_eval import train_and_eval
+from flows.train_params import TrainAndEvalParams
 
 
 @pytest.mark.slow
@@ -28,7 +29,8 @@ def test_all_real_photos_and_paintings_come_through(shared_data: Path, tmp_path:
     assert decisions.height == 69
     assert decisions["reason"].null_count() == 0
 
-    settings = {"training": {"steps": 4, "batch_size": 8, "warmup_steps": 0}, "images_per_emotion": 2, "evaluation": {"resamples": 20}}
+    settings = {"training": {"steps": 4, "batch_size": 8, "warmup_steps": 0}, "images_per_emotion": 2}
+    settings |= {"generation": {"num_inference_steps": 2}, "evaluation": {"resamples": 20}}
     outcome = train_and_eval(load_params("lab", TrainAndEvalParams, {**shared, "emoart_dataset": "emoart", **settings}))
     report = Path(outcome.report).read_text()
     assert "</html>" in report

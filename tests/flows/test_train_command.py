@@ -9,7 +9,8 @@ import pytest
 from coemogen_core.methods import coemogen
 from coemogen_core.training.run import TrainingOutcome
 from flows.command_line import train_alone
-from flows.params import TrainAndEvalParams, load_params
+from flows.params import load_params
+from flows.train_params import TrainAndEvalParams
 
 
 @pytest.fixture

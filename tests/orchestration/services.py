@@ -44,6 +44,8 @@ class Services:
         self.api = f"http://127.0.0.1:{self.port}/api"
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "COEMOGEN_"))}
         home = {"PREFECT_HOME": str(self.folder), "PREFECT_API_URL": self.api, "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+        # one client: each loads all certificates; no connection outlives its request, for servers here die
+        self.http = httpx.Client(timeout=ANSWER_S, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
         self.variables = {**clean, **home, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
     def serve(self) -> str:
@@ -77,7 +79,7 @@ class Services:
         return str(answer["id"])
 
     def deployment(self, name: str) -> dict[str, Any]:
-        answer = httpx.get(f"{self.api}/deployments/name/{name}", timeout=ANSWER_S)
+        answer = self.http.get(f"{self.api}/deployments/name/{name}")
         answer.raise_for_status()
         return dict(answer.json())
 
@@ -85,12 +87,12 @@ class Services:
         return dict(self.deployment(name)["parameters"]["params"])
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
-        answer = httpx.post(f"{self.api}/{path}", json=body, timeout=ANSWER_S)
+        answer = self.http.post(f"{self.api}/{path}", json=body)
         answer.raise_for_status()
         return answer.json()
 
     def flow_run(self, run_id: str) -> dict[str, Any]:
-        return dict(httpx.get(f"{self.api}/flow_runs/{run_id}", timeout=ANSWER_S).json())
+        return dict(self.http.get(f"{self.api}/flow_runs/{run_id}").json())
 
     def runs_of(self, deployment: str) -> list[dict[str, Any]]:
         return list(self.post("flow_runs/filter", {"deployments": {"id": {"any_": [self.deployment(deployment)["id"]]}}}))
@@ -111,14 +113,14 @@ class Services:
     def switch(self, automation: str, *, enabled: bool) -> None:
         """Switch an automation on or off."""
         (wanted,) = [each for each in self.post("automations/filter", {}) if each["name"] == automation]
-        httpx.patch(f"{self.api}/automations/{wanted['id']}", json={"enabled": enabled}, timeout=ANSWER_S).raise_for_status()
+        self.http.patch(f"{self.api}/automations/{wanted['id']}", json={"enabled": enabled}).raise_for_status()
 
     def switch_schedules(self, deployment: str, *, active: bool) -> None:
         """Switch all schedules of a deployment on or off."""
         found = self.deployment(deployment)
         for each in found["schedules"]:
             address = f"{self.api}/deployments/{found['id']}/schedules/{each['id']}"
-            httpx.patch(address, json={"active": active}, timeout=ANSWER_S).raise_for_status()
+            self.http.patch(address, json={"active": active}).raise_for_status()
 
     def completed(self, deployment: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run a deployment to its end, as a person does who presses the button in the UI.
@@ -146,7 +148,7 @@ class Services:
 
     def limit(self, name: str) -> dict[str, Any]:
         """A global concurrency limit, with the slots that are taken."""
-        answer = httpx.get(f"{self.api}/v2/concurrency_limits/{name}", timeout=ANSWER_S)
+        answer = self.http.get(f"{self.api}/v2/concurrency_limits/{name}")
         answer.raise_for_status()
         return dict(answer.json())
 

@@ -29,7 +29,7 @@ TABLES = ("images", "embeddings", "emotion_scores", "alignment", "decisions", "c
 
 
 def build(workspace: Path) -> dict[str, object]:
-    return {"workspace": str(workspace), "min_confidence": 0.2, "part_size": 16}
+    return {"workspace": str(workspace), "min_confidence": 0.2, "part_size": 32}
 
 
 def captions(workspace: Path, source: str) -> pl.DataFrame:

@@ -1,8 +1,8 @@
 """Acceptance rates: which share of the judged captions was accepted, and how sure that is after so many verdicts."""
 
 import polars as pl
+import scipy
 from pydantic import Field
-from scipy.stats import binomtest
 
 from coemogen_core.emotions import EMOTIONS
 from schemas.frozen_model import FrozenModel
@@ -25,7 +25,7 @@ class Acceptance(FrozenModel):
         """Rate and Wilson score interval (`scipy.stats.binomtest`). Raises ValueError when nothing was judged."""
         if judged < 1:
             raise ValueError("nothing was judged, so there is no acceptance rate")
-        interval = binomtest(accepted, judged).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
+        interval = scipy.stats.binomtest(accepted, judged).proportion_ci(CONFIDENCE_LEVEL, method="wilson")
         low, high = (min(max(float(end), 0.0), 1.0) for end in (interval.low, interval.high))
         return cls(accepted=accepted, judged=judged, rate=accepted / judged, low=low, high=high)
 

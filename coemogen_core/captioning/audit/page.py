@@ -30,7 +30,7 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace
-from schemas.emotion_names import EmotionName
+from schemas.choices import EmotionName
 from schemas.frozen_model import FrozenModel
 
 MAX_SIDE = 384

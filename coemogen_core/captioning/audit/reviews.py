@@ -10,7 +10,7 @@ from coemogen_core.captioning.audit.acceptance import AcceptanceRates, acceptanc
 from coemogen_core.captioning.audit.verdicts import RefusedVerdict, UnusableVerdicts, Verdict, VerdictDocument, read_verdicts
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
-from schemas.emotion_names import EmotionName
+from schemas.choices import EmotionName
 from schemas.frozen_model import FrozenModel
 from schemas.tables import CaptionReviews
 

@@ -13,7 +13,7 @@ from coemogen_core.captioning.attempts import ATTEMPT_KEY, read_attempts
 from coemogen_core.captioning.current_captions import CaptionedDataset
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
-from schemas.emotion_names import EMOTION_NAMES
+from schemas.choices import EMOTION_NAMES
 from schemas.tables import SHA256_PATTERN
 
 

@@ -14,7 +14,7 @@ from pydantic import Field, StrictInt, ValidationError, field_validator
 
 from coemogen_core.errors import CoEmoGenError
 from coemogen_core.storage.names import SourceName
-from schemas.emotion_names import EmotionName
+from schemas.choices import EmotionName
 from schemas.frozen_model import FrozenModel
 from schemas.tables import AUDIT_ID_PATTERN, SHA256_PATTERN
 

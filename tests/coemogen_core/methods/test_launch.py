@@ -11,11 +11,13 @@ from safetensors.torch import load
 from coemogen_core.methods.coemogen import CHILD, CoEmoGen
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.training.launch import LaunchError, LaunchSettings, train_in_processes
+from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import train, training_run_id
 from coemogen_core.training.stopping import TrainingStoppedError, stops_with_this_block
 
-RECIPE = TrainingRecipe(steps=6, batch_size=4, log_every=2, checkpoint_every=3, device="cpu")
+# A step's four samples show four emotions: every row of emotion gates that one process uses, the other does not.
+RECIPE = TrainingRecipe(steps=6, batch_size=4, log_every=2, checkpoint_every=3, condition_dropout=0.3, device="cpu")
 TWO = LaunchSettings(processes=2)
 
 
@@ -36,12 +38,19 @@ def children(workspace):
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_weights_of_one_and_report_as_they_go(data):
+def test_two_processes_that_accumulate_have_the_losses_and_weights_of_one_and_report_as_they_go(data):
+    recipe = RECIPE.model_copy(update={"accumulate": 2})
     train(data.workspace, data.dataset, data.feature_id, data.models, RECIPE, run_id="launch-alone")
     seen = []
-    CoEmoGen("coemogen", RECIPE).train(data, seen.append, TWO)
+    CoEmoGen("coemogen", recipe).train(data, seen.append, TWO)
     assert [(progress.step, progress.steps) for progress in seen] == [(2, 6), (4, 6), (6, 6)]
-    together = training_run_id(data.workspace, data.dataset, data.feature_id, data.models, RECIPE)
+    together = training_run_id(data.workspace, data.dataset, data.feature_id, data.models, recipe)
+    for first, second in zip(*(read_log(data.workspace, run) for run in ("launch-alone", together)), strict=True):
+        assert second["step"] == first["step"]
+        assert second["ldm"] == pytest.approx(first["ldm"], rel=1e-4)
+        assert second["sem"] == pytest.approx(first["sem"], rel=1e-4)
+        assert second["emotions"].keys() == first["emotions"].keys()
+        assert sum(losses["samples"] for losses in second["emotions"].values()) == 8
     for name in ("hilora", "conditioner"):
         expected, found = (
             load(data.workspace.read_file("runs", run, "model", f"{name}.safetensors")) for run in ("launch-alone", together)

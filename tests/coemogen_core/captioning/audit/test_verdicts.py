@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from coemogen_core.captioning.audit.verdicts import UnusableVerdicts, Verdict, VerdictDocument, parse_verdicts, read_verdicts
-from schemas.emotion_names import EMOTION_NAMES
+from schemas.choices import EMOTION_NAMES
 from tests.coemogen_core.captioning.audit.audited_source import auditable, exported, verdict_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
