@@ -116,27 +116,20 @@ def predict_out_of_fold(rows: LabelledVectors, recipe: ProbeRecipe, folds: Folds
     Also the fold of every row [n], and the strength that each fold chose. Raises ValueError where an emotion has too few rows for the
     folds.
     """
-    from coemogen_core.classifier.probe_fitting import fit_probe, stratified_folds  # here: scikit-learn takes a second to import
+    from coemogen_core.classifier.probe_fitting import (  # here: scikit-learn takes a second to import
+        fit_probe,
+        fitted_and_held_out,
+        stratified_folds,
+    )
 
     probabilities = np.zeros((len(rows.labels), len(EMOTIONS)), dtype=np.float32)
     fold_of = np.zeros(len(rows.labels), dtype=int)
     strengths = []
     for fold, (inside, outside) in enumerate(stratified_folds(rows.labels, folds.folds, folds.seed)):
-        probe, strength = fit_probe(*_training_rows(rows.take(inside), recipe), recipe)
+        probe, strength = fit_probe(*fitted_and_held_out(rows.take(inside), recipe), recipe)
         probabilities[outside], fold_of[outside] = probe.predict(rows.vectors[outside]), fold
         strengths.append(strength)
     return probabilities, fold_of, tuple(strengths)
-
-
-def _training_rows(rows: LabelledVectors, recipe: ProbeRecipe) -> tuple[LabelledVectors, LabelledVectors]:
-    """The rows to fit and those to choose strength and temperature on, which the recipe may leave to folds of the former."""
-    if recipe.selection_folds is not None:
-        return rows, rows.take(np.empty(0, dtype=int))
-    from sklearn.model_selection import StratifiedShuffleSplit  # here: a second to import
-
-    split = StratifiedShuffleSplit(1, test_size=recipe.held_out_fraction, random_state=recipe.seed)
-    fitted, held_out = next(split.split(np.zeros(len(rows.labels)), rows.labels))
-    return rows.take(fitted), rows.take(held_out)
 
 
 def _measure(probabilities: np.ndarray, labels: np.ndarray, fold_of: np.ndarray) -> dict[str, object]:

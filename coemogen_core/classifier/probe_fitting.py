@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -52,6 +52,15 @@ def _try_strength(
             logits[outside] = _fit(train.take(inside), strength, recipe).logits(train.vectors[outside])
     temperature = fit_temperature(logits, labels)
     return negative_log_likelihood(logits, labels, temperature), strength, probe, temperature
+
+
+def fitted_and_held_out(rows: LabelledVectors, recipe: ProbeRecipe) -> tuple[LabelledVectors, LabelledVectors]:
+    """The rows to fit and those to choose strength and temperature on, which the recipe may leave to folds of the former."""
+    if recipe.selection_folds is not None:
+        return rows, rows.take(np.empty(0, dtype=int))
+    split = StratifiedShuffleSplit(1, test_size=recipe.held_out_fraction, random_state=recipe.seed)
+    fitted, held_out = next(split.split(np.zeros(len(rows.labels)), rows.labels))
+    return rows.take(fitted), rows.take(held_out)
 
 
 def stratified_folds(labels: np.ndarray, folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
