@@ -52,11 +52,11 @@ def _start(folder: Path) -> tuple[int, str]:
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=clean | settings, stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + STARTUP_TIMEOUT_S
-    client = httpx.Client(timeout=60, trust_env=False)  # one: each loads all certificates, a thirtieth of a second
-    while not _answers(client, api):
-        assert process.poll() is None, (folder / "log").read_text()
-        assert time.monotonic() < deadline, f"no server within {STARTUP_TIMEOUT_S} s: {folder / 'log'}"
-        time.sleep(0.1)
+    with httpx.Client(timeout=60, trust_env=False) as client:  # one: each loads all certificates, a thirtieth of a second
+        while not _answers(client, api):
+            assert process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, f"no server within {STARTUP_TIMEOUT_S} s: {folder / 'log'}"
+            time.sleep(0.1)
     return process.pid, api
 
 

@@ -10,12 +10,7 @@ import pytest
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emoart import emoart_metrics
-from coemogen_core.evaluation.evaluate import evaluate_method
-from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.features import LabelledImage, compute_features
-from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.experiments.files import write_experiments
-from coemogen_core.report import tables
 from coemogen_core.report.build import CorpusVersion, ReportRecipe, build_report_data
 from coemogen_core.report.charts import Series, dot_chart
 from coemogen_core.report.data import ReportData
@@ -23,7 +18,7 @@ from coemogen_core.report.pictures import display_width, inline_picture, is_pixe
 from coemogen_core.report.render import render_report, summary
 from coemogen_core.report.training import POINTS
 from coemogen_core.storage.workspace import Workspace
-from schemas.metrics import Estimate, Interval, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
+from schemas.metrics import Interval, Metrics
 from schemas.tables import Decisions, Images, Samples
 from tests.coemogen_core.curation.small_tables import decisions_frame
 from tests.coemogen_core.experiments.small_matrix import experiments, run
@@ -102,26 +97,6 @@ def write_corpus(workspace: Workspace, png: Png, dataset: str, size: tuple[int, 
     workspace.table("images", dataset).write_part("part-00000", pl.DataFrame(images), Images)
     workspace.table("decisions", dataset, "v1").write_part("part-00000", decisions_frame(decided), Decisions)
     return CorpusVersion(dataset=dataset, version="v1")
-
-
-@pytest.fixture
-def metrics(extractors: ExtractorSet, labelled_images: Callable[..., list[LabelledImage]]) -> Metrics:
-    recipe = EvaluationRecipe(resamples=40, lpips_neighbours=2)
-    real, good, bad = (compute_features(labelled_images(6, first), extractors, recipe) for first in (0, 30, 60))
-    found = {name: evaluate_method(features, real, extractors, recipe) for name, features in (("sd", bad), ("coemogen", good))}
-    reference = evaluate_method(real, None, extractors, recipe)
-    return Metrics(
-        run_id="run",
-        protocol="corrected",
-        seed=0,
-        confidence_level=0.95,
-        methods=found,
-        reference=ReferenceMetrics(**reference.model_dump(), source="photos", split=None),
-        stages={"build-emoset/caption": StageTiming(seconds=75.2, rows=1200), "train": StageTiming(seconds=3.0, reused=True)},
-        peak_memory_mib=2345.6,
-        versions={"torch": "2.13.0"},
-        configuration={"train": {"steps": 400}, "seed": 0},
-    )
 
 
 @pytest.fixture
@@ -244,51 +219,6 @@ def test_a_matrix_is_shown_in_its_order_and_by_its_labels_whatever_its_methods_a
     ):
         assert expected in text, expected
     assert "The paper's order" not in text
-
-
-def test_a_winner_needs_an_interval_of_its_own(metrics: Metrics) -> None:
-    def with_fid(low: float, high: float) -> MethodMetrics:
-        fid = Estimate(value=(low + high) / 2, low=low, high=high, images=9, extractor="x")
-        return metrics.methods["sd"].model_copy(update={"fid": fid})
-
-    assert tables.best_method({"a": with_fid(1, 2), "b": with_fid(3, 4)}, "fid") == "a"
-    assert tables.best_method({"a": with_fid(1, 3.5), "b": with_fid(3, 4)}, "fid") is None
-    assert tables.best_method({"a": with_fid(1, 2)}, "fid") is None
-    shown = tables.metric_rows(metrics.model_copy(update={"methods": {"a": with_fid(1, 2), "b": with_fid(1.5, 3)}}))
-    assert [(row.method, any(cell.best for cell in row.cells)) for row in shown] == [("a", False), ("b", False), (None, False)]
-
-
-def test_a_smaller_cmmd_and_a_larger_recall_win(metrics: Metrics) -> None:
-    def method(**values: float) -> MethodMetrics:
-        found = {name: Estimate(value=x, low=x - 0.1, high=x + 0.1, images=9, extractor="x") for name, x in values.items()}
-        return metrics.methods["sd"].model_copy(update=found)
-
-    methods = {"near": method(cmmd=-0.2, recall=0.3), "wide": method(cmmd=0.9, recall=0.8)}
-    assert tables.best_method(methods, "cmmd") == "near"
-    assert tables.best_method(methods, "recall") == "wide"
-
-
-def test_more_diversity_than_real_images_have_is_not_called_best(metrics: Metrics) -> None:
-    def with_sem_d(low: float, high: float) -> MethodMetrics:
-        sem_d = Estimate(value=(low + high) / 2, low=low, high=high, images=9, extractor="x")
-        return metrics.methods["sd"].model_copy(update={"sem_d": sem_d})
-
-    methods = {"a": with_sem_d(3, 4), "b": with_sem_d(1, 2)}
-    assert tables.best_method(methods, "sem_d", with_sem_d(3.5, 5)) == "a"
-    assert tables.best_method(methods, "sem_d", with_sem_d(1, 2.5)) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "metric", "text"),
-    [(0.8015, "emo_a", "80.2 %"), (40.664, "fid", "40.66"), (0.00349, "sem_d", "0.00349"), (0.7321, "lpips", "0.732"), (None, "fid", "–")],
-)
-def test_numbers_read_well(value: float | None, metric: str, text: str) -> None:
-    assert tables.number(value, metric) == text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(3.14, "3.1 s"), (119.7, "2 min 00 s"), (7260, "2 h 01 min")])
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert tables.duration(seconds) == text
 
 
 def test_small_pictures_stay_as_they_are_and_large_ones_shrink(png: Png) -> None:

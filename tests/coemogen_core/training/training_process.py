@@ -1,4 +1,4 @@
-"""A training in a process of its own, to be stopped, killed or joined by another one. It says `step N` after every log interval.
+"""A training in a process of its own, to be stopped or killed. It says `step N` after every log interval.
 
 Where it is told to, it waits then for a line on its input, so that it cannot come to its end before a test has ended it.
 """

@@ -157,6 +157,7 @@ def test_a_killed_keeper_takes_the_server_along(environment: Path, tmp_path: Pat
         keeper = int(Path(f"/proc/{server.pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
         os.kill(keeper, signal.SIGKILL)
         wait_until(lambda: server.error is not None)
+        assert "given up after 0 restarts" in str(server.error)
         wait_until(lambda: all_gone(environment))  # they were killed; a busy machine takes its time to end them
 
 
