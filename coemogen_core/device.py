@@ -14,12 +14,21 @@ if TYPE_CHECKING:
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device that a setting stands for on this machine: one of the words of `Device`, or one by its number, `cuda:1`."""
+    """The device that a setting stands for on this machine: one of the words of `Device`, or one by its number, `cuda:1`.
+
+    Raises:
+        ValueError: this machine has no such device.
+    """
     import torch  # settings are read without it, in a tenth of the time
 
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    found = torch.device(device)
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device {device}: torch {torch.__version__} finds no CUDA device here; take auto or cpu, or install a CUDA build")
+    if found.type == "mps" and not torch.backends.mps.is_available():
+        raise ValueError(f"device {device}: this machine has none; take auto or cpu")
+    return found
 
 
 def give_back_heap() -> None:

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.selection import Selection
-from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source
+from flows.corpus_stages import caption_and_align, decide_corpus, ingest_source, require_labels
 from flows.deployed_run import pausable_run
 from flows.params import BuildEmosetParams
 from flows.stages import Stages
@@ -27,9 +27,10 @@ def build_emoset(params: BuildEmosetParams) -> CorpusOutcome:
 
 def _build(stages: Stages, params: BuildEmosetParams) -> CorpusOutcome:
     name = params.source.name
-    parts = ingest_source(stages, params.source, params.part_size)
-    stages.each_part("embed", embed_part_task, parts, source=name, recipe=params.encoder)
     selection = Selection()
+    parts = ingest_source(stages, params.source, params.part_size)
+    require_labels(stages, params.source, parts, selection)
+    stages.each_part("embed", embed_part_task, parts, source=name, recipe=params.encoder)
     caption_and_align(stages, params, parts, selection)
     curation = decide_corpus(stages, name, parts, params.curation_recipe(selection), audited=params.pause_for_audit)
     return CorpusOutcome(dataset=params.dataset, version=curation.version, stages=stages.outcomes)

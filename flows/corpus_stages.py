@@ -2,18 +2,23 @@
 
 from typing import Any
 
+import polars as pl
+
+from coemogen_core.captioning.attempts import most_frequent_failures
 from coemogen_core.captioning.caption_part import has_due
 from coemogen_core.curation.decide import CurationOutcome
 from coemogen_core.curation.decisions import CurationRecipe, mark_current
 from coemogen_core.curation.funnel import FUNNEL, funnel_line, write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import most_frequent_rejections
+from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown
 from flows.captioner import parts_at_once, running_captioner
 from flows.deployed_run import suspend_for_audit
 from flows.params import CorpusParams, Source
 from flows.progress import say
 from flows.stages import Stages
+from schemas.outcomes import PartOutcome
 from tasks.caption import caption_part_task
 from tasks.curate import align_captions_task, decide_task, group_near_duplicates_task
 from tasks.ingest import ingest_part_task, plan_source_task
@@ -46,8 +51,37 @@ def caption_and_align(stages: Stages, params: CorpusParams, parts: list[str], se
 
     with running_captioner(params.captioner, workspace, anything_due) as captioner:
         asked: dict[str, Any] = {"source": source, "selection": selection, "recipe": params.caption, "settings": captioner}
-        stages.each_part("caption", caption_part_task, parts, at_once=parts_at_once(captioner), **asked)
+        outcomes = stages.each_part("caption", caption_part_task, parts, at_once=parts_at_once(captioner), **asked)
+    require_captions(workspace, source, parts, outcomes, params.caption.recipe_id(captioner.backend))
     stages.each_part("align", align_captions_task, parts, source=source, policy=params.caption_policy, recipe=params.encoder)
+
+
+def require_labels(stages: Stages, source: Source, parts: list[str], selection: Selection) -> None:
+    """Make sure that there is something to caption.
+
+    Raises:
+        ValueError: no picture of the source has a label that is wanted.
+    """
+    judged = selection.judge_parts(stages.workspace, source.name, parts)
+    if judged.filter(pl.col("reason").is_null()).is_empty():
+        left_out = most_frequent_rejections(stages.workspace, source.name, parts)
+        found = f"; left out: {left_out}" if left_out else ""
+        wanted = ", ".join(selection.emotions)
+        raise ValueError(
+            f"not one of the {judged.height:,} pictures of {source.name!r} ({source.root}) has one of the labels {wanted}"
+            f"{found}: check the layout ({source.layout}) and what names the emotions"
+        )
+
+
+def require_captions(workspace: Workspace, source: str, parts: list[str], outcomes: list[PartOutcome], recipe_id: str) -> None:
+    """Make sure that captioning did not fail altogether.
+
+    Raises:
+        ValueError: pictures were asked for, and not one has a caption; the message holds the commonest reasons.
+    """
+    if not any(outcome.rows for outcome in outcomes) and (reasons := most_frequent_failures(workspace, source, parts, recipe_id)):
+        failed = sum(outcome.dropped for outcome in outcomes)
+        raise ValueError(f"not one of {failed:,} pictures of {source!r} got a caption: {reasons}")
 
 
 def decide_corpus(

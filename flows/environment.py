@@ -9,6 +9,7 @@ READABLE = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 QUIET = {"PREFECT_LOGGING_LEVEL": "CRITICAL", "PREFECT_LOGGING_SERVER_LEVEL": "ERROR"}
 
 
@@ -21,3 +22,18 @@ def prepare_environment(*, quiet: bool = True) -> None:
     """
     for name, value in (NOTHING_PHONES_HOME | READABLE | (QUIET if quiet else {})).items():
         os.environ.setdefault(name, value)
+    os.environ.update(loopback_without_proxy())
+
+
+def loopback_without_proxy() -> dict[str, str]:
+    """`no_proxy` as it stands, with this machine's own addresses: Prefect's server and captioners listen there, and no proxy finds them.
+
+    Both spellings, for some programs read one and some the other. None where no proxy is named at all.
+    """
+    names = {name.lower() for name, value in os.environ.items() if value}
+    if not names & {"http_proxy", "https_proxy", "all_proxy"}:
+        return {}
+    given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in given.split(",") if host.strip()]
+    wanted = given if "*" in hosts else ",".join([*hosts, *(host for host in THIS_MACHINE if host not in hosts)])
+    return {"no_proxy": wanted, "NO_PROXY": wanted}

@@ -4,9 +4,9 @@ They are put together from the recipes of the core, so a setting is described an
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.captioning.recaption.candidates import RecaptionReasons
@@ -26,7 +26,7 @@ from coemogen_core.storage.names import DatasetName, SourceName
 from flows.execution import Execution, ThreadExecution
 from flows.profiles import FlowName, Profile, profile_values, training_recipe
 from schemas.choices import Layout
-from schemas.frozen_model import FrozenModel
+from schemas.frozen_model import FrozenModel, each_once
 
 
 class FlowParams(FrozenModel):
@@ -133,7 +133,9 @@ class BuildEmoartParams(CorpusParams):
         default=None, description="CSV with people's valence ratings of the labelled set (OASIS), to compare the cross-validation with"
     )
     art_ratings: str | None = Field(default=None, description="WikiArt-Emotions' TSV, to compare the scores of the paintings with")
-    emotions: tuple[Emotion, ...] = Field(default=EMOART_EMOTIONS, min_length=1, description="emotions to collect")
+    emotions: Annotated[tuple[Emotion, ...], AfterValidator(each_once)] = Field(
+        default=EMOART_EMOTIONS, min_length=1, description="emotions to collect"
+    )
     min_confidence: float = Field(default=MIN_CONFIDENCE, ge=0.0, lt=1.0, description="a painting's confidence must be greater than this")
 
     @property

@@ -18,7 +18,7 @@ from coemogen_core.curation.decisions import DecisionsRecord, read_record, resol
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown, publish_table
 from flows.captioner import parts_at_once, running_captioner
-from flows.corpus_stages import decide_corpus
+from flows.corpus_stages import decide_corpus, require_captions
 from flows.params import RecaptionParams
 from flows.stages import Stages, on_worker
 from schemas.outcomes import RecaptionOutcome
@@ -77,7 +77,8 @@ def _caption(
     chosen: dict[str, Any] = {"source": record.source, "dataset": params.dataset, "run_id": run_id}
     with running_captioner(params.captioner, stages.workspace, needed=lambda: bool(parts)) as captioner:
         asked = {"recipe": params.caption, "settings": captioner, "stop_at": stop_at}
-        stages.each_part("caption", recaption_part_task, parts, at_once=parts_at_once(captioner), **chosen, **asked)
+        outcomes = stages.each_part("caption", recaption_part_task, parts, at_once=parts_at_once(captioner), **chosen, **asked)
+    require_captions(stages.workspace, record.source, parts, outcomes, params.caption.recipe_id(captioner.backend))
 
 
 def _publish(workspace: Workspace, dataset: str, run_id: str, counts: list[ReasonCount], chosen: dict[str, int]) -> None:

@@ -1,9 +1,47 @@
 """What most settings and records are: a pydantic model that never changes and knows all of its fields."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class FrozenModel(BaseModel):
-    """Frozen, and hashable where its fields are; an unknown field is refused."""
+    """Frozen, and hashable where its fields are; an unknown field is refused, and so is a number that would have to be made one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_are_numbers(cls, values: Any) -> Any:
+        """Pydantic takes 1e3 for an integer, true for 1 and "7" for 7: who wrote that meant something else."""
+        for name, field in cls.model_fields.items() if isinstance(values, Mapping) else ():
+            given, kinds = values.get(name), _kinds(field.annotation)
+            if int in kinds and float not in kinds and isinstance(given, float):
+                raise ValueError(f"{name} is {given!r}: write a whole number, without point and exponent")
+            if kinds & {int, float} and not kinds & {str, bool} and isinstance(given, str | bool):
+                raise ValueError(f"{name} is {given!r}: write a number")
+        return values
+
+
+Items = TypeVar("Items", bound=tuple[Any, ...])
+
+
+def each_once(items: Items) -> Items:
+    """For validators: the items themselves. Raises ValueError when one of them stands there twice."""
+    twice = sorted({str(item) for item in items if items.count(item) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there more than once: name each once")
+    return items
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The types that an annotation allows at its top level."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    return {kind for each in get_args(annotation) for kind in _kinds(each)} if _is_union(annotation) else {annotation}
+
+
+def _is_union(annotation: Any) -> bool:
+    return get_origin(annotation) in (Union, UnionType)

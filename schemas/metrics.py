@@ -11,9 +11,9 @@ from pydantic import Field, FiniteFloat, model_validator
 from schemas.choices import EvaluationProtocol
 from schemas.frozen_model import FrozenModel
 
-MetricName = Literal["fid", "cmmd", "precision", "recall", "lpips", "emo_a", "sem_c", "sem_d"]
-METRIC_NAMES: tuple[MetricName, ...] = ("fid", "cmmd", "precision", "recall", "lpips", "emo_a", "sem_c", "sem_d")
-DistributionMetricName = Literal["fid", "cmmd", "precision", "recall"]
+MetricName = Literal["fid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d"]
+METRIC_NAMES: tuple[MetricName, ...] = ("fid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d")
+DistributionMetricName = Literal["fid", "cmmd", "precision", "recall", "density", "coverage"]
 """Those that compare with real images."""
 Share = FiniteFloat | None
 
@@ -59,6 +59,8 @@ class EmotionMetrics(FrozenModel):
     cmmd: FiniteFloat | None = Field(default=None, description="maximum mean discrepancy to the real images of this emotion")
     precision: Share = Field(default=None, description="share of these images that look like real ones of this emotion, 0 to 1")
     recall: Share = Field(default=None, description="share of the real images of this emotion that these look like, 0 to 1")
+    density: FiniteFloat | None = Field(default=None, description="real neighbourhoods that an image of this emotion lies in, over k")
+    coverage: Share = Field(default=None, description="share of the real images of this emotion with one of these nearby, 0 to 1")
     intervals: dict[str, Interval] = Field(default_factory=dict, description="confidence intervals by metric name")
 
 
@@ -98,6 +100,8 @@ class MethodMetrics(FrozenModel):
     )
     precision: Estimate = Field(description="share of generated images that lie among real ones; higher is more realistic")
     recall: Estimate = Field(description="share of real images that lie among generated ones; higher leaves fewer kinds out")
+    density: Estimate = Field(description="like precision, but counts in how many real neighbourhoods an image lies; 1 is as real ones")
+    coverage: Estimate = Field(description="share of real images with a generated one in their neighbourhood; higher leaves fewer out")
     lpips: Estimate = Field(description="mean perceptual distance between two images of the same emotion; higher is more varied")
     emo_a: Estimate = Field(description="share of images in which an independent probe recognises the emotion that was asked for")
     sem_c: Estimate = Field(description="mean of the larger top-1 probability of an object and a scene classifier; higher is clearer")

@@ -196,12 +196,25 @@ def embeddings_schema(dim: int) -> type[dy.Schema]:
 
 @cache
 def arrow_schema(schema: type[dy.Schema]) -> pa.Schema:
-    """The schema on disk: 32-bit string and binary offsets, and the `datasets.Image` feature for the column `image`."""
+    """The schema on disk: 32-bit string and binary offsets; with a column `image`, the features that `datasets` reads, of all columns."""
     wide = schema.create_empty().to_arrow(compat_level=pl.CompatLevel.oldest()).schema
     fields = [pa.field(field.name, _narrow(field.type)) for field in wide]
-    features = {"image": {"_type": "Image"}} if "image" in wide.names else {}
-    metadata = {"huggingface": json.dumps({"info": {"features": features}})} if features else None
-    return pa.schema(fields, metadata=metadata)
+    if "image" not in wide.names:
+        return pa.schema(fields)
+    features = {field.name: _feature(field.type) for field in fields} | {"image": {"_type": "Image"}}  # before 2.17: all or none
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _feature(kind: pa.DataType) -> dict[str, object]:
+    """What `datasets` calls a type, of any version."""
+    if pa.types.is_struct(kind):
+        return {child.name: _feature(child.type) for child in kind}
+    if pa.types.is_fixed_size_list(kind):
+        return {"feature": _feature(kind.value_type), "length": kind.list_size, "_type": "Sequence"}
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    names = {"double": "float64", "float": "float32", "halffloat": "float16"}
+    return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
 
 
 def _narrow(kind: pa.DataType) -> pa.DataType:

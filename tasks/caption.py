@@ -3,11 +3,8 @@
 Without Prefect: `coemogen_core.captioning.caption_part` and `.recaption`.
 """
 
-from typing import Any
-
 from prefect import task
 
-from coemogen_core.captioning.backend import EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.captioning.recaption.candidates import RecaptionReasons, find_candidates
@@ -22,30 +19,19 @@ from coemogen_core.captioning.recaption.outcome import (
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
 from coemogen_core.curation.decisions import DecisionsRecord
 from coemogen_core.curation.selection import Selection
-from coemogen_core.storage.passing_failure import may_pass
 from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from tasks.limits import captioner_slot
-from tasks.options import STORED, failed_of, shown
+from tasks.options import STORED, shown
 
 
-def captioning_may_go_on(task: Any, task_run: Any, state: Any) -> bool:  # noqa: ARG001  Prefect's signature
-    """Whether the run failed because nothing answered at the endpoint or at the store: time mends that."""
-    error = failed_of(state)
-    return error is not None and (isinstance(error, EndpointUnreachableError) or may_pass(error))
-
-
-PATIENT: dict[str, Any] = STORED | {"retry_delay_seconds": [10, 60, 300], "retry_condition_fn": captioning_may_go_on}
-"""Options of a task that asks a captioner: it is tried again when nobody answered, and what was answered is kept."""
-
-
-@task(name="caption part", task_run_name="caption {source}/{part}", **PATIENT)
+@task(name="caption part", task_run_name="caption {source}/{part}", **STORED)
 def caption_part_task(
     workspace_uri: str, source: str, part: str, selection: Selection, recipe: CaptionRecipe, settings: BackendSettings
 ) -> PartOutcome:
     """Caption the selected pictures of one part, with the emotion of the selection as prior. See `caption_part`.
 
-    A part whose server has gone away is tried again; what was captioned before is kept.
+    A server that has gone away is waited for as long as the settings say; what was captioned before is kept.
     """
     workspace = Workspace(workspace_uri)
     wanted = selection.wanted(workspace, source, part)
@@ -75,7 +61,7 @@ def choose_task(
     return candidate_parts(workspace, dataset, run_id)
 
 
-@task(name="recaption part", task_run_name="recaption {source}/{part}", **PATIENT)
+@task(name="recaption part", task_run_name="recaption {source}/{part}", **STORED)
 def recaption_part_task(
     workspace_uri: str,
     source: str,

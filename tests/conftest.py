@@ -41,6 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -patience[item.path])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def signals_of_the_tests() -> Iterator[None]:
+    """A command that a test calls does not take over the signals of the process that runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.command_line.front.end_soon_after_a_signal", lambda: None)
+        yield
+
+
 @pytest.fixture
 def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     """An empty workspace of this test alone: a folder, or of the kind that the mark `every_storage` asks for."""

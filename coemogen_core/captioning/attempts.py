@@ -4,7 +4,7 @@ Chunks are named `<image part>/<caption recipe id>.<sequence number>`; nothing i
 so that looking up what a part has costs the same with a thousand parts as with a hundred thousand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count
 
 import polars as pl
@@ -71,6 +71,17 @@ def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str |
     if not names:
         return Captions.create_empty().select(columns or Captions.column_names())
     return workspace.table("captions", source).read(columns, names)
+
+
+def most_frequent_failures(workspace: Workspace, source: str, parts: Sequence[str], recipe_id: str, at_most: int = 3) -> str:
+    """What the last attempts of a recipe failed with, e.g. "18 refused: HTTP 413 too large, 2 timeout: ...", most frequent first."""
+    columns = ["image_id", "attempt", "error"]
+    rows = pl.concat(
+        [Captions.create_empty().select(columns), *(read_attempts(workspace, source, part, recipe_id, columns) for part in parts)]
+    )
+    last = rows.sort("attempt").unique("image_id", keep="last", maintain_order=True).drop_nulls("error")
+    counts = last.group_by("error").agg(pl.len()).sort("len", "error", descending=[True, False]).head(at_most)
+    return ", ".join(f"{count:,} {error}" for error, count in counts.iter_rows())
 
 
 def attempts_of(wanted: pl.DataFrame, attempts: pl.DataFrame, recipe: CaptionRecipe) -> pl.DataFrame:

@@ -75,9 +75,10 @@ def content_parts(request: CaptionRequest, image_part: dict[str, object]) -> lis
     return [*before, image_part, *after]
 
 
-FailureKind = Literal["unreadable image", "refused", "rejected", "server", "timeout"]
-LASTING: tuple[FailureKind, ...] = ("unreadable image", "refused")
-"""Failures that lie in the request itself: the same request fails in the same way."""
+FailureKind = Literal["unreadable image", "rejected", "malformed", "refused", "server", "timeout"]
+"""`unreadable image`: lies in the picture. `rejected`: the model's answer, which a lint turned down. All others lie with the server or its
+settings, which may be others tomorrow. `malformed`: an answer with reasoning or tags in it, without text, or not in the asked form.
+`refused`: the server would not take the request. `server` and `timeout`: no answer."""
 
 
 class EndpointError(CoEmoGenError):
@@ -89,14 +90,20 @@ class EndpointUnreachableError(EndpointError):
 
 
 def failure(kind: FailureKind, detail: str) -> str:
-    """Text of the `error` column. `rejected` is an answer that a lint turned down, `refused` a request that the server turned down."""
+    """Text of the `error` column."""
     return f"{kind}: {' '.join(detail.split())[:500]}"
 
 
 def is_final(error: str, *, deterministic: bool) -> bool:
     """Whether another attempt with the same recipe is pointless, after this `error`.
 
-    A deterministic recipe answers the same request in the same way (temperature 0), so that a rejected answer would come back.
+    A deterministic recipe answers the same request in the same way (temperature 0), so that a rejected answer would come back. What a
+    server failed at is never final: it or its settings may be mended.
     """
     kind = error.split(":", 1)[0]
-    return kind in LASTING or (deterministic and kind == "rejected")
+    return kind == "unreadable image" or (deterministic and kind == "rejected")
+
+
+def is_the_servers(error: str) -> bool:
+    """Whether a failure lies with the server or its settings, and not with the picture or the model."""
+    return error.split(":", 1)[0] not in ("unreadable image", "rejected")

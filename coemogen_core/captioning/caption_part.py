@@ -23,7 +23,7 @@ from coemogen_core.captioning.attempts import (
     read_attempts,
     write_recipe_record,
 )
-from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk
+from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk, FailureKind, is_the_servers
 from coemogen_core.captioning.journal import Journal, journal_path, part_lock
 from coemogen_core.captioning.judge import judge_answer
 from coemogen_core.captioning.prompt import Prompt, form_instruction, load_prompt
@@ -154,7 +154,9 @@ class _Captioning:
 
         def remember(fresh: list[CaptionAnswer]) -> None:
             if backend.remembers:
-                journal.append((answer, attempts[answer.image_id]) for answer in fresh)
+                # what a server failed at is asked anew by whoever goes on
+                of_the_model = [answer for answer in fresh if answer.error is None or not is_the_servers(answer.error)]
+                journal.append((answer, attempts[answer.image_id]) for answer in of_the_model)
 
         rows_per_chunk = ROWS_PER_FILE if backend.remembers and local_folder(self.uri) else REQUESTS_AT_ONCE
         numbers = free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id))
@@ -219,7 +221,8 @@ class _Captioning:
 
     def _judged(self, answer: CaptionAnswer) -> dict[str, object]:
         """The columns of an answer."""
-        verdict = judge_answer(answer, self.recipe.answer, self.prompt.max_sentences)
+        of_the_form: FailureKind = "rejected" if self.settings.backend == "local" else "malformed"
+        verdict = judge_answer(answer, self.recipe.answer, self.prompt.max_sentences, of_the_form)
         asked_at = answer.asked_at if answer.asked_at is not None else time.time()
         return {
             "caption": verdict.caption,

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-from coemogen_core.captioning.backend import CaptionAnswer, failure
+from coemogen_core.captioning.backend import CaptionAnswer, FailureKind, failure
+from coemogen_core.captioning.model_text import NoTextError, readable_text
 from coemogen_core.captioning.prompt import SENTENCE, BrokenAnswerError, CaptionFields, read_structured
 
 SURELY_ANOTHER = 0.5  # least probability of the language that it is taken for instead
@@ -49,7 +50,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _BOILERPLATE = re.compile(
-    r"^(?:sure|certainly|of course|here is|here's|caption\s*:|description\s*:|answer\s*:)(?:\W|$)"
+    r"^(?:sure|certainly|of course|here is|here's)(?:\W|$)"
     r"|^(?:in )?(?:the|this|an)\s+(?:image|picture|photo|photograph|painting|artwork|scene)\s+(?:clearly |vividly |here )?"
     r"(?:shows?|showing|depicts?|depicting|displays?|portrays?|presents?|features?|contains?|illustrates?|is of|is showing)\b"
     r"|^in (?:the|this) (?:image|picture|photo|photograph|painting|artwork|scene)\b",
@@ -57,12 +58,30 @@ _BOILERPLATE = re.compile(
 )
 
 
+_FENCE = re.compile(r"^```\w*\s(.*?)(?:```)?$", re.DOTALL)
+_HEADING = re.compile(r"^(?:#{1,6}|>|[-*•])\s+")
+_EMPHASIS = re.compile(r"(?<!\w)(\*\*\*|\*\*|__|\*)(?=\S)(.+?)(?<=\S)\1(?!\w)")
+_LABEL = re.compile(r"^(?:(?:the|final|image|one-sentence) )?(?:caption|description|answer|output|response)\s*[:：]\s*", re.IGNORECASE)
+
+
 def clean_caption(raw: str) -> str:
-    """One line without surrounding quotes, and with single blanks. Cleaning a clean caption changes nothing."""
-    text = " ".join(raw.replace("\u200b", "").split())
-    while len(text) >= 2 and _OPENING.get(text[0]) == text[-1] and text[0] not in text[1:-1] and text[-1] not in text[1:-1]:
-        text = text[1:-1].strip()
+    """One line without Markdown, a label ("Caption: ...") and surrounding quotes, and with single blanks.
+
+    Cleaning a clean caption changes nothing.
+    """
+    text, before = raw, None
+    while text != before:
+        text, before = _unwrapped(text), text
     return "" if not text.strip(QUOTES + " ") else text
+
+
+def _unwrapped(raw: str) -> str:
+    """A caption without the outermost of what is around it."""
+    text = _FENCE.sub(r"\1", raw.replace("\u200b", "").strip())
+    text = _LABEL.sub("", _EMPHASIS.sub(r"\2", _HEADING.sub("", " ".join(text.split()))))
+    if len(text) >= 2 and _OPENING.get(text[0]) == text[-1] and text[0] not in text[1:-1] and text[-1] not in text[1:-1]:
+        text = text[1:-1].strip()
+    return text
 
 
 def count_sentences(text: str) -> int:
@@ -119,18 +138,26 @@ class JudgedAnswer(NamedTuple):
     error: str | None
 
 
-def judge_answer(answer: CaptionAnswer, form_id: str, max_sentences: int) -> JudgedAnswer:
-    """Read an answer that was asked for in a form, with so many sentences allowed."""
+def judge_answer(answer: CaptionAnswer, form_id: str, max_sentences: int, of_the_form: FailureKind = "malformed") -> JudgedAnswer:
+    """Read an answer that was asked for in a form, with so many sentences allowed.
+
+    Args:
+        of_the_form: the kind of a failure that lies in the answer's form: a server's settings may mend it, a model in this process answers
+            the same again (`rejected`).
+    """
     if answer.error is not None or answer.text is None:
         return JudgedAnswer(None, None, answer.error or failure("server", "neither an answer nor an error"))
-    text, fields = answer.text, None
-    if answer.finish_reason == "length":
-        return JudgedAnswer(None, None, failure("rejected", f"cut off at max_new_tokens ({answer.text[:60]!r})"))
-    if form_id != SENTENCE and text.strip():
-        try:
+    try:
+        text, fields = readable_text(answer.text), None
+        if answer.finish_reason == "length":
+            return JudgedAnswer(None, None, failure("rejected", f"cut off at max_new_tokens ({answer.text[:60]!r})"))
+        if not text:
+            raise NoTextError("no text")
+        if form_id != SENTENCE:
             text, fields = read_structured(text)
-        except BrokenAnswerError as error:
-            return JudgedAnswer(None, None, failure("rejected", str(error)))
+            text = readable_text(text)
+    except (NoTextError, BrokenAnswerError) as error:
+        return JudgedAnswer(None, None, failure(of_the_form, str(error)))
     caption = clean_caption(text)
     reason = lint_caption(caption, max_sentences)
     return JudgedAnswer(None, None, failure("rejected", reason)) if reason else JudgedAnswer(caption, fields, None)

@@ -20,7 +20,7 @@ from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
 from coemogen_core.data.decode import UnreadableImage
 from coemogen_core.data.thumbnail import bounded_picture
 from coemogen_core.device import resolve_device
-from coemogen_core.storage.model_source import locate
+from coemogen_core.storage.model_source import locate, opening
 
 Item = TypeVar("Item")
 
@@ -71,19 +71,21 @@ def load_captioner(model: str, revision: str | None, precision: str, device: str
     """Load a captioner, a folder of a saved model or a hub id, once per process.
 
     Raises:
-        OSError: there is no such model.
+        ModelError: it cannot be opened.
         ValueError: its processor has no chat template.
     """
     target = resolve_device(device)
     # The Pillow path everywhere: the same pixels with and without torchvision.
-    processor = AutoProcessor.from_pretrained(model, revision=revision, backend="pil")
+    with opening(model):
+        processor = AutoProcessor.from_pretrained(model, revision=revision, backend="pil")
     if not getattr(processor, "chat_template", None):
         raise ValueError(f"the processor of {model} has no chat template: use a model that was tuned for chat")
     processor.tokenizer.padding_side = "left"  # generation continues at the right end
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
     try:
-        network = AutoModelForImageTextToText.from_pretrained(model, revision=revision, dtype=getattr(torch, precision))
+        with opening(model):
+            network = AutoModelForImageTextToText.from_pretrained(model, revision=revision, dtype=getattr(torch, precision))
     finally:
         if bars:
             transformers_logging.enable_progress_bar()

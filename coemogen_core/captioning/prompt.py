@@ -7,6 +7,7 @@ section on the training corpus). The four combinations of its ablation are `prio
 
 import json
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -129,22 +130,35 @@ def response_format(form_id: str) -> dict[str, Any] | None:
 
 
 def read_structured(text: str) -> tuple[str, CaptionFields]:
-    """Caption and fields of a structured answer; a Markdown fence around it, as servers without guided decoding write, is taken off.
+    """Caption and fields of a structured answer: of the last object in it that has the asked form.
+
+    Servers without guided decoding write a Markdown fence around the object, or a sentence before it.
 
     Raises:
-        BrokenAnswerError: not JSON, or not of this form.
+        BrokenAnswerError: no JSON object in it, or none of this form.
     """
-    bare = text.strip().removeprefix("```json").removeprefix("```").removesuffix("```").strip()
-    try:
-        value = json.loads(bare)
-    except ValueError as error:
-        raise BrokenAnswerError(f"not JSON ({error}; it begins {bare[:60]!r})") from error
-    try:
-        answer = _StructuredAnswer.model_validate(value)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise BrokenAnswerError(f"not of the asked form ({'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']})") from error
-    return answer.caption, CaptionFields(**answer.model_dump(exclude={"caption"}))
+    problem = f"no JSON object in it (it begins {text.strip()[:60]!r})"
+    for value in reversed(list(_objects(text))):
+        try:
+            answer = _StructuredAnswer.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            problem = f"not of the asked form ({'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']})"
+        else:
+            return answer.caption, CaptionFields(**answer.model_dump(exclude={"caption"}))
+    raise BrokenAnswerError(problem)
+
+
+def _objects(text: str) -> Iterator[Any]:
+    """The JSON objects in a text, from left to right, none inside another."""
+    decoder, start = json.JSONDecoder(), text.find("{")
+    while start >= 0:
+        try:
+            value, end = decoder.raw_decode(text, start)
+            yield value
+        except (ValueError, RecursionError):
+            end = start + 1
+        start = text.find("{", end)
 
 
 def _file_ids(folder: Traversable) -> list[str]:

@@ -3,14 +3,14 @@
 from contextlib import suppress
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from coemogen_core.captioning.prompt import SENTENCE, answer_schema, form_instruction, load_prompt
 from coemogen_core.captioning.server.own_server_settings import OwnServerSettings
 from coemogen_core.recipe import IdentifiedOtherwise, Recipe, recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint, names_a_folder
 from schemas.choices import Device, Precision
-from schemas.frozen_model import FrozenModel
+from schemas.frozen_model import FrozenModel, each_once
 
 BackendName = Literal["local", "server"]
 
@@ -96,7 +96,7 @@ class ServerSettings(_Settings):
     """The captioner is one or several OpenAI-compatible chat servers with images, e.g. `vllm serve`."""
 
     backend: Literal["server"] = "server"
-    endpoints: tuple[Annotated[str, Field(pattern=r"^https?://")], ...] = Field(
+    endpoints: Annotated[tuple[Annotated[str, Field(pattern=r"^https?://")], ...], AfterValidator(each_once)] = Field(
         default=("http://127.0.0.1:8000/v1",), min_length=1, description="base URLs of the API, with version: http://host:port/v1"
     )
     own: OwnServerSettings | None = Field(
@@ -109,7 +109,7 @@ class ServerSettings(_Settings):
     timeout_s: float = Field(default=120.0, gt=0, description="longest time from sending a request to its whole answer, in seconds")
     max_retries: int = Field(default=5, ge=0, description="repetitions of one request after 429, 5xx, a timeout or a disconnect")
     patience_s: float = Field(
-        default=60.0,
+        default=600.0,
         ge=0,
         description="how long no endpoint at all may answer before the part fails, in seconds; what was answered is kept",
     )

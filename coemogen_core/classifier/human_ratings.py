@@ -1,6 +1,7 @@
 """What people felt: rating files of pictures, read into one form.
 
-OASIS: a CSV with `image_id` (file name without ending) and `valence_mean_1to7`. WikiArt-Emotions (Mohammad & Kiritchenko, LREC 2018): a
+OASIS (Kurdi et al., 2017): the CSV as published, with `Theme` (file name without ending) and `Valence_mean`, or one with `image_id` and
+`valence_mean_1to7`. WikiArt-Emotions (Mohammad & Kiritchenko, LREC 2018): a
 TSV with a painting a row, `Artist`, `Title`, `Image URL`, and a column for each of twenty emotions, `ImageOnly: fear` and so on, that holds
 the share of annotators who chose it (0 or 1 in the files of aggregated labels).
 """
@@ -17,14 +18,15 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-import fsspec
 import polars as pl
 
 from coemogen_core.emotions import EMOTIONS, NEGATIVE, POSITIVE, Emotion
+from coemogen_core.storage.location import open_file
 from coemogen_core.storage.workspace import Workspace
 
 RatingsKind = Literal["oasis", "wikiart-emotions"]
-OASIS_VALENCE = "valence_mean_1to7"
+OASIS_COLUMNS = (("Theme", "Valence_mean"), ("image_id", "valence_mean_1to7"))
+"""Of the picture and of its valence, 1 to 7: as published, and in copies for research on valence alone."""
 VIEW = "ImageOnly: "
 """Of the three ways in which WikiArt-Emotions was annotated (title, picture, both), the one in which people saw what a classifier sees."""
 WIKIART_EMOTIONS: Mapping[Emotion, tuple[str, ...]] = {
@@ -62,16 +64,16 @@ def read_ratings(kind: RatingsKind, file: str) -> Ratings:
         FileNotFoundError: there is no such file.
         ValueError: the file lacks a needed column, or holds no usable row.
     """
-    with fsspec.open(file, "rb") as handle:
+    with open_file(file) as handle:
         data = handle.read()
     text = io.StringIO(data.decode("utf-8-sig", errors="replace"), newline="")
     if kind == "oasis":
         parse, lines = _parse_oasis, csv.DictReader(text)
     else:  # titles hold lone quotation marks
         parse, lines = _parse_wikiart_emotions, csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-    missing = sorted(_needed(kind) - set(lines.fieldnames or ()))
+    missing = _missing(kind, set(lines.fieldnames or ()))
     if missing:
-        raise ValueError(f"{file} lacks the columns {', '.join(missing)}: give {kind} ratings as they are published")
+        raise ValueError(f"{file} lacks the columns {missing}: give {kind} ratings as they are published")
     rows: dict[str, dict[str, object]] = {}
     rejected = []
     for line in lines:
@@ -108,16 +110,20 @@ def _names(workspace: Workspace, source: str) -> Iterator[pl.DataFrame]:
             yield pl.DataFrame({"image_id": rows["image_id"], "name": pl.Series(stems, dtype=pl.String)})
 
 
-def _needed(kind: RatingsKind) -> set[str]:
+def _missing(kind: RatingsKind, columns: set[str]) -> str:
+    """The columns that a file lacks, in words; empty when there are none."""
     if kind == "oasis":
-        return {"image_id", OASIS_VALENCE}
-    return {"Artist", "Title", "Image URL", *(VIEW + name for names in WIKIART_EMOTIONS.values() for name in names)}
+        complete = any(columns >= set(pair) for pair in OASIS_COLUMNS)
+        return "" if complete else " or ".join(" and ".join(pair) for pair in OASIS_COLUMNS)
+    needed = {"Artist", "Title", "Image URL", *(VIEW + name for names in WIKIART_EMOTIONS.values() for name in names)}
+    return ", ".join(sorted(needed - columns))
 
 
 def _parse_oasis(line: Mapping[str, str]) -> dict[str, object]:
-    if not line["image_id"]:
-        raise ValueError("no image_id")
-    return {"name": line["image_id"], "valence": _number(line, OASIS_VALENCE, 1.0, 7.0), **dict.fromkeys(EMOTIONS)}
+    name, valence = next(pair for pair in OASIS_COLUMNS if line.keys() >= set(pair))
+    if not (line[name] or "").strip():
+        raise ValueError(f"no {name}")
+    return {"name": line[name].strip(), "valence": _number(line, valence, 1.0, 7.0), **dict.fromkeys(EMOTIONS)}
 
 
 def _parse_wikiart_emotions(line: Mapping[str, str]) -> dict[str, object]:

@@ -1,13 +1,15 @@
 """Which pictures of a source are wanted, and for which emotion: a query over stored labels or stored scores."""
 
 from collections.abc import Collection, Sequence
+from typing import Annotated
 
 import polars as pl
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from coemogen_core.emotions import EMOART_EMOTIONS, EMOTIONS, Emotion
 from coemogen_core.recipe import Recipe
 from coemogen_core.storage.workspace import Workspace
+from schemas.frozen_model import each_once
 
 NO_LABEL = "no label"
 NOT_COLLECTED = "emotion not collected"
@@ -47,7 +49,9 @@ def judge_scores(scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIO
 class Selection(Recipe):
     """Either the labels of the source, or a classifier's labels above a confidence."""
 
-    emotions: tuple[Emotion, ...] = Field(default=EMOTIONS, min_length=1, description="emotions to collect")
+    emotions: Annotated[tuple[Emotion, ...], AfterValidator(each_once)] = Field(
+        default=EMOTIONS, min_length=1, description="emotions to collect"
+    )
     classifier_id: str | None = Field(default=None, description="classifier whose scores give the emotion; none = the labels of the source")
     min_confidence: float = Field(default=MIN_CONFIDENCE, ge=0.0, lt=1.0, description="a classifier's confidence must be greater than this")
 

@@ -20,9 +20,10 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from coemogen_core.data.png_metadata import without_large_metadata
 from coemogen_core.errors import CoEmoGenError
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Part of every ingest recipe: raise it when another set of files is accepted or a picture decodes differently."""
 
 _PLUGINS = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin, GifImagePlugin, BmpImagePlugin, TiffImagePlugin)  # registered by their import
@@ -67,7 +68,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     if not data:
         raise UnreadableImage("empty file", "the file has no bytes; fetch it again or remove it")
     try:
-        with _open(data) as image:
+        with _open(without_large_metadata(data)) as image:
             _check_size(image, max_pixels)
             with _one_large_picture if image.width * image.height > LARGE_PIXELS else nullcontext():
                 picture = _upright(_to_rgb(_load(image)), _orientation(image))
@@ -123,7 +124,7 @@ def _bytes_per_pixel(image: Image.Image) -> int:
         decoder = stored  # a strip may be the whole picture
     copies = 4 if image.mode != "RGB" or image.has_transparency_data else 0
     copies += 8 if image.mode == "F" else 0  # its range is looked for in the whole picture
-    copies += 4 if _orientation(image) != 1 else 0
+    copies += 4 if _orientation_in_header(image) != 1 else 0
     return stored + decoder + copies
 
 
@@ -171,6 +172,18 @@ def _eight_bit(image: Image.Image, unit_range: bool) -> Image.Image:
 def _lies_in_unit_range(image: Image.Image) -> bool:
     values = np.asarray(image)
     return bool(np.nanmin(values) >= 0 and np.nanmax(values) <= 1)
+
+
+def _orientation_in_header(image: Image.Image) -> int:
+    """The orientation as far as it is known before the pixels are read: a PNG's own `getexif` reads them."""
+    if image.format != "PNG":
+        return _orientation(image)
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif"))
+        return int(exif.get(EXIF_ORIENTATION, 1))
+    except Exception:  # see `_orientation`
+        return 1
 
 
 def _orientation(image: Image.Image) -> int:

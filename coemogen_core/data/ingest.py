@@ -25,6 +25,8 @@ from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Images, Rejected
 
+LABEL_LEFT_OUT = "label left out"
+"""Reason of a row of `rejected` whose picture was accepted: as one without a label."""
 LOCAL_THREADS = (os.cpu_count() or 1) + 1  # decoding releases the interpreter lock, so each core is busy; more only switch
 REMOTE_THREADS = max(16, LOCAL_THREADS)  # hide the time that a store takes to answer
 AHEAD = 4  # pictures per thread that may wait for their turn
@@ -45,7 +47,7 @@ class AcceptedImage:
 
 @dataclass(frozen=True, slots=True)
 class ExaminedPart:
-    """Rows of one part: `images` in the schema Images, `rejected` in the schema Rejected; together one row per listed entry."""
+    """Rows of one part: `images` in the schema Images, `rejected` in the schema Rejected."""
 
     images: pl.DataFrame
     rejected: pl.DataFrame
@@ -58,7 +60,8 @@ class ExaminedPart:
 def ingest_part(workspace: Workspace, source: str, part: str) -> PartOutcome:
     """Read, check and write one part; nothing is done where it exists already.
 
-    Every listed entry ends as one row, of `images/<source>` or of `rejected/<source>`. Pictures are written while others are decoded, a
+    Every listed entry ends as one row, of `images/<source>` or of `rejected/<source>`; a picture whose label is none of the eight emotions
+    stands in both. Pictures are written while others are decoded, a
     row group at a time, and appear after the rejected rows: the part of `images` means done.
 
     Raises:
@@ -68,14 +71,12 @@ def ingest_part(workspace: Workspace, source: str, part: str) -> PartOutcome:
     started = time.perf_counter()
     images, rejected = workspace.table("images", source), workspace.table("rejected", source)
     reused = images.has_part(part)
-    if reused:
-        rows, dropped = images.count([part]), rejected.count([part])
-    else:
+    if not reused:
         plan = read_plan(workspace, source, part)
         with images.part_writer(part, Images) as write:
-            unusable = _write_pictures(plan, write)
-            rejected.write_part(part, _rejected_rows(unusable), Rejected)
-        rows, dropped = plan.listed - len(unusable), len(unusable)
+            rejected.write_part(part, _rejected_rows(_write_pictures(plan, write)), Rejected)
+    reasons = rejected.read_part(part, ["reason"])["reason"]
+    rows, dropped = images.count([part]), int((reasons != LABEL_LEFT_OUT).sum())
     outcome = PartOutcome(part=part, rows=rows, dropped=dropped, reused=reused, seconds=time.perf_counter() - started)
     if not reused:
         logger.info("%s/%s: %d pictures, %d rejected, %.1f s", source, part, rows, dropped, outcome.seconds)
@@ -90,7 +91,8 @@ def examine_part(plan: PartPlan) -> ExaminedPart:
     """
     examined = list(_examine(plan))
     accepted = [outcome for outcome in examined if isinstance(outcome, AcceptedImage)]
-    return ExaminedPart(_image_rows(accepted), _rejected_rows(outcome for outcome in examined if isinstance(outcome, RejectedFile)))
+    unusable = [row for each in examined for row in ([each] if isinstance(each, RejectedFile) else _label_left_out(each))]
+    return ExaminedPart(_image_rows(accepted), _rejected_rows(unusable))
 
 
 def most_frequent_rejections(workspace: Workspace, source: str, parts: Sequence[str], at_most: int = 3) -> str:
@@ -102,7 +104,7 @@ def most_frequent_rejections(workspace: Workspace, source: str, parts: Sequence[
 
 
 def _write_pictures(plan: PartPlan, write: Callable[[pl.DataFrame], None]) -> list[RejectedFile]:
-    """Write the accepted pictures, at most two row groups in memory; what is not accepted comes back."""
+    """Write the accepted pictures, at most two row groups in memory; what is not accepted comes back, and labels that are left out."""
     accepted: list[AcceptedImage] = []
     unusable: list[RejectedFile] = []
     written: Future[None] | None = None
@@ -111,6 +113,7 @@ def _write_pictures(plan: PartPlan, write: Callable[[pl.DataFrame], None]) -> li
             if isinstance(outcome, RejectedFile):
                 unusable.append(outcome)
                 continue
+            unusable += _label_left_out(outcome)
             accepted.append(outcome)
             if len(accepted) == ROWS_PER_GROUP:
                 if written is not None:
@@ -122,6 +125,11 @@ def _write_pictures(plan: PartPlan, write: Callable[[pl.DataFrame], None]) -> li
     if accepted:
         write(_image_rows(accepted))
     return unusable
+
+
+def _label_left_out(accepted: AcceptedImage) -> list[RejectedFile]:
+    said = accepted.item.label_left_out
+    return [RejectedFile(accepted.item.path, LABEL_LEFT_OUT, printable(said))] if said is not None else []
 
 
 def _examine(plan: PartPlan) -> Iterator[AcceptedImage | RejectedFile]:

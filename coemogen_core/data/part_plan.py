@@ -32,7 +32,7 @@ class PartPlan(FrozenModel):
 
     @property
     def listed(self) -> int:
-        """Number of listed entries: accepted and rejected rows of the finished part add up to it."""
+        """Number of listed entries: pictures and rejections of the finished part add up to it."""
         return len(self.items) + len(self.rejected)
 
 
@@ -79,6 +79,7 @@ def _identity(entry: SourceItem | RejectedFile) -> list[Any]:
     if isinstance(entry, RejectedFile):
         return [entry.path, entry.reason]
     said = [entry.label, entry.split, entry.artist, entry.style, entry.genre, entry.licence, entry.attributes, entry.annotation]
+    said += [entry.label_left_out] if entry.label_left_out else []
     inside: list[Any] = []
     if entry.place is not None:
         beside = [[extent.name, extent.start, extent.size] for extent in entry.place.beside]

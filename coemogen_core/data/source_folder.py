@@ -1,6 +1,7 @@
 """The folder that a source lies in, local or remote: what files it has, and their bytes. Paths below it never leave it."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -8,11 +9,13 @@ from operator import itemgetter
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
-
 from coemogen_core.data.source_item import FileStamp, UnusableItem, printable
+from coemogen_core.storage.location import resolve
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+UNREAD_ENDINGS = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".ico", ".tga", ".ppm", ".pgm", ".exr")
+UNREAD_ENDINGS += (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2")
+"""Of pictures that no decoder here reads: they are listed as rejected."""
 MAX_FILE_BYTES = 128 * 2**20
 MAX_DEPTH = 16
 REMOTE_BLOCK = 2**16
@@ -24,7 +27,7 @@ class SourceFolder:
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.filesystem, path = fsspec.core.url_to_fs(root)
+        self.filesystem, path = resolve(root)
         self._path = path.rstrip("/")
 
     @cached_property
@@ -170,7 +173,12 @@ class SourceFolder:
 
 def is_picture(path: str) -> bool:
     """Whether a file's name ends like a picture's."""
-    return path.lower().endswith(PICTURE_ENDINGS)
+    return path.lower().endswith(PICTURE_ENDINGS + UNREAD_ENDINGS)
+
+
+def same_name(path: str) -> str:
+    """One spelling for all Unicode forms of a path: a list and a disk may write an accented letter in different ways."""
+    return unicodedata.normalize("NFC", path)
 
 
 def safe_relative_path(text: object) -> str:

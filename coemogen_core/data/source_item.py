@@ -51,6 +51,7 @@ class SourceItem:
     annotation: str | None = None  # path of an annotation file, relative to the root, to be joined when the picture is read
     annotation_stamp: FileStamp | None = None
     place: Place | None = None  # where it lies inside a container; None for a file of its own
+    label_left_out: str | None = None  # what is given as its label and is none of the eight emotions, in words
 
     @property
     def inside(self) -> Place:

@@ -14,7 +14,7 @@ SMALL_SIDE = 96
 """Pictures up to this side are shown enlarged, pixel by pixel, so JPEG artefacts would be visible."""
 THUMBNAIL_QUALITY = 85
 BOUNDED_QUALITY = 95
-SENT_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+SENT_AS_THEY_ARE = {"JPEG": "image/jpeg", "PNG": "image/png"}  # llama.cpp, and what is built on it, decode nothing else
 GAP = 8
 LABEL_WIDTH = 110
 HEADER_HEIGHT = 30

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from coemogen_core.encoders.compute_settings import ComputeSettings
 from coemogen_core.recipe import IdentifiedOtherwise, recipe_id
-from coemogen_core.storage.model_source import ModelName, fingerprint, locate
+from coemogen_core.storage.model_source import ModelName, fingerprint, locate, opening
 
 Item = TypeVar("Item")
 _LOADING = threading.Lock()
@@ -52,9 +52,10 @@ class ClipEncoder:
         self.recipe = recipe
         self._device = recipe.torch_device
         self._dtype = recipe.torch_dtype
-        self._model = transformers.CLIPModel.from_pretrained(**source, dtype=self._dtype).to(self._device).eval().requires_grad_(False)
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
-        self._processor = transformers.AutoImageProcessor.from_pretrained(**source, backend="pil")
+        with opening(recipe.model):
+            self._model = transformers.CLIPModel.from_pretrained(**source, dtype=self._dtype).to(self._device).eval().requires_grad_(False)
+            self._tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
+            self._processor = transformers.AutoImageProcessor.from_pretrained(**source, backend="pil")
 
     @property
     def encoder_id(self) -> str:

@@ -36,6 +36,8 @@ DEFINITIONS: dict[NumberName, MetricDefinition] = {
     "cmmd": MetricDefinition("CMMD", None, None, "lower", 1e-9, "Jayasumana et al. 2024"),
     "precision": MetricDefinition("Precision", 0.0, 1.0, "higher", 0.0, "Kynkäänniemi et al. 2019"),
     "recall": MetricDefinition("Recall", 0.0, 1.0, "higher", 0.0, "Kynkäänniemi et al. 2019"),
+    "density": MetricDefinition("Density", 0.0, None, "higher", 1e-9, "Naeem et al. 2020"),
+    "coverage": MetricDefinition("Coverage", 0.0, 1.0, "higher", 0.0, "Naeem et al. 2020"),
     "lpips": MetricDefinition("LPIPS", 0.0, None, "higher", 1e-5, "Zhang et al. 2018"),
     "emo_a": MetricDefinition("Emo-A", 0.0, 1.0, "higher", 0.0, "EmoGen"),
     "sem_c": MetricDefinition("Sem-C", 0.0, 1.0, "higher", 0.0, "EmoGen"),

@@ -1,4 +1,4 @@
-"""The metrics that compare generated with real images as two distributions: FID, CMMD, precision and recall.
+"""The metrics that compare generated with real images as two distributions: FID, CMMD, precision, recall, density and coverage.
 
 All emotions together, and within each emotion. The generated images are resampled, the real ones stay fixed.
 """
@@ -92,8 +92,8 @@ def _sets(features: ImageFeatures, reference: ImageFeatures, counts: NDArray[np.
 
 
 def _compare(sets: _Sets, recipe: EvaluationRecipe, sharing: int = 1) -> dict[DistributionMetricName, Compared]:
-    """All four numbers; `sharing` sets of features share what resampling FID may cost."""
-    return {"fid": _fid(sets, recipe, sharing), "cmmd": _cmmd(sets, recipe), **_precision_recall(sets, recipe)}
+    """All numbers; `sharing` sets of features share what resampling FID may cost."""
+    return {"fid": _fid(sets, recipe, sharing), "cmmd": _cmmd(sets, recipe), **_manifolds(sets, recipe)}
 
 
 def _cmmd(sets: _Sets, recipe: EvaluationRecipe) -> Compared:
@@ -107,14 +107,22 @@ def _cmmd(sets: _Sets, recipe: EvaluationRecipe) -> Compared:
     return sets.compared(float(value), interval)
 
 
-def _precision_recall(sets: _Sets, recipe: EvaluationRecipe) -> dict[DistributionMetricName, Compared]:
+def _manifolds(sets: _Sets, recipe: EvaluationRecipe) -> dict[DistributionMetricName, Compared]:
+    names: tuple[DistributionMetricName, ...] = ("precision", "recall", "density", "coverage")
     missing = sets.lack(pr.MINIMUM_IMAGES)
     if missing is not None:
-        return {"precision": Compared(reason=missing), "recall": Compared(reason=missing)}
-    found, level = pr.precision_recall(*sets.fid, sets.counts), recipe.confidence_level
-    precise = bootstrap.percentile_interval(found.resampled_precision, level)
-    recalled = bootstrap.centred_interval(found.recall, found.resampled_recall, level, highest=1.0)
-    return {"precision": sets.compared(found.precision, precise), "recall": sets.compared(found.recall, recalled)}
+        return dict.fromkeys(names, Compared(reason=missing))
+    found, level = pr.compare_manifolds(*sets.fid, sets.counts, recipe.seed), recipe.confidence_level
+    intervals = (
+        bootstrap.percentile_interval(found.resampled_precision, level),
+        bootstrap.centred_interval(found.recall, found.resampled_recall, level, highest=1.0),
+        bootstrap.percentile_interval(found.resampled_density, level),
+        bootstrap.centred_interval(found.coverage, found.resampled_coverage, level, highest=1.0),
+    )
+    values = (found.precision, found.recall, found.density, found.coverage)
+    numbers = {name: sets.compared(value, interval) for name, value, interval in zip(names, values, intervals, strict=True)}
+    too_few = sets.lack(pr.DENSITY_MINIMUM)
+    return numbers if too_few is None else numbers | dict.fromkeys(names[2:], Compared(reason=too_few))
 
 
 def _fid(sets: _Sets, recipe: EvaluationRecipe, sharing: int) -> Compared:

@@ -40,7 +40,7 @@ def evaluate_method(
 
     Args:
         features: features of the images.
-        reference: features of the real images; None leaves FID, CMMD, precision and recall null.
+        reference: features of the real images; None leaves FID, CMMD, precision, recall, density and coverage null.
         extractors: what computed the features.
         recipe: seed, resamples and level of the intervals.
         pictures: the images themselves, from which protocol "emogen" draws pairs for LPIPS and Sem-D; no other looks at them again.

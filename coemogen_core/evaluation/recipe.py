@@ -18,7 +18,7 @@ from schemas.choices import Device, EvaluationProtocol
 
 FEATURES_VERSION = 1
 """Part of every recipe id: raise it when features or pairs are computed differently."""
-NUMBERS_VERSION = 3
+NUMBERS_VERSION = 4
 """Part of every cached set of numbers: raise it when a metric or the layout of MethodMetrics changes."""
 
 _LOADING = threading.Lock()
@@ -45,7 +45,7 @@ class EvaluationRecipe(Recipe):
         description="probes of Emo-A before the extractors' own, the first of them gives it: EmoGen's published head on the CLIP "
         "(path or URI), or a classifier of a workspace (WORKSPACE/classifiers/ID)",
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of LPIPS pairs and bootstrap resamples")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of LPIPS pairs, bootstrap resamples, and draws of equally many pictures")
     lpips_neighbours: int = Field(default=8, ge=1, le=1000, description="every image is compared with twice as many of its emotion")
     resamples: int = Field(default=1000, ge=20, le=100_000, description="bootstrap resamples")
     confidence_level: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from coemogen_core.device import resolve_device
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe, make_scheduler
-from coemogen_core.storage.model_source import locate
+from coemogen_core.storage.model_source import locate, opening
 
 
 def load_base_pipeline(
@@ -30,14 +30,15 @@ def open_base_pipeline(
     """The same, by folder or hub id."""
     disable_progress_bar()  # of loading; a library that draws pictures has no business on a terminal
     place = resolve_device(device)
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        locate(diffusion),
-        revision=revision or "main",
-        safety_checker=None,
-        requires_safety_checker=False,
-        dtype=dtype or (torch.float16 if place.type == "cuda" else torch.float32),
-        **parts,
-    )
+    with opening(diffusion):
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            locate(diffusion),
+            revision=revision or "main",
+            safety_checker=None,
+            requires_safety_checker=False,
+            dtype=dtype or (torch.float16 if place.type == "cuda" else torch.float32),
+            **parts,
+        )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(place)
 

@@ -1,13 +1,17 @@
 """Have a language model write the prompts of the baseline "sd-llm": from any OpenAI-compatible chat server, once, into a file."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import openai
 from pydantic import Field
 
+from coemogen_core.captioning.model_text import NoTextError, readable_text
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
+from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_response
+from coemogen_core.captioning.server.proxies import client_of
 from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.methods.prompted import PromptFile, read_prompt_file, write_prompt_file
 from schemas.frozen_model import FrozenModel
@@ -55,39 +59,75 @@ def write_prompts(writer: PromptWriter, file: Path) -> PromptFile:
             raise ValueError(f"{file} holds prompts by {found.model!r}, asked {found.request!r}: give another file, or remove it")
         return found
     key = read_key(writer.api_key_variable)
-    with openai.OpenAI(base_url=writer.endpoint, api_key=key, timeout=writer.timeout_s) as client:
+    http_client = client_of(writer.endpoint, writer.timeout_s)
+    with openai.OpenAI(base_url=writer.endpoint, api_key=key, timeout=writer.timeout_s, http_client=http_client) as client:
         prompts = {emotion: _ask(client, writer, emotion) for emotion in EMOTIONS}
     written = PromptFile(model=writer.model, request=writer.request, written=datetime.now(UTC).date().isoformat(), prompts=prompts)
     write_prompt_file(written, file)
     return written
 
 
+_BEFORE_A_PROMPT = re.compile(r"^\s*(?:[-*•#>]+(?=\s)|\W?\d+\s?[.):\]]\W?)?\s*")
+_NO_PROMPT = re.compile(
+    r":$|^(?:```|sure\b|certainly\b|of course\b|here (?:are|is)\b|i hope\b|let me know\b|feel free\b|note\b)", re.IGNORECASE
+)
+
+
 def parse_lines(answer: str) -> list[str]:
-    """The prompts in an answer: its lines without numbers, bullets and quotes, each once."""
-    lines = (re.sub(r"^\s*(?:[-*•]|\d+[.):])?\s*", "", line).strip().strip("\"'“”").strip() for line in answer.splitlines())
-    return list(dict.fromkeys(line for line in lines if line))
+    """The prompts in an answer: its lines without numbers, bullets, Markdown and quotes, each once; not what is said before and after them.
+
+    Raises:
+        NoTextError: see `readable_text`.
+    """
+    lines = (_BEFORE_A_PROMPT.sub("", line).strip(" *_,").strip("\"'“”").strip() for line in readable_text(answer).splitlines())
+    return list(dict.fromkeys(line for line in lines if any(map(str.isalnum, line)) and not _NO_PROMPT.search(line)))
 
 
 def _ask(client: openai.OpenAI, writer: PromptWriter, emotion: Emotion) -> tuple[str, ...]:
     found: list[str] = []
+    unusable = ""
     for attempt in range(TRIES):
+        outcome = _answer(client, writer, emotion, attempt)
+        if outcome.meaning not in ("answered", "unusable", "failed"):
+            raise ConnectionError(
+                f"{writer.endpoint} wrote no prompts for {emotion}: {' '.join(outcome.detail.split())}; "
+                f"check endpoint, model and {key_in_words(writer.api_key_variable)}"
+            )
         try:
-            completion = client.chat.completions.create(
+            lines = parse_lines(outcome.text)
+        except NoTextError as error:
+            lines, unusable = [], str(error)
+        if outcome.finish_reason == "length":
+            lines = lines[:-1]  # half a prompt
+        unusable = outcome.detail or unusable
+        found = list(dict.fromkeys([*found, *lines]))
+        if len(found) >= writer.count:
+            return tuple(found[: writer.count])
+    raise ValueError(
+        f"{writer.model} wrote {len(found)} different prompts for {emotion} in {TRIES} answers, {writer.count} were asked for"
+        f"{f' (the last without any: {unusable})' if unusable else ''}: ask for fewer, or raise the temperature or max_tokens"
+    )
+
+
+def _answer(client: openai.OpenAI, writer: PromptWriter, emotion: Emotion, attempt: int) -> RequestOutcome:
+    """What becomes of one request."""
+    limits = [{"max_tokens": writer.max_tokens}, {"max_completion_tokens": writer.max_tokens}]  # newer models know the second alone
+    for limit in limits:
+        try:
+            response = client.chat.completions.with_raw_response.create(
                 model=writer.model,
                 messages=[{"role": "user", "content": writer.request.format(emotion=emotion)}],
                 temperature=writer.temperature,
                 seed=writer.seed + attempt,
-                max_tokens=writer.max_tokens,
+                extra_body=limit,
             )
+        except openai.APIStatusError as error:
+            outcome = outcome_of_response(error.status_code, error.response.headers, error.response.content)
+            outcome = replace(outcome, meaning="refused") if outcome.meaning == "failed" else outcome  # the client has tried it again
         except openai.OpenAIError as error:
-            raise ConnectionError(
-                f"{writer.endpoint} wrote no prompts for {emotion}: {' '.join(str(error).split())}; "
-                f"check endpoint, model and {key_in_words(writer.api_key_variable)}"
-            ) from error
-        found = list(dict.fromkeys([*found, *parse_lines(completion.choices[0].message.content or "")]))
-        if len(found) >= writer.count:
-            return tuple(found[: writer.count])
-    raise ValueError(
-        f"{writer.model} wrote {len(found)} different prompts for {emotion} in {TRIES} answers, {writer.count} were asked for: "
-        "ask for fewer, or raise the temperature"
-    )
+            return RequestOutcome("unreachable", detail=str(error.__cause__ or error))
+        else:
+            outcome = outcome_of_response(200, response.headers, response.content)
+        if outcome.meaning != "refused" or "max_completion_tokens" not in outcome.detail:
+            break
+    return outcome

@@ -10,7 +10,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokeniz
 
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import Recipe
-from coemogen_core.storage.model_source import ModelName, fingerprint, locate
+from coemogen_core.storage.model_source import ModelName, fingerprint, locate, opening
 
 
 class BaseModels(Recipe):
@@ -43,23 +43,27 @@ class _TextTower(CLIPTextModelWithProjection):
 
 def load_unet(models: BaseModels, dtype: torch.dtype = torch.float32) -> UNet2DConditionModel:
     """The U-Net, in evaluation mode."""
-    return UNet2DConditionModel.from_pretrained(**_component(models, "unet"), dtype=dtype).eval()
+    with opening(models.diffusion):
+        return UNet2DConditionModel.from_pretrained(**_component(models, "unet"), dtype=dtype).eval()
 
 
 def load_vae(models: BaseModels) -> AutoencoderKL:
     """The autoencoder in float32, frozen."""
-    return AutoencoderKL.from_pretrained(**_component(models, "vae")).eval().requires_grad_(False)
+    with opening(models.diffusion):
+        return AutoencoderKL.from_pretrained(**_component(models, "vae")).eval().requires_grad_(False)
 
 
 def load_noise_scheduler(models: BaseModels) -> DDPMScheduler:
     """The noise schedule that the diffusion model was trained with (betas and prediction type of its own scheduler's configuration)."""
-    return DDPMScheduler.from_pretrained(**_component(models, "scheduler"))
+    with opening(models.diffusion):
+        return DDPMScheduler.from_pretrained(**_component(models, "scheduler"))
 
 
 def native_resolution(models: BaseModels) -> int:
     """Width in pixels of the square pictures that the diffusion model draws (512 for SD 1.5)."""
-    latents = UNet2DConditionModel.load_config(**_component(models, "unet"))["sample_size"]
-    levels = len(AutoencoderKL.load_config(**_component(models, "vae"))["block_out_channels"])
+    with opening(models.diffusion):
+        latents = UNet2DConditionModel.load_config(**_component(models, "unet"))["sample_size"]
+        levels = len(AutoencoderKL.load_config(**_component(models, "vae"))["block_out_channels"])
     return int(latents * 2 ** (levels - 1))
 
 
@@ -69,11 +73,13 @@ def load_text_encoder(models: BaseModels, *, with_projection: bool = True) -> Fr
     Raises:
         ValueError: the two do not belong together: their widths differ.
     """
-    text_model = CLIPTextModel.from_pretrained(**_component(models, "text_encoder"))
-    tokenizer = CLIPTokenizer.from_pretrained(**_component(models, "tokenizer"))
+    with opening(models.diffusion):
+        text_model = CLIPTextModel.from_pretrained(**_component(models, "text_encoder"))
+        tokenizer = CLIPTokenizer.from_pretrained(**_component(models, "tokenizer"))
     if not with_projection:
         return FrozenTextEncoder(text_model, tokenizer)
-    clip = _TextTower.from_pretrained(locate(models.clip), revision=models.clip_revision or "main")
+    with opening(models.clip):
+        clip = _TextTower.from_pretrained(locate(models.clip), revision=models.clip_revision or "main")
     width, needed = text_model.config.hidden_size, clip.text_projection.in_features
     if width != needed:
         raise ValueError(

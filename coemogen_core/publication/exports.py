@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from coemogen_core.publication.publication import ROWS_AT_ONCE, ending, published_parts, read_manifest
+from coemogen_core.publication.publication import ROWS_AT_ONCE, ending, published_parts, published_table, read_manifest
 from coemogen_core.storage.whole_file import write_atomically, written_whole
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
@@ -36,7 +36,8 @@ class Export(FrozenModel):
 def export_webdataset(workspace: Workspace, dataset: str, version: str, destination: str, shard_size: int = SHARD_SIZE) -> Export:
     """Write a published version as `00000.tar`, `00001.tar`, ... into a folder or URI; a few pictures at a time are in memory.
 
-    The same version and shard size give the same bytes: times, owners and modes are fixed, the order is that of the parts.
+    The same version and shard size give the same bytes: times, owners and modes are fixed, the order is that of the parts. All pictures get
+    the ending of the first: readers want the same keys in every sample, and they look at the bytes to decode them.
 
     Raises:
         FileNotFoundError: this version was not published.
@@ -46,32 +47,33 @@ def export_webdataset(workspace: Workspace, dataset: str, version: str, destinat
         raise ValueError(f"a shard holds at least one picture, not {shard_size}")
     manifest = read_manifest(workspace, dataset, version)
     target = _cleared(destination)
-    curated = workspace.table("curated", dataset, version)
+    curated = published_table(workspace, dataset, version)
     batches = (batch for part in published_parts(manifest) for batch in curated.iter_part(part, Curated.column_names(), ROWS_AT_ONCE))
     rows = (row for batch in batches for row in batch.iter_rows(named=True))
     names: list[str] = []
-    count = 0
+    count, kind = 0, None
     for first in rows:
         names.append(f"{len(names):05d}.tar")
-        count += _write_shard(target.path(names[-1]), chain([first], islice(rows, shard_size - 1)))
+        kind = kind or ending(first["image"]["bytes"])
+        count += _write_shard(target.path(names[-1]), chain([first], islice(rows, shard_size - 1)), kind)
     return _recorded(target, Export(dataset=dataset, version=version, layout="webdataset", rows=count, files=tuple(names)))
 
 
-def _write_shard(uri: str, rows: Iterable[dict[str, Any]]) -> int:
+def _write_shard(uri: str, rows: Iterable[dict[str, Any]], kind: str) -> int:
     count = 0
     with written_whole(uri) as file, tarfile.open(fileobj=file, mode="w|", format=tarfile.USTAR_FORMAT) as tar:
         for count, row in enumerate(rows, start=1):  # noqa: B007  counted
-            for name, data in _members(row):
+            for name, data in _members(row, kind):
                 member = tarfile.TarInfo(name)  # its time, owner and group are zero
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
     return count
 
 
-def _members(row: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+def _members(row: dict[str, Any], kind: str) -> Iterator[tuple[str, bytes]]:
     key, picture = row["image_id"], row["image"]["bytes"]
     facts = {name: value for name, value in row.items() if name != "image"} | {"path": row["image"]["path"]}
-    yield f"{key}.{ending(picture)}", picture
+    yield f"{key}.{kind}", picture
     yield f"{key}.txt", row["caption"].encode()
     yield f"{key}.json", (json.dumps(facts, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
@@ -120,7 +122,7 @@ def _recorded(target: Workspace, export: Export) -> Export:
 def _write_pictures(workspace: Workspace, dataset: str, version: str, part: str, target: Workspace) -> pl.DataFrame:
     """Write the pictures of a part as files; returns what is known of them, with `image_path`."""
     frames = []
-    for batch in workspace.table("curated", dataset, version).iter_part(part, ["image", *_DESCRIBED], ROWS_AT_ONCE):
+    for batch in published_table(workspace, dataset, version).iter_part(part, ["image", *_DESCRIBED], ROWS_AT_ONCE):
         pictures = batch["image"].struct.field("bytes")
         paths = [f"images/{image_id[:2]}/{image_id}.{ending(data)}" for image_id, data in zip(batch["image_id"], pictures, strict=True)]
         for path, data in zip(paths, pictures, strict=True):

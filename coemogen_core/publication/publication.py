@@ -1,7 +1,8 @@
 """Publication: the kept pictures of a curated dataset as a folder that others can open, check and rebuild.
 
-`curated/<dataset>/<version>/` holds Parquet parts, a dataset card (README.md, with the YAML header that Hugging Face reads) and, written
-last, manifest.json. The same decisions give the same bytes in every file.
+`curated/<dataset>/<version>/` holds a dataset card (README.md, with the YAML header that Hugging Face reads) and, written last,
+manifest.json; its Parquet parts lie in `data/`, alone, for many readers open a folder whole or not at all. The same decisions give the same
+bytes in every file.
 """
 
 import hashlib
@@ -9,7 +10,6 @@ import io
 import time
 from pathlib import Path
 
-import fsspec
 import polars as pl
 from huggingface_hub import DatasetCardData
 from jinja2 import Environment, StrictUndefined
@@ -21,6 +21,7 @@ from coemogen_core.curation.decisions import DecisionsRecord, read_record
 from coemogen_core.curation.funnel import FUNNEL_COLUMNS, funnel
 from coemogen_core.data.decode import FORMATS
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.storage.location import open_file
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.frozen_model import FrozenModel
 from schemas.outcomes import PartOutcome
@@ -28,6 +29,7 @@ from schemas.tables import Curated
 
 ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
 ROWS_AT_ONCE = 64
+DATA = "data"
 MANIFEST = "manifest.json"
 CARD = "README.md"
 TEMPLATE = Path(__file__).parent / "dataset_card.md.jinja"
@@ -96,7 +98,7 @@ def publish_part(workspace: Workspace, record: DecisionsRecord, part: str) -> Pa
     A part without a kept row gets no file (`datasets` cannot open an empty one) and counts as reused: there is nothing to do.
     """
     started = time.perf_counter()
-    curated = workspace.table("curated", record.recipe.dataset, record.version)
+    curated = published_table(workspace, record.recipe.dataset, record.version)
     decisions = workspace.table("decisions", record.recipe.dataset, record.version).read_part(part, ["kept", *_DECIDED])
     kept = decisions.filter("kept").select(_DECIDED)
     reused = kept.is_empty() or curated.has_part(part)
@@ -146,7 +148,7 @@ def _card_header(dataset: str, rows: int) -> DatasetCardData:
         task_categories=["text-to-image", "image-classification"],
         size_categories=[next((name for limit, name in _SIZES if rows < limit), "n>10M")],
         tags=["emotion", "affective-computing", "image", "parquet"],
-        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "part-*.parquet"}]}],
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": f"{DATA}/part-*.parquet"}]}],
     )
 
 
@@ -157,7 +159,7 @@ def _cell(text: str) -> str:
 
 def _manifest(workspace: Workspace, record: DecisionsRecord, parts: tuple[PartOutcome, ...]) -> Manifest:
     folder = workspace.path("curated", record.recipe.dataset, record.version)
-    files = [_describe(folder, f"{outcome.part}.parquet", outcome.rows) for outcome in parts if outcome.rows]
+    files = [_describe(folder, f"{DATA}/{outcome.part}.parquet", outcome.rows) for outcome in parts if outcome.rows]
     return Manifest(
         dataset=record.recipe.dataset,
         version=record.version,
@@ -168,7 +170,7 @@ def _manifest(workspace: Workspace, record: DecisionsRecord, parts: tuple[PartOu
 
 
 def _describe(folder: str, name: str, rows: int | None) -> PublishedFile:
-    with fsspec.open(f"{folder}/{name}", "rb") as file:
+    with open_file(f"{folder}/{name}") as file:
         digest = hashlib.file_digest(file, "sha256")
         return PublishedFile(file=name, rows=rows, bytes=file.seek(0, io.SEEK_END), sha256=digest.hexdigest())
 
@@ -183,7 +185,12 @@ def read_manifest(workspace: Workspace, dataset: str, version: str) -> Manifest:
 
 def published_parts(manifest: Manifest) -> list[str]:
     """Names of the parts, in order."""
-    return [file.file.removesuffix(".parquet") for file in manifest.files if file.rows is not None]
+    return [file.file.removeprefix(f"{DATA}/").removesuffix(".parquet") for file in manifest.files if file.rows is not None]
+
+
+def published_table(workspace: Workspace, dataset: str, version: str) -> Table:
+    """The parts of a publication, as a table."""
+    return workspace.table("curated", dataset, version, DATA)
 
 
 def ending(picture: bytes) -> str:

@@ -1,13 +1,18 @@
 """The identity of a pretrained model: what a recipe hashes, so that two machines agree whatever the path."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, get_args
 
 from pydantic import AfterValidator
+from safetensors import SafetensorError, safe_open
 
+from coemogen_core.errors import CoEmoGenError
 from coemogen_core.lab import LabModel, models_folder
+from coemogen_core.storage.passing_failure import may_pass
 
 LAB_PREFIX = "lab:"
 
@@ -28,6 +33,41 @@ def locate(model: str) -> str:
         if name == model.removeprefix(LAB_PREFIX):
             return str(models_folder(name))
     raise ValueError(f"{model!r} is not a model of the lab: {', '.join(LAB_PREFIX + name for name in get_args(LabModel))}")
+
+
+class ModelError(CoEmoGenError, ValueError):
+    """A model that cannot be opened; the message names it, and the file where that is known."""
+
+
+@contextmanager
+def opening(model: str) -> Iterator[None]:
+    """In the block a model is opened by a library, whose errors become one line that names the model.
+
+    Raises:
+        ModelError: it cannot be opened.
+        FileNotFoundError: see `locate`.
+    """
+    where = locate(model)
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        if may_pass(error) or type(error).__name__ == "OutOfMemoryError":
+            raise
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        broken = _broken_weights(Path(where))
+        what = f"its {broken} is no safetensors file" if broken is not None else f"the library says: {said}"
+        raise ModelError(f"model {model!r} cannot be opened; {what}. Fetch it again, or give another folder or hub id") from error
+
+
+def _broken_weights(folder: Path) -> str | None:
+    """The first safetensors file of a folder that has no header of one."""
+    for file in sorted(folder.rglob("*.safetensors")) if folder.is_dir() else ():
+        try:
+            with safe_open(file, framework="np"):
+                pass
+        except SafetensorError:
+            return str(file.relative_to(folder))
+    return None
 
 
 def names_a_folder(model: str) -> bool:
@@ -58,8 +98,12 @@ def fingerprint(model: str, revision: str | None = None) -> str:
 def _folder_fingerprint(folder: str) -> str:
     digest = hashlib.sha256()
     root = Path(folder)
-    for file in sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".")):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+    names = sorted(path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    for name in names:
+        if any(piece.startswith(".") for piece in name.parts):  # a hub's client keeps its notes in hidden folders
+            continue
+        file = root / name
+        digest.update(name.as_posix().encode() + b"\0")
         with file.open("rb") as handle:
             digest.update(hashlib.file_digest(handle, "sha256").digest())
     return f"sha256:{digest.hexdigest()[:16]}"

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-import fsspec
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
+
+from coemogen_core.storage.location import open_file
 
 MAX_PUBLISHED_BYTES = 2 * 2**30
 _LENGTH = 8  # bytes of the header's length, little-endian; the header is padded with blanks to a multiple of it
@@ -56,7 +57,7 @@ def read_weights_file(file: str, expected: str, max_bytes: int) -> bytes:
         FileNotFoundError: there is no such file.
         ValueError: it is larger; it was not read as a whole. The message says what is `expected`.
     """
-    with fsspec.open(file, "rb") as handle:
+    with open_file(file) as handle:
         data: bytes = handle.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ValueError(f"{file} is larger than {max_bytes // 2**20} MiB: give {expected}")

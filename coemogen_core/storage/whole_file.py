@@ -1,16 +1,19 @@
 """Files that appear whole or not at all, wherever fsspec writes: under a hidden temporary name first, then moved."""
 
 import errno
+import fcntl
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
 
 from coemogen_core.errors import CoEmoGenError
+from coemogen_core.storage.location import resolve
 
 REMEDY = "free some space there, then run the same again; every finished part is kept, and nothing half-written is left"
 
@@ -29,7 +32,7 @@ def write_atomically(uri: str, data: bytes | memoryview, *, replace: bool = True
         FileExistsError: `replace` is off and the file exists. On local disks and where the storage has conditional writes (S3, GCS, memory)
             exactly one of several writers wins.
     """
-    filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem, path = resolve(uri)
     if not replace and not isinstance(filesystem, LocalFileSystem):
         filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         filesystem.pipe_file(path, bytes(data), mode="create")  # object storage writes whole objects only
@@ -42,24 +45,30 @@ def write_atomically(uri: str, data: bytes | memoryview, *, replace: bool = True
 def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
     """A file to write a stream to, under a hidden temporary name that becomes its own when the block ends well.
 
+    What a killed process left half-written is taken over by whoever writes the same file next.
+
     Raises:
         IsADirectoryError: there is a folder of that name.
         FileExistsError: `replace` is off (local disks only) and the file exists.
         NoRoomError: the disk, or the quota, is full.
     """
-    filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem, path = resolve(uri)
     if filesystem.isdir(path):
         raise IsADirectoryError(f"{uri} is a folder: give the name of a file in it")
-    folder, name = path.rsplit("/", 1)
-    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
+    local = isinstance(filesystem, LocalFileSystem)
+    temporary = f"{path.rpartition('/')[0]}/.{path.rpartition('/')[2]}.tmp"
     try:
-        filesystem.makedirs(folder, exist_ok=True)
-        with filesystem.open(temporary, "wb") as file:
+        with _local_file(temporary) if local else _remote_file(filesystem, temporary) as (file, written):
+            temporary = written
             yield file
-        if replace:
-            filesystem.mv(temporary, path)
-        else:
-            os.link(temporary, path)  # unlike a move, fails when the target exists
+            file.flush()
+            if local and replace:
+                Path(temporary).replace(path)  # while it is locked: nobody takes it over
+            elif local:
+                os.link(temporary, path)  # unlike a move, fails when the target exists
+                Path(temporary).unlink()
+        if not local:  # not `mv`, which takes brackets in a name for a pattern
+            filesystem.cp_file(temporary, path)
             filesystem.rm_file(temporary)
     except BaseException as error:
         if filesystem.exists(temporary):
@@ -67,3 +76,34 @@ def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoRoomError(error.errno, f"no room for {uri}: {REMEDY}") from error
         raise
+
+
+@contextmanager
+def _local_file(temporary: str) -> Iterator[tuple[BinaryIO, str]]:
+    """An empty file of this name, or, where another process is writing it, of one of its own; locked until it is closed."""
+    Path(temporary).parent.mkdir(parents=True, exist_ok=True)
+    for name in (temporary, f"{temporary.removesuffix('.tmp')}.{uuid.uuid4().hex}.tmp"):
+        file = Path(name).open("ab")  # noqa: SIM115  closed below; nothing may be cut off before it is known to be ours
+        if _is_ours(file.fileno(), name):
+            break
+        file.close()
+    with file:
+        file.truncate(0)
+        yield file, name
+
+
+def _is_ours(descriptor: int, name: str) -> bool:
+    """Whether we have the lock, and the file still has that name: its writer may have finished in between."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), Path(name).stat())
+    except OSError:
+        return False
+
+
+@contextmanager
+def _remote_file(filesystem: AbstractFileSystem, temporary: str) -> Iterator[tuple[BinaryIO, str]]:
+    name = f"{temporary.removesuffix('.tmp')}.{uuid.uuid4().hex}.tmp"
+    filesystem.makedirs(name.rpartition("/")[0], exist_ok=True)
+    with filesystem.open(name, "wb") as file:
+        yield file, name

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from coemogen_core.storage.location import resolve
 from coemogen_core.storage.whole_file import write_atomically, written_whole
 from schemas.tables import arrow_schema
 
@@ -49,27 +50,33 @@ class Workspace:
 
     def read_file(self, *names: str) -> bytes:
         """Content of a file. Raises FileNotFoundError when it does not exist."""
-        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        filesystem, path = resolve(self.path(*names))
         return filesystem.cat_file(path)
 
     def remove_file(self, *names: str) -> None:
         """Remove a file, where there is one."""
-        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        filesystem, path = resolve(self.path(*names))
         if filesystem.exists(path):
             filesystem.rm_file(path)
 
     def exists(self, *names: str) -> bool:
         """Whether a file or folder exists."""
-        filesystem, path = fsspec.core.url_to_fs(self.path(*names))
+        filesystem, path = resolve(self.path(*names))
         return filesystem.exists(path)
 
     def list_files(self, *names: str) -> list[str]:
         """Names of the files in a folder, sorted, hidden ones left out. Empty when the folder does not exist."""
-        filesystem, folder = fsspec.core.url_to_fs(self.path(*names))
-        filesystem.invalidate_cache(folder)
+        return self._list("file", *names)
+
+    def list_folders(self, *names: str) -> list[str]:
+        """Names of the folders in a folder, likewise."""
+        return self._list("directory", *names)
+
+    def _list(self, kind: str, *names: str) -> list[str]:
+        filesystem, folder = resolve(self.path(*names))
         if not filesystem.exists(folder):
             return []
-        found = (entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(folder, detail=True) if entry["type"] == "file")
+        found = (entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(folder, detail=True) if entry["type"] == kind)
         return sorted(name for name in found if not name.startswith("."))
 
     def write_json(self, value: Any, *names: str) -> str:
@@ -89,9 +96,8 @@ class Table:
 
     def parts(self, within: str | None = None) -> list[str]:
         """Names of the finished parts, sorted: all of them, or those in one subfolder. Empty when the folder does not exist."""
-        filesystem, folder = fsspec.core.url_to_fs(self.uri)
+        filesystem, folder = resolve(self.uri)
         searched = folder if within is None else f"{folder}/{within}"
-        filesystem.invalidate_cache(searched)
         if not filesystem.exists(searched):
             return []
         names = (path.removeprefix(folder).lstrip("/") for path in filesystem.find(searched))
@@ -100,7 +106,7 @@ class Table:
 
     def has_part(self, name: str) -> bool:
         """Whether this part is finished."""
-        filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
+        filesystem, path = resolve(self._part_uri(name))
         return filesystem.exists(path)
 
     def require_parts(self, names: Iterable[str], remedy: str) -> None:
@@ -170,7 +176,7 @@ class Table:
         Else they may still hold it when the process ends, which then aborts, its work done (apache/arrow#34314, #50482). And a local file
         read through Python makes bytes of many MiB, which leave holes in the heap.
         """
-        filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
+        filesystem, path = resolve(self._part_uri(name))
         is_local = isinstance(filesystem, LocalFileSystem)
         with pa.OSFile(path) if is_local else filesystem.open(path, "rb") as file:
             yield file, is_local
@@ -213,7 +219,7 @@ class Table:
 
     def remove_part(self, name: str) -> None:
         """Remove a finished part."""
-        filesystem, path = fsspec.core.url_to_fs(self._part_uri(name))
+        filesystem, path = resolve(self._part_uri(name))
         filesystem.rm_file(path)
 
     def _part_uri(self, name: str) -> str:
@@ -226,15 +232,15 @@ def local_copy(uri: str, remedy: str) -> str:
     Raises:
         FileNotFoundError: there is no such file; the message ends with the remedy.
     """
-    filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem, path = resolve(uri)
     if not filesystem.exists(path):
         raise FileNotFoundError(f"{uri} does not exist: {remedy}")
-    return str(path if isinstance(filesystem, LocalFileSystem) else fsspec.open_local(f"simplecache::{uri}"))
+    return str(path if isinstance(filesystem, LocalFileSystem) else fsspec.open_local(f"simplecache::{uri}", expand=False))
 
 
 def local_folder(uri: str) -> Path | None:
     """The folder on this machine's disk that a URI names; None when it lies elsewhere."""
-    filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem, path = resolve(uri)
     return Path(path) if isinstance(filesystem, LocalFileSystem) else None
 
 

@@ -9,13 +9,13 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import torch
 from accelerate import Accelerator
 from diffusers.training_utils import EMAModel
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from coemogen_core.storage.location import open_file
 from coemogen_core.storage.tensor_files import read_header
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.optimizer import PairwiseAdamW
@@ -72,7 +72,7 @@ class CheckpointFolder:
 
     def _score(self, step: int) -> float | None:
         """The smoothed loss of a checkpoint, from its file's header alone."""
-        with fsspec.open(self._workspace.path(*self._names, _file_name(step)), "rb") as file:
+        with open_file(self._workspace.path(*self._names, _file_name(step))) as file:
             return _metadata(read_header(file))["facts"].get(SCORE)
 
     def newest(self) -> Checkpoint | None:

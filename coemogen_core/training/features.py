@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
 
-import fsspec
 import numpy as np
 import polars as pl
 import torch
@@ -35,6 +34,7 @@ from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load
 from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_vae
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
+from coemogen_core.storage.location import open_file
 from coemogen_core.storage.tensor_files import read_header
 from coemogen_core.storage.workspace import Workspace
 from schemas.choices import Device
@@ -83,7 +83,7 @@ def cache_features_part(workspace: Workspace, dataset: str, version: str, source
 
 def count_rows(uri: str) -> int:
     """Rows of one cached part, from the file's header alone."""
-    with fsspec.open(uri, "rb") as file:
+    with open_file(uri) as file:
         return int(read_header(file)["label"]["shape"][0])
 
 

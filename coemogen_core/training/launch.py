@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from coemogen_core.errors import CoEmoGenError
 from coemogen_core.process_keeper import kept_command
@@ -36,6 +37,13 @@ class LaunchSettings(FrozenModel):
     config_file: str | None = Field(
         default=None, description="written by `accelerate config`: machines, their addresses and ports, where several nodes train together"
     )
+
+    @field_validator("config_file")
+    @classmethod
+    def _config_exists(cls, file: str | None) -> str | None:
+        if file is not None and not Path(file).is_file():
+            raise ValueError(f"{file} does not exist on this machine: write it by `accelerate config --config_file {file}`")
+        return file
 
     @property
     def is_wanted(self) -> bool:

@@ -6,6 +6,7 @@ They run no model and take seconds, so none of them is a flow.
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.markup import escape
 
 from flows.command_line.front import app, console
@@ -75,8 +76,8 @@ def audit(
     workspace: WorkspaceUri,
     dataset: Annotated[str, Parameter(help="Dataset whose captions are judged.")] = "emoset",
     version: Version = "current",
-    per_emotion: Annotated[int, Parameter(help="Captions of each emotion; all, where there are fewer.")] = 50,
-    seed: Annotated[int, Parameter(help="Another seed draws others.")] = 0,
+    per_emotion: Annotated[int, Parameter(help="Captions of each emotion; all, where there are fewer.", validator=Number(gte=1))] = 50,
+    seed: Annotated[int, Parameter(help="Another seed draws others.", validator=Number(gte=0))] = 0,
     kept_only: Annotated[bool, Parameter(help="Only captions of pictures that were kept.")] = True,
     destination: Annotated[str | None, Parameter(help="File or folder for a copy of the page.")] = None,
 ) -> None:

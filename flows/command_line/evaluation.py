@@ -37,7 +37,7 @@ def evaluate(
     report: Annotated[Path | None, Parameter(help="HTML file to write the report to.")] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:
-    """Measure any system's pictures: FID, CMMD, precision, recall, LPIPS, Emo-A, Sem-C and Sem-D with intervals."""
+    """Measure any system's pictures: FID, CMMD, precision, recall, density, coverage, LPIPS, Emo-A, Sem-C and Sem-D with intervals."""
     from coemogen_core.evaluation.alone import METHOD, evaluate_alone
     from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
     from coemogen_core.report.build import alone_report_data

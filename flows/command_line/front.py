@@ -1,6 +1,7 @@
 """The command that all others hang on, and the one line that it ends with when something is wrong."""
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from coemogen_core.errors import CoEmoGenError
+from flows.command_line.signals import end_soon_after_a_signal
 from flows.environment import prepare_environment
 
 app = App(
@@ -28,17 +30,23 @@ LONGEST_VALUE = 100  # characters of a refused value that are repeated
 def run() -> None:
     """Entry point. The exit code is 2 when something is wrong that a person can mend, 1 when the fault is ours, 130 when interrupted."""
     try:
+        end_soon_after_a_signal()
         command, bound, _ = app.parse_args(exit_on_error=False, print_error=False)
         prepare_environment(quiet=command.__name__ not in LOUD)
         command(*bound.args, **bound.kwargs)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command goes on where it stopped")
         sys.exit(130)
-    except Exception as error:
+    except SystemExit:
+        raise
+    except BaseException as error:
+        if type(error).__name__ == "TerminationSignal":  # Prefect's answer to SIGTERM
+            errors.print("ended by SIGTERM; the same command goes on where it stopped")
+            sys.exit(128 + signal.SIGTERM)
         sys.exit(report(error))
 
 
-def report(error: Exception) -> int:
+def report(error: BaseException) -> int:
     """Say in a line what is wrong; returns the exit code. Below the line come further ones where an error of ours has them."""
     if os.environ.get(TRACEBACK) == "1":
         traceback.print_exception(error)
@@ -56,7 +64,7 @@ def report(error: Exception) -> int:
     return 1
 
 
-def reason(error: Exception) -> str | None:
+def reason(error: BaseException) -> str | None:
     """What a person can mend, in a line; None when it is nothing that a person could."""
     from pydantic import ValidationError
 
@@ -99,7 +107,7 @@ def _prefect_is_away(error: BaseException | None) -> bool:
     return False
 
 
-def _where_written(error: Exception) -> str:
+def _where_written(error: BaseException) -> str:
     try:
         with tempfile.NamedTemporaryFile("w", prefix="coemogen-", suffix=".txt", delete=False) as file:
             traceback.print_exception(error, file=file)

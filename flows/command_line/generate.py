@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import fsspec
 import numpy as np
 from diffusers.utils import logging as diffusers_logging
 from PIL import Image
@@ -89,9 +88,8 @@ def only_run(workspace: str) -> str:
         FileNotFoundError: there is none.
         ValueError: there are several.
     """
-    pattern = Workspace(workspace).path("runs", "*", "model", "config.json")
-    filesystem, path = fsspec.core.url_to_fs(pattern)
-    runs = sorted(found.split("/")[-3] for found in filesystem.glob(path))
+    opened = Workspace(workspace)
+    runs = [run for run in opened.list_folders("runs") if opened.exists("runs", run, "model", "config.json")]
     if not runs:
         raise FileNotFoundError(
             f"no trained model in {workspace}: train one, or give --workspace and --run, or --model with a saved pipeline"

@@ -9,6 +9,12 @@ from coemogen_core.evaluation.definitions import DEFINITIONS
 from coemogen_core.report.tables import number, probe_verdict
 from schemas.metrics import METRIC_NAMES, ColourMetrics, EmotionMetrics, Estimate, MethodMetrics, Metrics, ProbeAnswers
 
+TABLES = (
+    ("emo_a", "fid", "cmmd", "precision", "recall"),
+    ("density", "coverage", "lpips", "sem_c", "sem_d"),
+    ("brightness", "colourfulness"),
+)
+
 
 def metrics_table(metrics: Metrics, title: str) -> Table:
     """Metrics by methods, the real images last; each number with its interval, or the reason why there is none."""
@@ -41,11 +47,11 @@ def probe_tables(metrics: Metrics) -> Iterator[Table]:
 
 
 def emotion_tables(measured: MethodMetrics) -> Iterator[Table]:
-    """The numbers of one method emotion by emotion, then by polarity and of all, in two tables that fit 80 columns."""
+    """The numbers of one method emotion by emotion, then by polarity and of all, in tables that fit 80 columns."""
     rows: dict[str, EmotionMetrics | ColourMetrics] = dict(measured.per_emotion)
     rows |= {name: found for name, found in measured.polarity.items() if found.images}
     rows |= {} if measured.colour is None else {"all": measured.colour}
-    for metrics in (("emo_a", "fid", "cmmd", "precision", "recall"), ("lpips", "sem_c", "sem_d", "brightness", "colourfulness")):
+    for metrics in TABLES:
         shown = {name: found for name, found in rows.items() if metrics[-1] in type(found).model_fields}
         table = Table(caption="–: not enough images of this emotion, or nothing to compare with", caption_justify="left")
         table.add_column("emotion")

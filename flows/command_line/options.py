@@ -19,7 +19,12 @@ ProfileName = Annotated[
     Profile, Parameter(help="Parameters to start from: lab, real (real photos on a laptop), or sd15 (the paper's models).")
 ]
 Settings = Annotated[
-    list[str], Parameter(name="--set", help="Replace a parameter: key=value, nested keys with dots, e.g. training.steps=300.", negative="")
+    list[str],
+    Parameter(
+        name="--set",
+        help="Replace a parameter: key=value, nested keys with dots, e.g. caption.temperature=0.7; null where none is allowed.",
+        negative="",
+    ),
 ]
 
 
@@ -36,10 +41,10 @@ def flow_params(profile: Profile, model: type["Params"], given: dict[str, Any], 
 
 
 def nested(settings: list[str]) -> dict[str, Any]:
-    """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are read as TOML where they can be, else as text.
+    """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are read as TOML where they can be, else as text; null and none are None.
 
     Raises:
-        ValueError: an item has no `=`.
+        ValueError: an item has no `=`, or sets nothing.
     """
     import tomllib
 
@@ -53,7 +58,9 @@ def nested(settings: list[str]) -> dict[str, Any]:
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
-            value = text
+            value = None if text.strip().lower() in ("null", "none") else text
+        if value == {}:
+            raise ValueError(f"--set {setting!r} sets nothing: name what is to change, e.g. {key.strip()}.model=...")
         for part in reversed(key.strip().split(".")):
             value = {part: value}
         values = merge(values, value)

@@ -47,8 +47,15 @@ def revive(*, folder: Folder = Path(".prefect")) -> None:
     """Start again what `coemogen serve` started and has died since; for cron. Deployments, schedules and limits are left as they are."""
     from flows.services import serve as services
 
+    _require_served(folder)
     if revived := services.revive(folder):
         print(f"started again: {', '.join(revived)}")
+
+
+def _require_served(folder: Path) -> None:
+    """Raises FileNotFoundError when nothing can ever have been served from a folder."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder.resolve()} does not exist: nothing was served from it; give the --folder of `coemogen serve`")
 
 
 @app.command
@@ -87,6 +94,7 @@ def stop(*, folder: Folder = Path(".prefect")) -> None:
     """End what `coemogen serve` started, and nothing else. Trainings save their step first."""
     from flows.services.processes import ProcessList
 
+    _require_served(folder)
     ended = ProcessList(folder).stop_all()
     print(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from coemogen_core.errors import CoEmoGenError
 from coemogen_core.storage.whole_file import write_atomically
 from flows.deployments import Pool
-from flows.environment import NOTHING_PHONES_HOME
+from flows.environment import NOTHING_PHONES_HOME, loopback_without_proxy
 from schemas.frozen_model import FrozenModel
 
 HOST = "127.0.0.1"
@@ -73,4 +73,4 @@ class ServiceSettings(FrozenModel):
             "PREFECT_WORKER_QUERY_SECONDS": str(WORKER_POLL_S),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",  # prefect.yaml's steps call python
         }
-        return {**os.environ, **NOTHING_PHONES_HOME, **own}
+        return {**os.environ, **NOTHING_PHONES_HOME, **loopback_without_proxy(), **own}

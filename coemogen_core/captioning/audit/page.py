@@ -15,7 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -28,6 +27,7 @@ from coemogen_core.data.decode import UnreadableImage
 from coemogen_core.data.thumbnail import SMALL_SIDE, Thumbnail, thumbnail
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.location import resolve
 from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace
 from schemas.choices import EmotionName
@@ -107,7 +107,7 @@ def write_audit(
 
 
 def _copy(page: bytes, destination: str, name: str) -> str:
-    filesystem, path = fsspec.core.url_to_fs(destination)
+    filesystem, path = resolve(destination)
     target = f"{destination.rstrip('/')}/{name}" if destination.endswith("/") or filesystem.isdir(path) else destination
     write_atomically(target, page)
     return target

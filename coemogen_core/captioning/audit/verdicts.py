@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import fsspec
 from pydantic import Field, StrictInt, ValidationError, field_validator
 
 from coemogen_core.errors import CoEmoGenError
+from coemogen_core.storage.location import resolve
 from coemogen_core.storage.names import SourceName
 from schemas.choices import EmotionName
 from schemas.frozen_model import FrozenModel
@@ -90,7 +90,7 @@ def read_verdicts(uri: str) -> VerdictFile:
         FileNotFoundError: there is no such file.
         UnusableVerdicts: it holds no verdicts.
     """
-    filesystem, path = fsspec.core.url_to_fs(uri)
+    filesystem, path = resolve(uri)
     try:
         data = filesystem.cat_file(path)
     except FileNotFoundError as error:

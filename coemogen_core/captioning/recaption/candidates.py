@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import dataframely as dy
-import fsspec
 import polars as pl
 from pydantic import Field
 
@@ -14,6 +13,7 @@ from coemogen_core.captioning.audit.reviews import rejected_attempts
 from coemogen_core.captioning.backend import is_final
 from coemogen_core.captioning.current_captions import CaptionedDataset, current_captions
 from coemogen_core.captioning.recipe import CaptionRecipe
+from coemogen_core.storage.location import open_file
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
 
@@ -43,7 +43,7 @@ class RecaptionReasons(FrozenModel):
         """
         if self.list_uri is None:
             return frozenset()
-        with fsspec.open(self.list_uri, "rt", encoding="utf-8") as file:
+        with open_file(self.list_uri, "rt", encoding="utf-8") as file:
             lines = [line.strip() for line in file]
         for number, line in enumerate(lines, 1):
             if line and (len(line) != 64 or not set(line) <= set("0123456789abcdef")):
@@ -133,7 +133,7 @@ def _pictures_of_part(
     fitting = captions.join(wanted, on="image_id").filter(pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label")))
     history = read_attempts(workspace, record.source, part, None, ["image_id", "asked_at", "error"])
     last = history.sort("asked_at").unique("image_id", keep="last", maintain_order=True)
-    linted = last.select("image_id", was_linted=pl.col("error").str.starts_with("rejected:").fill_null(False))
+    linted = last.select("image_id", was_linted=pl.col("error").str.contains("^(?:rejected|malformed):").fill_null(False))
     return (
         wanted.rename({"label": "emotion"})
         .join(fitting.drop("label", "emotion_prior"), on="image_id", how="left", maintain_order="left")

@@ -15,7 +15,8 @@ from functools import partial
 
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, failure
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
-from coemogen_core.captioning.server.chat_request import NoCompletionError, RequestOutcome, read_completion, request_body
+from coemogen_core.captioning.server.chat_request import request_body
+from coemogen_core.captioning.server.outcome import RequestOutcome
 from coemogen_core.captioning.server.pool import EndpointPool
 from coemogen_core.data.decode import UnreadableImage
 
@@ -121,15 +122,12 @@ class CaptionClient:
             finally:
                 self._pool.release(endpoint, outcome, asked_at)
             seconds = time.monotonic() - asked_at
-            if outcome.meaning == "answered":
-                try:
-                    return read_completion(image_id, outcome.content, seconds)
-                except NoCompletionError as error:
-                    outcome = RequestOutcome("failed", detail=str(error))
             if outcome.meaning == "misconfigured":
                 raise endpoint.misconfigured(self._recipe.model, outcome.detail)
-            if outcome.meaning == "refused":
-                return CaptionAnswer(image_id, error=failure("refused", outcome.detail), latency_s=seconds)
+            if outcome.meaning == "refused" and endpoint.refuses_everybody:
+                raise endpoint.refuses(outcome.detail)
+            if outcome.meaning in ("answered", "unusable", "refused"):
+                return _answer_of(image_id, outcome, seconds)
             died = outcome.meaning == "lost" and not await self._pool.is_there(endpoint)
             deaths += died  # the server's fault, as it seems; but a picture that kills servers must not go on for ever
             failed += outcome.meaning == "failed" or (outcome.meaning == "lost" and not died)
@@ -139,7 +137,7 @@ class CaptionClient:
                 or deaths > self._settings.max_retries + 1
                 or turned_away > TURNED_AWAY_PER_RETRY * (self._settings.max_retries + 1)
             ):
-                return CaptionAnswer(image_id, error=failure(outcome.kind, outcome.detail), latency_s=seconds)
+                return _answer_of(image_id, outcome, seconds)
             if outcome.meaning != "unreachable" and not died:  # there, waiting for a slot is the pause
                 await asyncio.sleep(_pause(failed + turned_away, outcome.retry_after_s))
 
@@ -194,6 +192,13 @@ def _prepared(requests: list[CaptionRequest], recipe: CaptionRecipe, with_image_
         except UnreadableImage as error:
             prepared.append((request.image_id, error))
     return prepared
+
+
+def _answer_of(image_id: str, outcome: RequestOutcome, seconds: float) -> CaptionAnswer:
+    if outcome.meaning != "answered":
+        return CaptionAnswer(image_id, error=failure(outcome.kind, outcome.detail), latency_s=seconds)
+    tokens = (outcome.prompt_tokens, outcome.completion_tokens)
+    return CaptionAnswer(image_id, outcome.text, None, *tokens, latency_s=seconds, finish_reason=outcome.finish_reason)
 
 
 def _pause(tries: int, asked_for_s: float | None) -> float:

@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-import urllib.request
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import aiohttp
 import openai
@@ -15,7 +13,8 @@ from yarl import URL
 from coemogen_core.captioning.backend import EndpointError
 from coemogen_core.captioning.recipe import ServerSettings
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
-from coemogen_core.captioning.server.chat_request import RequestOutcome, outcome_of_error, outcome_of_status
+from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_error, outcome_of_response
+from coemogen_core.captioning.server.proxies import async_client_of, proxy_of
 
 FIRST_LIMIT = 16
 DECREASE = 0.7
@@ -53,9 +52,10 @@ class AdaptiveLimit:
             self._last_cut = now
 
 
-PROBE_TIMEOUT_S = 10.0
+PROBE_TIMEOUT_S = 8.0  # who waits for a server is told so within ten seconds
 CONNECT_TIMEOUT_S = 10.0
 CHAT_PATH = "/chat/completions"
+REFUSALS_AT_FIRST, REFUSALS_LATER = 8, 64
 TELEMETRY_HEADERS = "X-Stainless-"  # the openai client tells servers about the machine that it runs on
 
 
@@ -77,6 +77,9 @@ class Endpoint:
     paused_until: float = 0.0  # monotonic time until which it asked to be left alone
     is_vllm: bool = False  # it then caches pictures by id
     down_reason: str = ""
+    wants_newer_limit: bool = False  # it knows `max_completion_tokens` instead of `max_tokens`
+    answers: int = 0
+    refusals_in_a_row: int = 0
     running_probe: asyncio.Task[bool] | None = field(default=None, repr=False)
 
     @classmethod
@@ -86,14 +89,15 @@ class Endpoint:
         Raises:
             ValueError: the key cannot be sent.
         """
-        client = AsyncOpenAI(base_url=url, api_key=read_key(settings.api_key_variable), timeout=settings.timeout_s, max_retries=0)
+        key, http_client = read_key(settings.api_key_variable), async_client_of(url, settings.timeout_s)
+        client = AsyncOpenAI(base_url=url, api_key=key, timeout=settings.timeout_s, max_retries=0, http_client=http_client)
         chat_url = URL(url.rstrip("/") + CHAT_PATH)
         session = aiohttp.ClientSession(
             headers=request_headers(client, chat_url),
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
             connector=aiohttp.TCPConnector(limit=0),  # the pool counts what is in flight
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy(url),
+            proxy=proxy_of(url),
         )
         limit = AdaptiveLimit(settings.concurrency)
         return cls(url, chat_url, client, session, limit, settings.timeout_s, settings.api_key_variable)
@@ -109,14 +113,18 @@ class Endpoint:
 
     async def ask(self, body: bytes) -> RequestOutcome:
         """Send one chat request (JSON) and wait for what becomes of it."""
+        newer = self.wants_newer_limit
+        sent = body.replace(b'"max_tokens":', b'"max_completion_tokens":', 1) if newer else body  # in a text, quotes would be escaped
         try:
-            async with self.session.post(self.chat_url, data=body) as response:
+            async with self.session.post(self.chat_url, data=sent) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return outcome_of_error(error, self.timeout_s)
-        if response.status == 200:
-            return RequestOutcome("answered", content=content)
-        return outcome_of_status(response.status, response.headers, content)
+        outcome = outcome_of_response(response.status, response.headers, content)
+        if outcome.meaning == "refused" and not newer and "max_completion_tokens" in outcome.detail:
+            self.wants_newer_limit = True
+            return await self.ask(body)
+        return outcome
 
     async def probe(self, model: str) -> bool:
         """Ask once for the list of models: is anyone there, and is our model served?
@@ -132,7 +140,7 @@ class Endpoint:
             return False
         except openai.APIStatusError as error:
             if error.status_code in (401, 403):
-                refusal = outcome_of_status(error.status_code, error.response.headers, error.response.content)
+                refusal = outcome_of_response(error.status_code, error.response.headers, error.response.content)
                 raise self.misconfigured(model, refusal.detail) from error
             self.down_reason = f"HTTP {error.status_code}"
             return error.status_code < 500  # not every server lists its models; one that is just starting answers 5xx
@@ -145,6 +153,18 @@ class Endpoint:
         self.is_vllm = served.get(model) == "vllm"
         return True
 
+    @property
+    def refuses_everybody(self) -> bool:
+        """Whether so many different pictures were refused one after the other that it cannot be the pictures."""
+        return self.refusals_in_a_row >= (REFUSALS_LATER if self.answers else REFUSALS_AT_FIRST)
+
+    def refuses(self, detail: str) -> EndpointError:
+        """The error to raise when it refuses everybody."""
+        return EndpointError(
+            f"{self.url} refused {self.refusals_in_a_row} pictures one after the other: {' '.join(detail.split())}; "
+            "change the server or the recipe as it says, and run the command again: refused pictures are asked again"
+        )
+
     def misconfigured(self, model: str, detail: str) -> EndpointError:
         """The error to raise when no request can succeed here."""
         return EndpointError(
@@ -155,7 +175,11 @@ class Endpoint:
     def note(self, outcome: RequestOutcome, asked_at: float) -> None:
         """Learn from what became of a request that was sent at `asked_at` (monotonic)."""
         now = time.monotonic()
-        if outcome.meaning in ("answered", "refused"):
+        self.answers += outcome.meaning == "answered"
+        if outcome.meaning in ("answered", "unusable"):
+            self.refusals_in_a_row = 0
+        self.refusals_in_a_row += outcome.meaning == "refused"
+        if outcome.meaning in ("answered", "unusable", "refused"):
             self.limit.succeeded()
         elif outcome.meaning == "overloaded" or outcome.slow:
             self.limit.overloaded(asked_at, now)
@@ -175,12 +199,3 @@ def request_headers(client: AsyncOpenAI, url: URL) -> CIMultiDict[str]:
     if url.user or url.password:
         headers.popall("Authorization", None)
     return headers
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for this address (`HTTPS_PROXY`, `NO_PROXY` and so on), as the openai client would find it."""
-    parts = urlsplit(url)
-    if not parts.hostname or urllib.request.proxy_bypass(parts.hostname):
-        return None
-    proxies = urllib.request.getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")

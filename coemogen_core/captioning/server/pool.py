@@ -7,8 +7,8 @@ from collections import deque
 
 from coemogen_core.captioning.backend import EndpointUnreachableError
 from coemogen_core.captioning.recipe import ServerSettings
-from coemogen_core.captioning.server.chat_request import RequestOutcome
 from coemogen_core.captioning.server.endpoint import Endpoint
+from coemogen_core.captioning.server.outcome import RequestOutcome
 
 FIRST_PROBE_S = 0.25
 LONGEST_PROBE_S = 5.0
@@ -135,17 +135,20 @@ class EndpointPool:
 
     def _start_alarm(self) -> None:
         if self._alarm is None:
+            logger.warning("no captioner answers at %s: waiting for up to %g s", self._asked(), self._settings.patience_s)
             self._alarm = asyncio.get_running_loop().call_later(self._settings.patience_s, self._give_up)
 
     def _give_up(self) -> None:
-        asked = ", ".join(f"{endpoint.url} ({endpoint.down_reason})" for endpoint in self.endpoints)
         self._fail(
             EndpointUnreachableError(
-                f"no captioner answers at {asked} for {self._settings.patience_s:g} s: start one, for example "
+                f"no captioner answers at {self._asked()} for {self._settings.patience_s:g} s: start one, for example "
                 f"`vllm serve {self._model} --host 127.0.0.1 --port 8000`, correct `endpoints`, or choose backend=local; "
                 "what was captioned before is kept"
             )
         )
+
+    def _asked(self) -> str:
+        return ", ".join(f"{endpoint.url} ({endpoint.down_reason})" for endpoint in self.endpoints)
 
     def _fail(self, error: Exception) -> None:
         self._error = error

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from coemogen_core.data.readers.reader import SourceReader
-from coemogen_core.data.source_folder import safe_relative_path
+from coemogen_core.data.source_folder import safe_relative_path, same_name
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.emotions import parse_emotion
 from schemas.tables import SPLITS
@@ -37,7 +37,8 @@ class EmoSetReader(SourceReader):
         splits = {split: entries for split in SPLITS if (entries := self._read_split(split)) is not None}
         if not splits:
             raise FileNotFoundError(f"{self.folder.root} has none of train.json, val.json, test.json: expected {EXPECTED}")
-        listing = _SplitListing(files=dict(self.folder.walk()), licence=self.licence)
+        files = dict(self.folder.walk())
+        listing = _SplitListing(files=files, licence=self.licence, names={same_name(path): path for path in files})
         listed = [listing.describe(entry, split, number) for split, entries in splits.items() for number, entry in enumerate(entries)]
         if not listed:
             raise ValueError(f"the split files in {self.folder.root} list no pictures ({', '.join(splits)}): expected {EXPECTED}")
@@ -77,6 +78,7 @@ class _SplitListing:
 
     files: Mapping[str, FileStamp | None]
     licence: str | None
+    names: Mapping[str, str]  # by a path's one spelling, the path
     seen: dict[str, str] = field(default_factory=dict)
 
     def describe(self, entry: Any, split: str, number: int) -> SourceItem | RejectedFile:
@@ -89,7 +91,7 @@ class _SplitListing:
     def _item(self, entry: Any, split: str, where: str) -> SourceItem:
         if not isinstance(entry, list) or len(entry) < 3:
             raise UnusableItem("broken split entry", "expected [emotion, image id, image path, annotation path]; mend the entry")
-        path = safe_relative_path(entry[2])
+        path = self._as_on_disk(entry[2])
         if path in self.seen:
             raise UnusableItem("listed twice", f"{path} stands in {self.seen[path]} already; remove one of the two")
         self.seen[path] = where
@@ -98,11 +100,15 @@ class _SplitListing:
         except ValueError as error:
             raise UnusableItem("unknown emotion", f"{error}; correct the split file") from error
         stamp = self._stamp(path)
-        annotation = safe_relative_path(entry[3]) if len(entry) > 3 and entry[3] is not None else None
+        annotation = self._as_on_disk(entry[3]) if len(entry) > 3 and entry[3] is not None else None
         if annotation is not None and annotation not in self.files:
             annotation = None  # attributes are optional, the label stands in the split file
         annotation_stamp = self._stamp(annotation) if annotation is not None else None
         return SourceItem(path, stamp, label, split, licence=self.licence, annotation=annotation, annotation_stamp=annotation_stamp)
+
+    def _as_on_disk(self, listed: object) -> str:
+        path = safe_relative_path(listed)
+        return self.names.get(same_name(path), path)
 
     def _stamp(self, path: str) -> FileStamp:
         if path not in self.files:
@@ -115,7 +121,7 @@ class _SplitListing:
     def _name(self, entry: Any, where: str) -> str:
         """The picture's path where this entry is the one that listed it, so that names stay unique."""
         try:
-            path = safe_relative_path(entry[2])
+            path = self._as_on_disk(entry[2])
         except (UnusableItem, TypeError, LookupError):
             return where
         return path if self.seen.get(path) == where else where

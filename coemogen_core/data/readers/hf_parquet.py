@@ -16,9 +16,10 @@ from coemogen_core.data.readers.parquet_file import SourceParquet
 from coemogen_core.data.readers.reader import (
     LoadItem,
     SourceReader,
-    known_emotion,
     known_text,
     list_containers,
+    read_label,
+    require_success,
     require_unchanged,
     split_of,
     with_annotation,
@@ -28,12 +29,14 @@ from coemogen_core.data.source_item import FileStamp, Place, RejectedFile, Sourc
 
 EXPECTED = "Parquet files with an image column, as datasets.Dataset.to_parquet writes them"
 MAX_TEXT = 2**16  # characters: longer values do not become attributes
-_LABELS = ("label", "emotion")
+_PICTURES = ("jpg", "jpeg", "png", "webp", "img", "picture", "image_bytes", "bytes")
 _SAID = ("artist", "style", "genre")
 
 
 class HfParquetReader(SourceReader):
-    """Reader of Parquet files. The label is the column `label` or `emotion`, a name or a `ClassLabel`, where it is one of the eight."""
+    """Reader of Parquet files. The label is a name or a `ClassLabel`, in a column that is called like one (see `read_label`)."""
+
+    version = 2
 
     def __init__(self, root: str, licence: str | None = None, image_column: str | None = None) -> None:
         """`image_column` names the column of the pictures; None = found by its name or type."""
@@ -99,8 +102,10 @@ class HfParquetReader(SourceReader):
     def _columns(self, table: SourceParquet) -> list[str]:
         """What is read of a row: first the pictures, then all plain values."""
         names = table.schema.names
-        candidates = [self.image_column] if self.image_column is not None else ["image", *table.image_features()]
-        image = next((name for name in candidates if names.count(name) == 1 and _holds_pictures(table.schema.field(name).type)), None)
+        candidates = [self.image_column] if self.image_column is not None else ["image", *table.image_features(), *_PICTURES]
+        unique = {name.lower(): name for name in names if names.count(name) == 1}
+        found = [unique[name.lower()] for name in candidates if name.lower() in unique]
+        image = next((name for name in found if _holds_pictures(table.schema.field(name).type)), None)
         if image is None:
             wanted = self.image_column or "image"
             detail = f"{table.path} has no column {wanted!r} of bytes or of struct<bytes, path>; it has {', '.join(names)[:500]}"
@@ -109,13 +114,14 @@ class HfParquetReader(SourceReader):
 
 
 def _joined(item: SourceItem, values: Mapping[str, Any], image: str, class_names: Mapping[str, list[str]]) -> tuple[SourceItem, bytes]:
+    if "error_message" in values:  # img2dataset's; another table's status may be anything
+        require_success(values, item.path)
     data, file_name = _picture(values[image], item.path)
     said = {name: _named(value, class_names.get(name)) for name, value in values.items() if name != image and value is not None}
     said |= {"file_name": file_name} if file_name else {}
     taken = [name for name in _SAID if known_text(said.get(name)) is not None]
     attributes = {name: value for name, value in said.items() if name not in taken and value is not None and len(str(value)) <= MAX_TEXT}
-    label = next((emotion for name in _LABELS if (emotion := known_emotion(said.get(name))) is not None), None)
-    return with_annotation(item, said, label, attributes), data
+    return with_annotation(item, said, read_label(said, item.path), attributes), data
 
 
 def _picture(value: Any, path: str) -> tuple[bytes, str | None]:
@@ -150,5 +156,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _is_plain_value(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):  # pandas' categories, polars' Enum and Categorical
+        kind = kind.value_type
     tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer, pa.types.is_floating)
     return any(test(kind) for test in tests) or pa.types.is_boolean(kind)

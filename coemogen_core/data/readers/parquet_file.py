@@ -8,18 +8,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from coemogen_core.data.readers.parquet_pages import unpacked_bytes
+from coemogen_core.data.readers.parquet_pages import PageSizes, page_sizes
 from coemogen_core.data.source_folder import SourceFolder
 from coemogen_core.data.source_item import FileStamp, UnusableItem
 
 MAX_FOOTER_BYTES = 32 * 2**20
-MAX_GROUP_BYTES = 256 * 2**20  # of the columns that are read, uncompressed: a page of any size may have to be in memory
+# Groups are streamed, but of every column that is read a whole page has to be in memory. Writers check the size of a page every 1,024 rows.
+MAX_PAGE_BYTES = 2**30
+MAX_INFLATED_BYTES = 256 * 2**20  # of pages that unpack to a multiple of what the file holds
 MAX_GROUP_ROWS = 2**20
 BATCH_BYTES = 8 * 2**20
 MAX_BATCH_ROWS = 64
 _TAIL = 8  # bytes: length of the footer, and the magic number
 _MAGIC = b"PAR1"
-_PLAIN = {"PLAIN", "RLE", "BIT_PACKED"}
+_PLAIN_OR_DICTIONARY = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 
 
 class SourceParquet:
@@ -63,7 +65,7 @@ class SourceParquet:
         """Bytes that a row of these columns has on average.
 
         Raises:
-            UnusableItem: the row group claims more than is read at once, or what no file can hold.
+            UnusableItem: the row group claims what no file can hold.
         """
         rows = self._metadata.row_group(group).num_rows
         chunks = self._chunks(group, columns)
@@ -72,7 +74,6 @@ class SourceParquet:
         size = sum(chunk.total_uncompressed_size for chunk in chunks)
         if not 0 < rows <= MAX_GROUP_ROWS or size < rows:
             raise UnusableItem("broken table", f"{self.path}: row group {group} claims {rows:,} rows in {size:,} bytes; write it again")
-        self._require_small(group, size)
         return math.ceil(size / rows)
 
     def rows(self, columns: list[str], start: int, stop: int) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -109,27 +110,25 @@ class SourceParquet:
             raise _broken(self.path, error) from error
 
     def _repeated_bytes(self, group: int, columns: list[str]) -> int:
-        """Bytes of the columns in which one value may make up many rows, by a dictionary or as a difference to the row before.
+        """Longest value that may stand in many rows though it is stored once: in a dictionary, or as a difference to the row before.
 
         Raises:
             UnusableItem: the pages unpack to more than is read at once, whatever the footer told.
         """
-        total = repeated = 0
+        at_once = inflated = repeated = 0
         try:
             with self._folder.open(self.path) as file:
                 for chunk in self._chunks(group, columns):
-                    size = _unpacked(file, chunk)
-                    total += size
-                    repeated += size if chunk.has_dictionary_page or not set(chunk.encodings) <= _PLAIN else 0
+                    sizes = _page_sizes(file, chunk)
+                    at_once, inflated = at_once + sizes.largest + sizes.dictionary, inflated + sizes.inflated
+                    repeated += sizes.dictionary if set(chunk.encodings) <= _PLAIN_OR_DICTIONARY else sizes.largest
         except ValueError as error:
             raise _broken(self.path, error) from error
-        self._require_small(group, total)
+        if at_once > MAX_PAGE_BYTES or inflated > MAX_INFLATED_BYTES:
+            unpacked, allowed = (at_once, MAX_PAGE_BYTES) if at_once > MAX_PAGE_BYTES else (inflated, MAX_INFLATED_BYTES)
+            claim = f"pages of row group {group} unpack to {unpacked / 2**20:,.0f} MiB, allowed are {allowed // 2**20}"
+            raise UnusableItem("page too large", f"{self.path}: {claim}; write the file again, with the writer's own data_page_size")
         return repeated
-
-    def _require_small(self, group: int, size: int) -> None:
-        if size > MAX_GROUP_BYTES:
-            claim = f"row group {group} has {size / 2**20:,.0f} MiB, allowed are {MAX_GROUP_BYTES // 2**20}"
-            raise UnusableItem("row group too large", f"{self.path}: {claim}; write the file again with row_group_size=100")
 
     def _chunks(self, group: int, columns: list[str]) -> list[Any]:
         row_group = self._metadata.row_group(group)
@@ -162,12 +161,9 @@ def _parse_footer(folder: SourceFolder, path: str, size: int) -> tuple[pq.FileMe
         raise _broken(path, error) from error
 
 
-def _unpacked(file: Any, chunk: pq.ColumnChunkMetaData) -> int:
-    """Bytes of a column chunk as its pages say."""
-    if chunk.compression == "UNCOMPRESSED":
-        return int(chunk.total_compressed_size)
+def _page_sizes(file: Any, chunk: pq.ColumnChunkMetaData) -> PageSizes:
     start = min(offset for offset in (chunk.dictionary_page_offset, chunk.data_page_offset) if offset)
-    return unpacked_bytes(file, start, start + chunk.total_compressed_size)
+    return page_sizes(file, start, start + chunk.total_compressed_size)
 
 
 def _broken(path: str, error: Exception) -> UnusableItem:

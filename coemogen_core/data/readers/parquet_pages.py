@@ -4,27 +4,43 @@ A header is a Thrift struct in the compact protocol (parquet-format, `PageHeader
 uncompressed and compressed.
 """
 
+from dataclasses import dataclass
 from typing import BinaryIO
 
 MAX_HEADER_BYTES = 2**20
 MAX_PAGES = 100_000  # of one column of one row group
+MAX_RATIO = 4
 _USUAL_HEADER_BYTES = 1024
 _MAX_DEPTH = 8
 _STOP, _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 12
 _INTEGERS = (4, 5, 6)
+_DICTIONARY = 2
 
 
-def unpacked_bytes(file: BinaryIO, start: int, end: int) -> int:
-    """Bytes that the pages from `start` to before `end`, a column chunk, take when they are unpacked. Raises ValueError for no pages."""
-    total, position = 0, start
+@dataclass(frozen=True, slots=True)
+class PageSizes:
+    """Bytes of the pages of a column chunk when they are unpacked."""
+
+    total: int
+    largest: int
+    dictionary: int  # of the dictionary page, 0 without one
+    inflated: int  # of the largest page that shrinks by more than `MAX_RATIO`, as no page of pictures does
+
+
+def page_sizes(file: BinaryIO, start: int, end: int) -> PageSizes:
+    """Sizes of the pages from `start` to before `end`, a column chunk. Raises ValueError for no pages."""
+    total = largest = dictionary = inflated = 0
+    position = start
     for _ in range(MAX_PAGES):
         if position >= end:
-            return total
+            return PageSizes(total, largest, dictionary, inflated)
         fields, length = _page_header(file, position, end)
         unpacked, packed = fields.get(2, -1), fields.get(3, -1)
         if unpacked < 0 or packed < 0:
             raise ValueError(f"the page at byte {position} claims a negative size")
-        total += unpacked
+        total, largest = total + unpacked, max(largest, unpacked)
+        dictionary += unpacked if fields.get(1) == _DICTIONARY else 0
+        inflated = max(inflated, unpacked if unpacked > MAX_RATIO * packed else 0)
         position += length + packed
     raise ValueError(f"more than {MAX_PAGES:,} pages in a column")
 

@@ -4,12 +4,13 @@ import json
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 
-from coemogen_core.data.source_folder import SourceFolder, is_picture, is_plain_text
+from coemogen_core.data.source_folder import UNREAD_ENDINGS, SourceFolder, is_picture, is_plain_text
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.emotions import Emotion, parse_emotion
 
@@ -23,6 +24,11 @@ Raises:
     OSError: a remote store failed; trying again may help.
 """
 Describe = Callable[[str, FileStamp], SourceItem | RejectedFile]
+LABEL_NAMES = ("label", "emotion", "emotion_label", "label_name", "label_text", "emotion_name", ".cls")
+"""What a picture's emotion is called in tables and JSON, in any case of letters; whatever stands there is meant as a label."""
+CLASS_NAMES = ("class", "class_name", "category", "cls")
+"""Names under which an emotion may stand, and anything else as well."""
+SUCCESS = "success"  # img2dataset's status of a picture that it has
 _SPLIT_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
 _NO_FILE = "a pipe, a device, a dead or circular link; put the"
 
@@ -64,29 +70,33 @@ class SourceReader(ABC):
         return item, self.folder.read(item.path, item.stamp)
 
 
-def list_pictures(folder: SourceFolder, expected: str, describe: Describe) -> Iterator[SourceItem | RejectedFile]:
+def list_pictures(
+    folder: SourceFolder, expected: str, describe: Describe, lists: Collection[str] = ()
+) -> Iterator[SourceItem | RejectedFile]:
     """Every file whose name ends like a picture's, sorted by path; never more than the entries of one folder are in memory.
 
     Args:
         expected: the layout in words, for error messages.
         describe: makes an item (or a rejection) of a relative path and a stamp.
+        lists: names of files that the reader reads besides.
 
     Raises:
         FileNotFoundError, NotADirectoryError: the root is no folder.
         ValueError: there is no picture below it.
     """
     folder.require(expected)
-    pictures = others = 0
+    pictures, others = 0, Counter[str]()
     for path, stamp in folder.walk():
         if is_picture(path):
             pictures += 1
             yield _describe_safely(path, stamp, describe)
-        else:
-            others += 1
+        elif PurePosixPath(path).name not in lists:
+            others[PurePosixPath(path).suffix.lower() or "without an ending"] += 1
     if not pictures:
-        raise ValueError(f"source folder {folder.root} holds no pictures ({others} other files): expected {expected}")
+        raise ValueError(f"source folder {folder.root} holds no pictures ({others.total()} other files): expected {expected}")
     if others:
-        logger.info("%s: %d files whose names do not end like a picture's are left out", folder.root, others)
+        kinds = ", ".join(f"{number} {printable(ending)}" for ending, number in others.most_common(5))
+        logger.warning("%s: %d files whose names do not end like a picture's are left out (%s)", folder.root, others.total(), kinds)
 
 
 def _describe_safely(path: str, stamp: FileStamp | None, describe: Describe) -> SourceItem | RejectedFile:
@@ -95,7 +105,15 @@ def _describe_safely(path: str, stamp: FileStamp | None, describe: Describe) -> 
         return RejectedFile(printable(path), "unusable file name", detail)
     if stamp is None:
         return RejectedFile(path, "not a regular file", f"{_NO_FILE} picture itself there or remove it")
-    return describe(path, stamp)
+    return unread_picture(path) or describe(path, stamp)
+
+
+def unread_picture(path: str) -> RejectedFile | None:
+    """The rejection of a picture whose format is not read, judged by its name; None for all others."""
+    if not path.lower().endswith(UNREAD_ENDINGS):
+        return None
+    ending = PurePosixPath(path).suffix.lower()
+    return RejectedFile(path, "unread format", f"{ending} files are not read; convert it to JPEG or PNG, or remove it")
 
 
 def list_containers(
@@ -146,15 +164,41 @@ def split_of(path: str) -> str | None:
     return next((_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS), None)
 
 
-def with_annotation(item: SourceItem, said: Mapping[str, object], label: Emotion | None, attributes: Mapping[str, object]) -> SourceItem:
+def read_label(said: Mapping[str, object], path: str) -> tuple[Emotion | None, str | None]:
+    """The emotion that is said of a picture by name (`LABEL_NAMES`, `CLASS_NAMES`), or why what stands there is none.
+
+    Raises:
+        UnusableItem: two names say different emotions.
+    """
+    by_name = {name.lower(): value for name, value in said.items() if value is not None and value != ""}
+    found = {name: emotion for name in (*LABEL_NAMES, *CLASS_NAMES) if (emotion := known_emotion(by_name.get(name))) is not None}
+    if len(set(found.values())) > 1:
+        words = " and ".join(f"{emotion} ({name})" for name, emotion in found.items())
+        raise UnusableItem("contradictory emotion", f"{path} is called {words}; correct its annotation")
+    if found:
+        return next(iter(found.values())), None
+    unknown = [f"{name} {str(by_name[name])[:60]!r}" for name in LABEL_NAMES if name in by_name]
+    if not unknown:
+        return None, None
+    return None, f"{', '.join(unknown)} names none of the eight emotions; correct it, or take it as a picture without a label"
+
+
+def with_annotation(
+    item: SourceItem, said: Mapping[str, object], label: tuple[Emotion | None, str | None], attributes: Mapping[str, object]
+) -> SourceItem:
     """The item with what is said of its picture by name: split, artist, style, genre and licence; and `attributes`, kept as JSON.
 
     Split and licence stay as they were listed where nothing is said of them.
+
+    Args:
+        label: as `read_label` gives it.
     """
+    said = {name.lower(): value for name, value in said.items()}
     return replace(
         item,
-        label=label,
-        split=_known_split(said.get("split")) or item.split,
+        label=label[0],
+        label_left_out=label[1],
+        split=known_split(said.get("split")) or item.split,
         artist=known_text(said.get("artist")),
         style=known_text(said.get("style")),
         genre=known_text(said.get("genre")),
@@ -163,7 +207,21 @@ def with_annotation(item: SourceItem, said: Mapping[str, object], label: Emotion
     )
 
 
-def _known_split(value: object) -> str | None:
+def require_success(said: Mapping[str, object], path: str) -> None:
+    """Raises UnusableItem, with the status as its reason, where the status is another one than img2dataset's success."""
+    status = said.get("status")
+    if isinstance(status, str) and status != SUCCESS:
+        detail = f"{path}: img2dataset says {said.get('error_message')!r}; download it again or leave it out"
+        raise UnusableItem(status_reason(status), detail)
+
+
+def status_reason(status: str) -> str:
+    """A status that is no success, as the reason of a rejection."""
+    return printable(status)[:60] or "no status"
+
+
+def known_split(value: object) -> str | None:
+    """Split that a word names; None for any other value."""
     return _SPLIT_WORDS.get(value.strip().lower()) if isinstance(value, str) else None
 
 

@@ -1,12 +1,15 @@
 """WebDataset: tar archives in which consecutive members of one key are a sample: `0001.jpg`, `0001.json`, `0001.cls`, `0001.txt`.
 
+A key ends at the first dot. Names of pictures may hold more of them (`j.m.w.-turner_storm.jpg`), so that several pictures stand under one
+key: what is said of a picture is taken from the members of its own full name alone.
+
 What img2dataset writes is read as it is: its JSON is kept, and what it failed to download is listed with the reason that it gives, in
 `00000.parquet` beside `00000.tar` or in a sample's JSON. Planning reads headers; a picture is read by its byte range when its turn comes.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import PurePosixPath
@@ -14,30 +17,34 @@ from typing import Any
 
 from coemogen_core.data.readers.parquet_file import SourceParquet
 from coemogen_core.data.readers.reader import (
+    SUCCESS,
     LoadItem,
     SourceReader,
-    known_emotion,
     list_containers,
+    read_label,
+    require_success,
     require_unchanged,
     split_of,
+    status_reason,
+    unread_picture,
     with_annotation,
 )
 from coemogen_core.data.readers.tar_members import tar_members
 from coemogen_core.data.source_folder import SourceFolder, is_picture
 from coemogen_core.data.source_item import Extent, FileStamp, Place, RejectedFile, SourceItem, UnusableItem, printable
-from coemogen_core.emotions import Emotion
 
 EXPECTED = "WebDataset archives: *.tar with <key>.jpg and, where there are any, <key>.json, <key>.cls, <key>.txt"
 MAX_ANNOTATION_BYTES = 2**20
 READ_ACROSS = 2**16  # bytes between two members of a sample that are read along rather than asked for apart
 _ANNOTATIONS = (".json", ".cls", ".txt")
-SUCCESS = "success"
 
 logger = logging.getLogger(__name__)
 
 
 class WebDatasetReader(SourceReader):
     """Reader of tar archives. The label is `label` or `emotion` of the JSON or the `.cls`, where that is one of the eight emotions."""
+
+    version = 2
 
     def list_items(self) -> Iterator[SourceItem | RejectedFile]:
         """All samples, archive by archive, in the order of their members."""
@@ -69,30 +76,36 @@ class WebDatasetReader(SourceReader):
 
     def _list_sample(self, path: str, stamp: FileStamp, members: list[Extent]) -> Iterator[SourceItem | RejectedFile]:
         pictures = [member for member in members if is_picture(member.name)]
-        beside = tuple(member for member in members if member.name.lower().endswith(_ANNOTATIONS))
+        beside = [member for member in members if member.name.lower().endswith(_ANNOTATIONS)]
         if not pictures:
             yield self._without_picture(path, members[0], beside)
             return
-        first, *others = sorted(pictures, key=lambda picture: (picture.name.count("."), picture.start))
-        yield SourceItem(
-            path=f"{path}/{first.name}",
-            stamp=FileStamp(first.size, stamp.tag, stamp.modified),
-            split=split_of(path),
-            licence=self.licence,
-            place=Place(path, stamp, first.start, beside),
-        )
-        for picture in others:
-            detail = f"the sample's picture is {first.name}; give the other one a key of its own"
-            yield RejectedFile(f"{path}/{picture.name}", "second picture of a sample", detail)
+        taken: dict[str, str] = {}
+        for picture in sorted(pictures, key=lambda picture: (_stem(picture) != _key(picture), picture.start)):
+            name, stem = f"{path}/{picture.name}", _stem(picture)
+            first = taken.get(stem) or taken.get(_key(picture))
+            if first is not None:
+                detail = f"the sample's picture is {first}; give the other one a key of its own"
+                yield RejectedFile(name, "second picture of a sample", detail)
+                continue
+            taken[stem] = picture.name
+            own = tuple(member for member in beside if _stem(member) == stem)
+            each = FileStamp(picture.size, stamp.tag, stamp.modified)
+            place = Place(path, stamp, picture.start, own)
+            yield unread_picture(name) or SourceItem(name, each, split=split_of(path), licence=self.licence, place=place)
+        for member in beside:
+            if _stem(member) not in taken and not member.name.lower().endswith(".txt"):
+                detail = f"no picture of this sample is called {_stem(member)}, so that what it says is left out; name it like its picture"
+                yield RejectedFile(f"{path}/{member.name}", "annotation of no picture", detail)
 
-    def _without_picture(self, path: str, first: Extent, beside: tuple[Extent, ...]) -> RejectedFile:
+    def _without_picture(self, path: str, first: Extent, beside: Sequence[Extent]) -> RejectedFile:
         """Why a sample has no picture: its JSON may know."""
         name = f"{path}/{first.name}"
         try:
             for member in beside:
                 if member.name.lower().endswith(".json"):
                     _require_short(member)
-                    _require_success(_parse_json(self._read(path, member), name), name)
+                    require_success(_parse_json(self._read(path, member), name), name)
         except UnusableItem as error:
             return RejectedFile(name, error.reason, printable(error.detail))
         return RejectedFile(name, "no picture", "the sample has no member that ends like a picture; add it or remove the sample")
@@ -118,22 +131,19 @@ class WebDatasetReader(SourceReader):
 
     def _joined(self, item: SourceItem, texts: dict[str, bytes]) -> SourceItem:
         said = _parse_json(texts[".json"], item.path) if ".json" in texts else {}
-        _require_success(said, item.path)
-        found = (known_emotion(said.get("label")), known_emotion(said.get("emotion")), self._class(texts.get(".cls")))
-        labels = {label for label in found if label is not None}
-        if len(labels) > 1:
-            raise UnusableItem("contradictory emotion", f"{item.path} is called {' and '.join(sorted(labels))}; correct its annotations")
+        require_success(said, item.path)
+        label = read_label(said | ({".cls": self._class(texts[".cls"])} if ".cls" in texts else {}), item.path)
         for ending, name in ((".cls", "cls"), (".txt", "caption")):
             if ending in texts:
                 said.setdefault(name, texts[ending].decode("utf-8", "replace").strip())
-        return with_annotation(item, said, next(iter(labels), None), said)
+        return with_annotation(item, said, label, said)
 
-    def _class(self, text: bytes | None) -> Emotion | None:
-        """Emotion of a `.cls`: its name, or its number in `classes.txt`; a number means nothing without that list."""
-        word = text.decode("utf-8", "replace").strip() if text is not None else ""
+    def _class(self, text: bytes) -> str:
+        """What a `.cls` says: a name, or by its number a name in `classes.txt`; a number means nothing without that list."""
+        word = text.decode("utf-8", "replace").strip()
         if word.isascii() and word.isdigit() and int(word[:9]) < len(self._classes):
-            return known_emotion(self._classes[int(word[:9])])
-        return known_emotion(word)
+            return self._classes[int(word[:9])]
+        return word
 
     @cached_property
     def _classes(self) -> list[str]:
@@ -149,6 +159,11 @@ def _key(member: Extent) -> str:
     return folder + separator + name.partition(".")[0]
 
 
+def _stem(member: Extent) -> str:
+    """The whole name without its ending."""
+    return str(PurePosixPath(member.name).with_suffix(""))
+
+
 def _require_short(member: Extent) -> None:
     if member.size > MAX_ANNOTATION_BYTES:
         raise UnusableItem("broken annotation", f"{member.name} has more than {MAX_ANNOTATION_BYTES} bytes; shorten it")
@@ -162,13 +177,6 @@ def _parse_json(data: bytes, path: str) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise UnusableItem("broken annotation", f"{path}: its JSON is no object; mend the sample")
     return said
-
-
-def _require_success(said: Mapping[str, object], path: str) -> None:
-    """Raises UnusableItem, with the status as its reason, where a sample's JSON has a status other than img2dataset's success."""
-    status = said.get("status")
-    if isinstance(status, str) and status != SUCCESS:
-        raise UnusableItem(_reason(status), f"{path}: img2dataset says {said.get('error_message')!r}; download it again or leave it out")
 
 
 def _failed_downloads(folder: SourceFolder, archive: str) -> Iterator[RejectedFile]:
@@ -190,10 +198,6 @@ def _failed_downloads(folder: SourceFolder, archive: str) -> Iterator[RejectedFi
                 seen.add(row["key"])
                 said = f"{row.get('url')!r}: {row.get('error_message')!r}"[:1000]
                 detail = printable(f"img2dataset could not download {said}; download it again or leave it out")
-                yield RejectedFile(printable(f"{archive}/{row['key']}"), _reason(str(row["status"])), detail)
+                yield RejectedFile(printable(f"{archive}/{row['key']}"), status_reason(str(row["status"])), detail)
     except UnusableItem as error:
         logger.warning("%s: the rest is left out: %s", path, error)
-
-
-def _reason(status: str) -> str:
-    return printable(status)[:60] or "no status"

@@ -1,5 +1,6 @@
 """WikiArt as it is usually passed on: `<Style>/<artist>_<title>.jpg`, no emotion labels; with its public list files."""
 
+import csv
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -7,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from coemogen_core.data.readers.reader import SourceReader, list_pictures
-from coemogen_core.data.source_folder import SourceFolder, safe_relative_path
+from coemogen_core.data.source_folder import SourceFolder, safe_relative_path, same_name
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 
 TASKS = ("style", "genre", "artist")
 LISTS = ("train", "val", "test")
+LIST_FILES = {f"{task}_{part}" for task in TASKS for part in ("class.txt", *(f"{name}.csv" for name in LISTS))}
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +39,12 @@ def read_lists(folder: SourceFolder) -> WikiArtLists:
 
 
 def _read_line(lists: WikiArtLists, task: str, names: dict[str, str], line: str, where: str) -> None:
-    path, _, index = line.rpartition(",")
+    values = next(csv.reader([line]), [])
+    path, index = ",".join(values[:-1]), values[-1] if values else ""  # a name that holds a comma is quoted, or is not
     try:
         if not index.strip().isdecimal():
             raise UnusableItem("broken list entry", f"{line[:200]!r} is no '<Style>/<file>.jpg,<class number>'; mend the line")
-        path = safe_relative_path(path.strip())
+        path = same_name(safe_relative_path(path.strip()))
         lists.named_by.setdefault(path, where)
         classes = lists.classes.setdefault(path, {})
         if index.strip() not in names:
@@ -66,7 +69,7 @@ def _lines(folder: SourceFolder, name: str) -> Iterator[str]:
                 logger.warning("%s/%s is left out: %s", place.root if place is not None else "", name, error)
             continue
         if text:
-            yield from (line for line in text.lstrip("\ufeff").splitlines() if line.strip())
+            yield from (line for line in text.lstrip("\ufeff").replace("\r\n", "\n").split("\n") if line.strip())  # no other breaks
             return
 
 
@@ -79,9 +82,9 @@ class WikiArtReader(SourceReader):
     def list_items(self) -> Iterator[SourceItem | RejectedFile]:
         """All paintings, sorted by path; then what the list files name and the folders do not hold, and broken lines."""
         lists = read_lists(self.folder)
-        for entry in list_pictures(self.folder, EXPECTED, self._describe):
-            lists.named_by.pop(entry.path, None)
-            classes = lists.classes.get(entry.path, {})
+        for entry in list_pictures(self.folder, EXPECTED, self._describe, LIST_FILES):
+            lists.named_by.pop(same_name(entry.path), None)
+            classes = lists.classes.get(same_name(entry.path), {})
             yield _classed(entry, classes) if isinstance(entry, SourceItem) else entry
         for path, where in sorted(lists.named_by.items()):
             yield RejectedFile(path, "missing file", f"{where}: {path} does not exist; restore it or take it off the list")

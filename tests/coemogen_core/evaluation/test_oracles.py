@@ -36,14 +36,33 @@ def test_fid_is_torch_fidelitys(counts: tuple[int, int], dim: int, rank: int) ->
     assert found == pytest.approx(torch_fidelitys_fid(first, second), rel=tolerance("fid"))
 
 
-@pytest.mark.parametrize(("generated", "real", "shift"), [(200, 150, 0.0), (60, 300, 1.5), (40, 5, 0.0), (5, 6, 0.5), (300, 300, 4.0)])
+@pytest.mark.parametrize(
+    ("generated", "real", "shift"), [(200, 150, 0.0), (60, 300, 1.5), (40, 6, 0.0), (6, 7, 0.5), (6, 6, 0.0), (300, 300, 4.0)]
+)
 def test_precision_and_recall_are_those_of_prdc_and_of_torch_fidelity(generated: int, real: int, shift: float) -> None:
     first, second = features(generated, 12, 12, 0, shift).astype(np.float64), features(real, 12, 12, 0, 0.0).astype(np.float64)
-    found = precision_recall.precision_recall(first, second, np.ones((1, generated)))
+    found = precision_recall.compare_manifolds(first, second, np.ones((1, generated)), seed=0)
+    kept, kept_real = precision_recall.equally_many(generated, real, seed=0)
+    assert len(kept) == len(kept_real) == min(generated, real)
+    first, second = first[kept], second[kept_real]
     expected = compute_prdc(second, first, nearest_k=precision_recall.NEIGHBOURS)
+    denser = compute_prdc(second, first, nearest_k=precision_recall.DENSITY_NEIGHBOURS)
+    assert found.density == pytest.approx(denser["density"], rel=tolerance("density"))
+    assert abs(found.coverage - denser["coverage"]) <= tolerance("coverage")
     assert abs(found.precision - expected["precision"]) <= tolerance("precision")
     assert abs(found.recall - expected["recall"]) <= tolerance("recall")
     module = oracle("torch_fidelity.metric_prc")
     other = module.calculate_precision_recall_part(torch.from_numpy(first), torch.from_numpy(second), precision_recall.NEIGHBOURS)
     assert (found.precision, found.recall) == pytest.approx(other, abs=1e-6)
     assert (found.resampled_precision[0], found.resampled_recall[0]) == (found.precision, found.recall)
+    assert (found.resampled_density[0], found.resampled_coverage[0]) == pytest.approx((found.density, found.coverage))
+
+
+def test_more_real_pictures_of_the_same_kind_change_nothing() -> None:
+    """Against six times as many, the published definition's precision falls to a fraction, for the balls around them shrink."""
+    made, few, many = (features(count, 64, 64, seed, 0.0).astype(np.float64) for count, seed in ((200, 0), (200, 1), (1200, 2)))
+    against_few, against_many = (precision_recall.compare_manifolds(made, real, np.ones((1, 200)), seed=0) for real in (few, many))
+    assert against_many.precision == pytest.approx(against_few.precision, abs=0.12)
+    assert against_many.coverage == pytest.approx(against_few.coverage, abs=0.12)
+    unequal = compute_prdc(many, made, nearest_k=precision_recall.NEIGHBOURS)["precision"]
+    assert abs(unequal - against_few.precision) > 0.15

@@ -39,7 +39,7 @@ def test_webdataset_holds_every_row_with_its_text_and_facts(workspace, version, 
     export = export_webdataset(workspace, "emoart", version, str(tmp_path / "tars"), size)
     assert export.rows == 12
     assert list(export.files) == [f"{number:05d}.tar" for number in range(len(shards))]
-    rows = {row["image_id"]: row for row in workspace.table("curated", "emoart", version).read().iter_rows(named=True)}
+    rows = {row["image_id"]: row for row in workspace.table("curated", "emoart", version, "data").read().iter_rows(named=True)}
     for name, expected in zip(export.files, shards, strict=True):
         with tarfile.open(tmp_path / "tars" / name) as tar:
             members = tar.getmembers()

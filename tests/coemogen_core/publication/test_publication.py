@@ -23,7 +23,7 @@ def version(workspace):
 
 def test_published_rows_are_the_kept_ones_with_their_pictures(workspace, version):
     publication = publish(workspace, "emoart", version, SOURCE)
-    rows = workspace.table("curated", "emoart", version).read()
+    rows = workspace.table("curated", "emoart", version, "data").read()
     kept = read_decisions(workspace, "emoart", version).filter("kept")
     assert set(rows["image_id"]) == set(kept["image_id"])
     assert publication.manifest.rows == rows.height == kept.height == 12

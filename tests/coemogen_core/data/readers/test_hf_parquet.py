@@ -154,14 +154,14 @@ def test_broken_tables_are_listed_and_stop_nothing(root):
     assert reasons == {f"g-page.parquet#{row}": "broken table" for row in range(25)}
 
 
-def test_row_groups_larger_than_memory_should_take(root, monkeypatch):
-    monkeypatch.setattr(parquet_file, "MAX_GROUP_BYTES", 20_000)
+def test_pages_larger_than_memory_should_take(root, monkeypatch):
+    monkeypatch.setattr(parquet_file, "MAX_PAGE_BYTES", 20_000)
     sizes = [100] * 3 + [30_000] + [100]
     rows = [np.random.default_rng(number).bytes(size) for number, size in enumerate(sizes)]
     put(root, "a.parquet", parquet({"image": rows}, row_group_size=2))
     loaded, reasons = load(root)
     assert [item.path for item, _ in loaded] == ["a.parquet#0", "a.parquet#1", "a.parquet#4"]
-    assert reasons == {"a.parquet#2-3": "row group too large"}
+    assert reasons == {"a.parquet#2": "page too large", "a.parquet#3": "page too large"}
 
 
 def test_a_row_group_that_claims_more_rows_than_bytes(root):

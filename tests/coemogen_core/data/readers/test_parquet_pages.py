@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from coemogen_core.data.readers.parquet_pages import unpacked_bytes
+from coemogen_core.data.readers.parquet_pages import page_sizes
 
 
 def chunks(data):
@@ -29,7 +29,7 @@ def test_pages_that_arrow_wrote_add_up_to_what_it_claims(compression, version, d
     pq.write_table(table, buffer, row_group_size=120, write_page_checksum=True, **options)
     data = buffer.getvalue()
     for chunk, start, end in chunks(data):
-        total = unpacked_bytes(io.BytesIO(data), start, end)
+        total = page_sizes(io.BytesIO(data), start, end).total
         assert 0.95 * chunk.total_uncompressed_size - 200 < total < chunk.total_uncompressed_size
 
 
@@ -38,4 +38,4 @@ def test_pages_that_arrow_wrote_add_up_to_what_it_claims(compression, version, d
 )
 def test_what_are_no_pages(data):
     with pytest.raises(ValueError, match="page"):
-        unpacked_bytes(io.BytesIO(data), 0, len(data))
+        page_sizes(io.BytesIO(data), 0, len(data))

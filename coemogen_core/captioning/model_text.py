@@ -1,0 +1,53 @@
+"""What a model wrote for its reader, out of all that it wrote: without its reasoning, its control tokens and the tags around its answer.
+
+A server with the right reasoning parser and chat template takes all of this off itself; gateways, and servers that lack a setting, do not.
+"""
+
+import re
+
+from coemogen_core.errors import CoEmoGenError
+
+_NAMES = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|analysis|scratchpad)"
+_REASONING_BEGINS = (
+    rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|channel\|>\s*(?:analysis|commentary)[^<]*<\|message\|>|<\|channel>\s*thought"
+)
+_REASONING_ENDS = rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>\s*final[^<]*<\|message\|>|<channel\|>"
+_BEGIN = re.compile(_REASONING_BEGINS, re.IGNORECASE)
+_UP_TO_THE_LAST_END = re.compile(rf".*(?:{_REASONING_ENDS})", re.IGNORECASE | re.DOTALL)
+_TURN_ENDS = re.compile(
+    r"<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return|eot|end_of_solution)\|>"
+    r"|<｜end▁of▁sentence｜>|</s>|<eos>|<end_of_turn>|<turn\|>",
+    re.IGNORECASE,
+)
+_TURN_BEGINS = re.compile(
+    r"(?:<\|(?:im_start|start|start_header_id)\|>|<start_of_turn>|<\|turn>)\s*(?:assistant|model)?\s*(?:<\|end_header_id\|>)?",
+    re.IGNORECASE,
+)
+_CONTROL = re.compile(r"<\|[^<>|\n]{1,60}\|>|<｜[^<>｜\n]{1,60}｜>|<(?:s|bos|pad|unk|image)>|\[/?INST\]", re.IGNORECASE)
+_ANSWER = re.compile(r"<(answer|caption|description|output|response|final)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"</?[A-Za-z|!?][^<>\n]{0,80}>|\[/?(?:THINK|INST)\]|◁/?[a-z]+▷|<\||\|>|<[A-Za-z]+\|>", re.IGNORECASE)
+
+
+class NoTextError(CoEmoGenError, ValueError):
+    """Nothing was written for the reader; the message says what was written instead."""
+
+
+def readable_text(raw: str) -> str:
+    """What is left for the reader. Text without any mark comes back as it is, but for blanks around it.
+
+    Reasoning ends at its last end mark: templates that begin it themselves leave the end mark alone in the answer.
+
+    Raises:
+        NoTextError: reasoning that does not end, or a mark that is none of those known here.
+    """
+    text = _UP_TO_THE_LAST_END.sub("", raw)
+    if _BEGIN.search(text):
+        raise NoTextError(f"reasoning without an end ({raw.strip()[:60]!r})")
+    text = _TURN_BEGINS.sub(" ", text)
+    text = next((each for each in _TURN_ENDS.split(text) if any(map(str.isalnum, each))), "")
+    text = _CONTROL.sub(" ", text)
+    if answers := _ANSWER.findall(text):
+        text = answers[-1][1]
+    if tag := _TAG.search(text):
+        raise NoTextError(f"a tag in the answer ({tag.group()[:40]!r} in {text.strip()[:60]!r})")
+    return text.strip()

@@ -1,0 +1,77 @@
+"""A command that gets SIGTERM or Ctrl-C ends soon, whatever it is doing: what it writes appears whole or not at all, so nothing is lost."""
+
+import atexit
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+
+import psutil
+
+GRACE_S = 7.0
+"""For an orderly end: a training saves its step, a server is stopped. Then the process ends itself."""
+CHILDREN_S = 1.0
+FATAL = (signal.SIGTERM, signal.SIGINT)
+
+
+def end_soon_after_a_signal(grace_s: float = GRACE_S) -> None:
+    """From now on SIGTERM or SIGINT ends this process within the grace, besides what their handlers do; a second one ends it at once.
+
+    Python runs a handler between two steps of the main thread, which may be minutes away, and Prefect puts its own in place. So the number
+    of the signal is taken from the descriptor that Python writes it to at the moment when it comes.
+    """
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # which would end the process without a word, and leave its children
+        signal.signal(signal.SIGTERM, _interrupt)
+    heard = threading.Event()
+    # registered first, so it comes last, after those who end theirs in order
+    atexit.register(lambda: (heard.is_set() or _is_waiting(reading)) and _end_children())
+    threading.Thread(target=_watch, args=(reading, writing, heard, grace_s), name="signal-watch", daemon=True).start()
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
+def _is_waiting(reading: socket.socket) -> bool:
+    """Whether a signal has come that the watching thread has not seen yet."""
+    try:
+        return bool(reading.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:
+        return False
+
+
+def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.Event, grace_s: float) -> None:
+    deadline: float | None = None
+    number = signal.SIGTERM
+    while deadline is None or time.monotonic() < deadline:
+        reading.settimeout(None if deadline is None else max(0.01, deadline - time.monotonic()))
+        try:
+            received = reading.recv(1)
+        except TimeoutError:
+            break
+        if not received or received[0] not in FATAL:
+            continue
+        if heard.is_set():
+            break
+        heard.set()
+        number, deadline = signal.Signals(received[0]), time.monotonic() + grace_s
+    try:
+        _end_children()
+    finally:
+        os._exit(128 + number)
+
+
+def _end_children() -> None:
+    """Prefect's temporary server and the like, which would outlive this process."""
+    with contextlib.suppress(psutil.Error):
+        children = psutil.Process().children(recursive=True)
+        for end in (psutil.Process.terminate, psutil.Process.kill):
+            for child in children:
+                with contextlib.suppress(psutil.Error):
+                    end(child)
+            _, children = psutil.wait_procs(children, timeout=CHILDREN_S)

@@ -1,0 +1,188 @@
+"""What arrives with HTTP 200 is read before it is believed."""
+
+import json
+
+import pytest
+from werkzeug import Response
+
+from coemogen_core.captioning.attempts import read_attempts
+from coemogen_core.captioning.backend import EndpointError
+from coemogen_core.captioning.caption_part import caption_part
+from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+from coemogen_core.emotions import EMOTIONS
+from coemogen_core.methods.prompt_writing import PromptWriter, write_prompts
+from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
+from tests.coemogen_core.captioning.stub_server import MODEL
+from tests.coemogen_core.captioning.test_answer_form import ANSWER
+
+SENTENCE = "A dog runs along a sunny beach."
+OBJECT = json.dumps(ANSWER)
+
+
+def answer(choice: dict, **besides) -> Response:
+    body = {"id": "1", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice], **besides}
+    return Response(json.dumps(body), 200, content_type="application/json")
+
+
+def said(text: object, reason: object = "stop", **message) -> Response:
+    return answer({"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": reason})
+
+
+def error_in_200(error: object) -> Response:
+    return Response(json.dumps({"error": error}), 200, content_type="application/json")
+
+
+def caption(workspace, stub, response, recipe: CaptionRecipe, pictures: int = 1, **changed):
+    """The attempts after one run against a server that gives this answer to everybody."""
+    wanted = write_images(workspace, [jpeg(index) for index in range(pictures)])
+    stub.misbehave = lambda image_id, number: response
+    settings = ServerSettings(endpoints=(stub.endpoint,), max_retries=2, **changed)
+    caption_part(workspace, SOURCE, PART, wanted, recipe, settings)
+    return read_attempts(workspace, SOURCE, PART, recipe.recipe_id("server"))
+
+
+GOOD = {
+    "plain": said(SENTENCE),
+    "no finish reason": said(SENTENCE, None),
+    "TGI's finish reason": said(SENTENCE, "eos_token"),
+    "reasoning": said(f"<think>\nA dog. A beach.\n</think>\n\n{SENTENCE}"),
+    "reasoning whose beginning the template wrote": said(f"A dog. A beach.\n</think>\n\n{SENTENCE}"),
+    "Magistral's reasoning": said(f"[THINK]a dog[/THINK]{SENTENCE}"),
+    "Kimi-VL's reasoning": said(f"◁think▷a dog◁/think▷{SENTENCE}"),
+    "gpt-oss's channels": said(
+        f"<|channel|>analysis<|message|>a dog<|end|><|start|>assistant<|channel|>final<|message|>{SENTENCE}<|return|>"
+    ),
+    "GLM's box": said(f"<think></think><|begin_of_box|>{SENTENCE}<|end_of_box|>"),
+    "the end of a turn": said(f"{SENTENCE}<|im_end|>\n<|im_start|>user\nAnd now?"),
+    "Llama's and Gemma's ends": said(f"{SENTENCE}<end_of_turn></s><|eot_id|>"),
+    "the beginning of a turn": said(f"<|im_start|>assistant\n{SENTENCE}"),
+    "answer tags": said(f"<think>hm</think><answer>{SENTENCE}</answer>"),
+    "a Markdown label": said(f"**Caption:** {SENTENCE}"),
+    "a label in Markdown": said(f"### Caption\n**{SENTENCE}**".replace("### Caption\n", "")),
+    "a plain label": said(f'Caption: "{SENTENCE}"'),
+    "a fence": said(f"```\n{SENTENCE}\n```"),
+    "text parts": said([{"type": "text", "text": "A dog runs "}, {"type": "text", "text": "along a sunny beach."}]),
+    "Mistral's parts": said([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": SENTENCE}]),
+}
+
+
+@pytest.mark.parametrize("how", GOOD)
+def test_a_caption_is_clean_however_it_comes(workspace, stub, how):
+    (caption_of,) = caption(workspace, stub, GOOD[how], CaptionRecipe(model=MODEL))["caption"]
+    assert caption_of == SENTENCE
+
+
+STRUCTURED = {
+    "plain": OBJECT,
+    "fenced": f"```json\n{OBJECT}\n```",
+    "fenced after a sentence": f"Here is the object you asked for:\n```json\n{OBJECT}\n```\nLet me know!",
+    "after reasoning": f'<think>I need {{"brightness": ...}}</think>\n{OBJECT}',
+    "in a box": f"<|begin_of_box|>{OBJECT}<|end_of_box|>",
+    "after a draft": f'First {{"caption": "a dog"}}, then {OBJECT}',
+    "before a turn's end": f"{OBJECT}<|eot_id|>",
+}
+
+
+@pytest.mark.parametrize("how", STRUCTURED)
+def test_the_object_is_found_where_it_is(workspace, stub, how):
+    rows = caption(workspace, stub, said(STRUCTURED[how]), CaptionRecipe(model=MODEL, answer="structured.v1"))
+    assert rows["caption"].to_list() == [ANSWER["caption"]]
+    assert rows["fields"][0]["scene"] == ANSWER["scene"]
+
+
+NO_CAPTION = {
+    "aborted": (said("A dog runs along", "abort"), "server: .*broken off .finish_reason abort"),
+    "error": (said("A dog runs along", "error"), "server: .*broken off"),
+    "filtered": (said("A dog runs along", "content_filter"), "refused: filtered by the server .finish_reason content_filter"),
+    "a tool": (said("A dog runs along", "tool_calls"), "malformed: ended with finish_reason tool_calls"),
+    "a function": (said("A dog runs along", "function_call"), "malformed: ended with finish_reason function_call"),
+    "an object": (said("A dog runs along", {"type": "stop", "stop": "x"}), "malformed: finish_reason is "),
+    "an unknown word": (said("A dog runs along", "recitation"), "refused: filtered"),
+    "unfinished reasoning": (said("<think>A dog runs along", "length"), "malformed: reasoning without an end"),
+    "reasoning beside nothing": (said(None, "stop", reasoning_content="A dog"), "malformed: nothing but reasoning"),
+    "vLLM's reasoning beside nothing": (said("", "stop", reasoning="A dog"), "malformed: nothing but reasoning"),
+    "a tag that nobody knows": (said(f"<scene>{SENTENCE}"), "malformed: a tag in the answer .*<scene>"),
+    "a lone angle": (said(f"{SENTENCE} <|"), "malformed: a tag in the answer"),
+    "no text": (said(""), "malformed: no text"),
+    "a picture": (said([{"type": "image_url", "image_url": {"url": "data:"}}]), "server: .*content is not text"),
+    "an error of 429": (error_in_200({"message": "slow down", "code": 429}), "server: HTTP 200 with error 429: slow down"),
+    "an error of 400": (error_in_200({"message": "too many images", "code": 400}), "refused: HTTP 200 with error 400: too many images"),
+    "an error in words": (error_in_200({"message": "overloaded", "type": "server_error"}), "server: HTTP 200 with error 500: overloaded"),
+    "vLLM's older error": (
+        Response(json.dumps({"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}), 200),
+        "refused: HTTP 200 with error 400: too long",
+    ),
+    "an error that is a text": (error_in_200("upstream died"), "server: HTTP 200 with error 500: upstream died"),
+    "OpenRouter's": (
+        error_in_200({"message": "Provider returned error", "code": 502, "metadata": {"raw": "CUDA out of memory"}}),
+        "server: HTTP 200 with error 502: Provider returned error .CUDA out of memory",
+    ),
+    "in a choice": (
+        answer(
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": ""},
+                "finish_reason": "error",
+                "error": {"message": "bad", "code": 400},
+            }
+        ),
+        "refused: HTTP 200 with error 400: bad",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", NO_CAPTION)
+def test_what_is_no_caption_says_why_in_the_servers_words_and_is_asked_again(workspace, stub, how):
+    response, error = NO_CAPTION[how]
+    rows = caption(workspace, stub, response, CaptionRecipe(model=MODEL))
+    assert rows["caption"].to_list() == [None]
+    import re
+
+    assert re.match(error, rows["error"][0]), rows["error"][0]
+    stub.reset()
+    settled = caption(workspace, stub, None, CaptionRecipe(model=MODEL))
+    assert settled["caption"].drop_nulls().len() == 1
+
+
+@pytest.mark.parametrize(("code", "kind"), [(401, "key"), ("invalid_api_key", "key"), ("model_not_found", "model")])
+def test_an_error_in_a_200_that_nobody_can_escape_stops_the_run(workspace, stub, code, kind):
+    with pytest.raises(EndpointError, match=f"no such {kind}"):
+        caption(workspace, stub, error_in_200({"message": f"no such {kind}", "code": code}), CaptionRecipe(model=MODEL))
+
+
+class TestWritePrompts:
+    """The same server writes the prompts of a baseline."""
+
+    @pytest.fixture
+    def writer(self, stub) -> PromptWriter:
+        return PromptWriter(endpoint=stub.endpoint, model=MODEL, count=2)
+
+    def test_thoughts_and_courtesies_are_no_prompts(self, stub, writer, tmp_path):
+        text = (
+            "<think>I need two prompts.\n1. maybe a dog</think>Sure! Here are 2 short prompts:\n\n"
+            "1. **a dog in a park**\n(2) “a cat on a roof”\n\nLet me know if you want more!"
+        )
+        stub.misbehave = lambda image_id, number: said(text)
+        assert set(write_prompts(writer, tmp_path / "a.toml").prompts.values()) == {("a dog in a park", "a cat on a roof")}
+
+    def test_half_a_prompt_is_none(self, stub, writer, tmp_path):
+        stub.misbehave = lambda image_id, number: said("a dog in a park\na cat on a roof\na horse on the", "length")
+        found = write_prompts(writer, tmp_path / "a.toml").prompts
+        assert list(found) == list(EMOTIONS)
+        assert set(found.values()) == {("a dog in a park", "a cat on a roof")}
+
+    @pytest.mark.parametrize(
+        ("response", "words"),
+        [
+            (error_in_200({"message": "no such model", "code": 404}), "HTTP 200 with error 404: no such model"),
+            (error_in_200("down"), "HTTP 200 with error 500: down"),
+            (said("a dog", "content_filter"), "filtered by the server"),
+            (said("<think>a dog"), "reasoning without an end"),
+            (Response("<html><title>Bad gateway</title></html>", 200), "the answer is not JSON"),
+        ],
+    )
+    def test_what_went_wrong_is_said(self, stub, writer, tmp_path, response, words):
+        stub.misbehave = lambda image_id, number: response
+        with pytest.raises((ConnectionError, ValueError), match=words):
+            write_prompts(writer, tmp_path / "a.toml")
+        assert not (tmp_path / "a.toml").exists()

@@ -1,0 +1,208 @@
+"""Limits that were too narrow, waits that nobody saw, leftovers that stayed, and wrong settings that ran as if right."""
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from coemogen_core.captioning.backend import EndpointUnreachableError
+from coemogen_core.captioning.caption_part import caption_part
+from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+from coemogen_core.curation.selection import Selection
+from coemogen_core.data.ingest import ingest_part
+from coemogen_core.data.plan import plan_source
+from coemogen_core.data.readers import parquet_file
+from coemogen_core.storage.whole_file import write_atomically, written_whole
+from coemogen_core.training.recipes import TrainingRecipe
+from flows.command_line.options import nested
+from flows.params import BuildEmosetParams, load_params
+from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
+from tests.coemogen_core.captioning.stub_server import MODEL
+from tests.coemogen_core.data.archives import parquet
+from tests.coemogen_core.data.pictures import encode
+from tests.coemogen_core.data.sources import put
+
+ROOT = Path(__file__).parents[2]
+
+
+class TestRowGroups:
+    def test_a_large_group_is_streamed(self, workspace, tmp_path, monkeypatch):
+        """As pandas and pyarrow write it: up to 1,024 rows in one group, and in one page."""
+        noise = np.random.default_rng(0)
+        pictures = [encode_noise(noise) for _ in range(60)]
+        whole = sum(map(len, pictures))
+        monkeypatch.setattr(parquet_file, "MAX_INFLATED_BYTES", whole // 3)
+        put(str(tmp_path / "source"), "a.parquet", parquet({"image": pictures, "label": ["awe"] * 60}, row_group_size=1000))
+        (part,) = plan_source(workspace, "photos", "hf_parquet", str(tmp_path / "source"))
+        outcome = ingest_part(workspace, "photos", part)
+        assert (outcome.rows, outcome.dropped) == (60, 0)
+
+    def test_one_page_beyond_the_bound_is_refused(self, workspace, tmp_path, monkeypatch):
+        noise = np.random.default_rng(0)
+        monkeypatch.setattr(parquet_file, "MAX_PAGE_BYTES", 2**17)
+        table = parquet({"image": [encode_noise(noise) for _ in range(20)]}, data_page_size=2**24, use_dictionary=False)
+        put(str(tmp_path / "source"), "a.parquet", table)
+        put(str(tmp_path / "source"), "b.parquet", parquet({"image": [jpeg(1)]}))
+        parts = plan_source(workspace, "photos", "hf_parquet", str(tmp_path / "source"))
+        outcomes = [ingest_part(workspace, "photos", part) for part in parts]
+        assert (sum(each.rows for each in outcomes), sum(each.dropped for each in outcomes)) == (1, 20)
+        assert set(workspace.table("rejected", "photos").read()["reason"]) == {"page too large"}
+
+
+def encode_noise(noise: np.random.Generator) -> bytes:
+    from PIL import Image
+
+    return encode(Image.fromarray(noise.integers(0, 256, (80, 80, 3), dtype=np.uint8)), "PNG")
+
+
+class TestAServerThatIsAway:
+    def settings(self, port: int, patience_s: float) -> ServerSettings:
+        return ServerSettings(endpoints=(f"http://127.0.0.1:{port}/v1",), patience_s=patience_s)
+
+    def test_who_waits_is_told_for_whom_and_how_long(self, workspace, caplog):
+        wanted = write_images(workspace, [jpeg(1)])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        caplog.set_level(logging.WARNING)
+        with pytest.raises(EndpointUnreachableError, match=f"127.0.0.1:{port}.* for 0.5 s"):
+            caption_part(workspace, SOURCE, PART, wanted, CaptionRecipe(model=MODEL), self.settings(port, 0.5))
+        (line,) = [record.getMessage() for record in caplog.records if "no captioner answers" in record.getMessage()]
+        assert f"http://127.0.0.1:{port}/v1" in line
+        assert "waiting for up to 0.5 s" in line
+
+    def test_one_that_accepts_and_never_answers_is_away_too(self, workspace, caplog, monkeypatch):
+        monkeypatch.setattr("coemogen_core.captioning.server.endpoint.PROBE_TIMEOUT_S", 0.5)
+        wanted = write_images(workspace, [jpeg(1)])
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            with pytest.raises(EndpointUnreachableError, match="for 1 s"):
+                caption_part(workspace, SOURCE, PART, wanted, CaptionRecipe(model=MODEL), self.settings(silent.getsockname()[1], 1))
+        assert "no captioner answers" in caplog.text
+
+
+STUBBORN = {
+    "a thread that computes": "threading.Thread(target=lambda: [sum(range(10**8)) for _ in range(1000)]).start()",
+    "a handler of its own": "signal.signal(signal.SIGTERM, lambda *_: None); signal.signal(signal.SIGINT, lambda *_: None); wait()",
+    "a join that never ends": "blocked = threading.Thread(target=wait); blocked.start(); blocked.join()",
+    "a child": "subprocess.Popen(['sleep', '600']); wait()",
+    "an exception that is caught": "while True:\n    try:\n        wait()\n    except BaseException:\n        pass",
+}
+
+
+class TestSignals:
+    """Processes that would not end by themselves."""
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("what", STUBBORN)
+    def test_a_command_ends_soon_whatever_it_does(self, what, number):
+        code = (
+            "import signal, subprocess, threading, time\nfrom flows.command_line.signals import end_soon_after_a_signal\n"
+            "end_soon_after_a_signal(grace_s=0.5)\nwait = threading.Event().wait\nprint('ready', flush=True)\n" + STUBBORN[what]
+        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.1)
+            process.send_signal(number)
+            assert process.wait(120) != 0
+            assert process.stdout.read() == ""  # children that hold it are gone
+
+    def test_a_second_signal_does_not_wait(self):
+        code = (
+            "import signal, threading\nfrom flows.command_line.signals import end_soon_after_a_signal\n"
+            "end_soon_after_a_signal(grace_s=600)\nsignal.signal(signal.SIGTERM, lambda *_: print('heard', flush=True))\n"
+            "print('ready', flush=True)\nwhile True:\n    threading.Event().wait()"
+        )
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.terminate()
+            assert process.stdout.readline() == "heard\n"
+            process.terminate()
+            assert process.wait(120) == 128 + signal.SIGTERM
+
+
+class TestLeftovers:
+    def test_what_a_killed_writer_left_is_taken_over(self, tmp_path):
+        target = tmp_path / "step-000500.safetensors"
+        code = (
+            "import os, signal\nfrom coemogen_core.storage.whole_file import written_whole\n"
+            f"with written_whole({str(target)!r}) as file:\n    file.write(bytes(10**6))\n    file.flush()\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)"
+        )
+        for _ in range(3):
+            killed = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+            assert killed.returncode == -signal.SIGKILL
+        assert len(list(tmp_path.iterdir())) == 1  # not one for each
+        write_atomically(str(target), b"whole")
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {target.name: b"whole"}
+
+    def test_two_live_writers_do_not_share_a_file(self, tmp_path):
+        target = tmp_path / "part.parquet"
+        with written_whole(str(target)) as first:
+            first.write(b"first")
+            write_atomically(str(target), b"second")
+            assert target.read_bytes() == b"second"
+        assert target.read_bytes() == b"first"
+        assert [path.name for path in tmp_path.iterdir()] == ["part.parquet"]
+
+    def test_a_writer_that_failed_leaves_nothing(self, tmp_path):
+        def fail() -> None:
+            with written_whole(str(tmp_path / "part.parquet")) as file:
+                file.write(b"half")
+                raise KeyError("mine")
+
+        with pytest.raises(KeyError):
+            fail()
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_lock_of_somebody_else_is_respected(self, tmp_path):
+        busy = tmp_path / ".part.parquet.tmp"
+        with busy.open("wb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            held.write(b"somebody is writing")
+            held.flush()
+            write_atomically(str(tmp_path / "part.parquet"), b"ours")
+            assert busy.read_bytes() == b"somebody is writing"
+        assert (tmp_path / "part.parquet").read_bytes() == b"ours"
+
+
+SOURCE_VALUES = {"workspace": "w", "source": {"name": "emoset", "layout": "emoset", "root": "photos"}}
+
+
+class TestSettings:
+    @pytest.mark.parametrize("setting", ["part_size=1e3", "part_size=true", "part_size='10'", "caption.max_new_tokens=64.0", "encoder={}"])
+    def test_what_would_run_as_if_right_is_refused(self, setting):
+        with pytest.raises((ValidationError, ValueError), match=setting.partition("=")[0].rpartition(".")[2]):
+            load_params("lab", BuildEmosetParams, SOURCE_VALUES | nested([setting]))
+
+    @pytest.mark.parametrize("value", [float("inf"), float("nan"), "0.1", True])
+    def test_a_learning_rate_is_a_number(self, value):
+        with pytest.raises(ValidationError, match="learning_rate"):
+            TrainingRecipe.model_validate({"learning_rate": value})
+
+    def test_an_emotion_is_named_once(self):
+        with pytest.raises(ValidationError, match="awe stands there more than once"):
+            Selection(emotions=("awe", "fear", "awe"))
+
+    def test_an_endpoint_is_named_once(self):
+        with pytest.raises(ValidationError, match="more than once"):
+            ServerSettings(endpoints=("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1"))
+
+    @pytest.mark.parametrize("word", ["null", "none", " NULL "])
+    def test_null_is_none(self, word):
+        assert nested([f"train_splits={word}", "near_duplicates.x=1"]) == {"train_splits": None, "near_duplicates": {"x": 1}}
+        assert nested(["name='null'"]) == {"name": "null"}

@@ -1,0 +1,124 @@
+"""A picture is its pixels: what stands beside them is left out where it is too much or broken."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from coemogen_core.data.decode import EXIF_ORIENTATION, UnreadableImage, decode_image
+from tests.coemogen_core.data.pictures import encode, scene
+
+PIXELS = scene(40, 24)
+LARGE = 1_600_000
+SIGNATURE = 8
+
+
+def png(**options) -> bytes:
+    return encode(PIXELS, "PNG", **options)
+
+
+def chunk(kind: bytes, content: bytes, checksum: int | None = None) -> bytes:
+    crc = zlib.crc32(kind + content) if checksum is None else checksum
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
+
+
+def with_chunk(added: bytes, *, last: bool = False) -> bytes:
+    """A PNG with one chunk more, behind its header or before its end."""
+    data = png()
+    at = len(data) - 12 if last else SIGNATURE + 25
+    return data[:at] + added + data[at:]
+
+
+def noise(size: int) -> bytes:
+    return np.random.default_rng(0).integers(32, 127, size, dtype=np.uint8).tobytes()
+
+
+WORKFLOW = b'{"prompt": "' + b"abc " * (LARGE // 4) + b'"}'
+METADATA = {
+    "zTXt": with_chunk(chunk(b"zTXt", b"workflow\0\0" + zlib.compress(WORKFLOW))),
+    "zTXt that does not shrink": with_chunk(chunk(b"zTXt", b"workflow\0\0" + zlib.compress(noise(LARGE)))),
+    "iTXt": with_chunk(chunk(b"iTXt", b"workflow\0\1\0\0\0" + zlib.compress(WORKFLOW))),
+    "iTXt as it is": with_chunk(chunk(b"iTXt", b"workflow\0\0\0\0\0" + WORKFLOW)),
+    "tEXt": with_chunk(chunk(b"tEXt", b"workflow\0" + WORKFLOW)),
+    "texts behind the pixels": with_chunk(chunk(b"zTXt", b"workflow\0\0" + zlib.compress(WORKFLOW)), last=True),
+    "a scanner's profile": with_chunk(chunk(b"iCCP", b"scanner\0\0" + zlib.compress(noise(LARGE)))),
+    "a broken profile": with_chunk(chunk(b"iCCP", b"scanner\0\0no zlib")),
+    "a text with a wrong checksum": with_chunk(chunk(b"tEXt", b"a\0b", 1)),
+    "a time with a wrong checksum": with_chunk(chunk(b"tIME", b"\x07\xe8\1\1\1\1\1", 1)),
+    "EXIF with a wrong checksum": with_chunk(chunk(b"eXIf", b"II*\0", 1)),
+    "EXIF that is none": with_chunk(chunk(b"eXIf", b"no exif")),
+    "a text that is no zlib": with_chunk(chunk(b"zTXt", b"a\0\0no zlib")),
+    "a JPEG's profile": encode(PIXELS, "PNG", icc_profile=noise(LARGE)),
+}
+
+
+@pytest.mark.parametrize("what", METADATA)
+def test_a_png_is_its_pixels(what):
+    assert np.array_equal(np.asarray(decode_image(METADATA[what])), np.asarray(PIXELS))
+
+
+JPEGS = {
+    "a profile": {"icc_profile": noise(LARGE)},
+    "a comment": {"comment": b"x" * 60_000},
+    "EXIF that is none": {"exif": b"Exif\0\0no exif"},
+}
+
+
+@pytest.mark.parametrize("what", JPEGS)
+def test_a_jpeg_is_its_pixels(what):
+    plain = decode_image(encode(PIXELS, "JPEG", quality=95))
+    assert np.array_equal(np.asarray(decode_image(encode(PIXELS, "JPEG", quality=95, **JPEGS[what]))), np.asarray(plain))
+
+
+def test_a_jpeg_whose_list_of_more_pictures_is_broken():
+    plain = encode(PIXELS, "JPEG", quality=95)
+    app2 = b"MPF\0MM\0*\0\0\0\x08\0\1" + b"\xb0\1\0\4\0\0\0\2\0\0\0\5"
+    broken = plain[:2] + b"\xff\xe2" + struct.pack(">H", len(app2) + 2) + app2 + plain[2:]
+    assert np.array_equal(np.asarray(decode_image(broken)), np.asarray(decode_image(plain)))
+
+
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP", "many"])
+def test_eighty_megabytes_stay_refused(kind):
+    packed = zlib.compress(bytes(80 * 2**20), 9)
+    chunks = {
+        "zTXt": chunk(b"zTXt", b"a\0\0" + packed),
+        "iTXt": chunk(b"iTXt", b"a\0\1\0\0\0" + packed),
+        "iCCP": chunk(b"iCCP", b"a\0\0" + packed),
+        "many": chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**20), 9)) * 80,
+    }
+    with pytest.raises(UnreadableImage, match="unpack to more than 64 MiB") as refused:
+        decode_image(with_chunk(chunks[kind]))
+    assert refused.value.reason == "corrupt"
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_the_orientation_is_kept_wherever_it_stands(last):
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    turned = with_chunk(chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")), last=last)
+    assert decode_image(turned).size == (24, 40)
+
+
+def test_nothing_is_decoded_before_the_size_is_checked(monkeypatch):
+    def decoded(self):
+        raise AssertionError("pixels were read")
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", decoded)
+    with pytest.raises(UnreadableImage, match="too many pixels"):
+        decode_image(png(), max_pixels=100)
+    header = struct.pack(">IIBBBBB", 9_900, 9_900, 16, 6, 0, 0, 0)
+    claim = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    with pytest.raises(UnreadableImage, match="too many pixels"):
+        decode_image(claim)
+
+
+def test_the_text_of_a_picture_is_not_lost_for_who_reads_it():
+    """Only the decoder's copy is without it: what is stored are the source's own bytes."""
+    data = METADATA["zTXt"]
+    before = bytes(data)
+    decode_image(data)
+    assert data == before
+    assert Image.open(io.BytesIO(png())).size == (40, 24)

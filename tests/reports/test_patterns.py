@@ -1,0 +1,79 @@
+"""Names that people chose are looked up by listing: brackets, stars and question marks are letters."""
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from coemogen_core.classifier.human_ratings import read_ratings
+from coemogen_core.data.ingest import ingest_part
+from coemogen_core.data.plan import plan_source
+from coemogen_core.storage.whole_file import write_atomically
+from coemogen_core.storage.workspace import Workspace, local_copy
+from schemas.tables import Rejected
+from tests.coemogen_core.data.sources import make_emoset
+
+ROOT = Path(__file__).parents[2]
+LAYERS = ("coemogen_core", "tasks", "flows", "schemas")
+ROWS = pl.DataFrame({"path": ["a"], "reason": ["b"], "detail": ["c"]})
+NAMES = ["photos [2026]", "photos*", "what?", "{a,b}", "100%", "a#b", "[!x]"]
+
+
+def test_nothing_matches_patterns_in_given_paths():
+    """Two places may: fixed patterns below a folder of ours, whose own name `Path.glob` takes as it is."""
+    allowed = {"coemogen_core/captioning/server/own_server_settings.py", "coemogen_core/captioning/server/vllm_checkpoint.py"}
+    allowed |= {"coemogen_core/storage/model_source.py", "coemogen_core/lab/build/__main__.py"}
+    pattern = re.compile(r"\.r?glob\(|fnmatch|fsspec\.open\(|expand_path|url_to_fs|\.mv\(|filesystem\.(?:rm|copy|cat|get|put)\(")
+    found = {
+        str(file.relative_to(ROOT)): line
+        for layer in LAYERS
+        for file in (ROOT / layer).rglob("*.py")
+        for line in file.read_text().splitlines()
+        if pattern.search(line)
+    }
+    assert set(found) - allowed == {"coemogen_core/storage/location.py"}
+
+
+@pytest.fixture(params=NAMES)
+def place(request, tmp_path):
+    return str(tmp_path / request.param / "workspace")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("store", ["local", "memory"])
+def test_tables_and_files_are_found_again(store, name, tmp_path):
+    workspace = Workspace(f"memory://{name}/workspace" if store == "memory" else str(tmp_path / name / "workspace"))
+    sibling = Workspace(workspace.uri.replace("workspace", "workspace2"))
+    for each in (workspace, sibling):
+        each.table("rejected", "x").write_part("part-[0]", ROWS, Rejected)
+        each.write_json({"of": each.uri}, "runs", "train-1", "checkpoints", "step-1.json")
+    table = workspace.table("rejected", "x")
+    assert table.parts() == ["part-[0]"]
+    assert table.has_part("part-[0]")
+    assert table.read().equals(ROWS)
+    assert table.count() == 1
+    assert workspace.list_files("runs", "train-1", "checkpoints") == ["step-1.json"]
+    assert workspace.list_folders("runs") == ["train-1"]
+    assert workspace.read_json("runs", "train-1", "checkpoints", "step-1.json") == {"of": workspace.uri}
+    table.remove_part("part-[0]")
+    assert table.parts() == []
+    assert sibling.table("rejected", "x").parts() == ["part-[0]"]
+
+
+def test_a_source_and_a_workspace_of_such_names(place):
+    root = make_emoset(str(Path(place).parent / "photos"), {"train": [("awe", 1), ("fear", 2)]})
+    workspace = Workspace(place)
+    parts = plan_source(workspace, "photos", "emoset", root)
+    assert [ingest_part(workspace, "photos", part).rows for part in parts] == [2]
+    make_emoset(root, {"train": [("awe", 1), ("fear", 2), ("anger", 3)]})
+    (changed,) = plan_source(workspace, "photos", "emoset", root)
+    assert workspace.table("images", "photos").parts() == []  # the old plan and its part are gone
+    assert ingest_part(workspace, "photos", changed).rows == 3
+
+
+def test_single_files_of_such_names(place):
+    file = f"{place}/ratings [1].csv"
+    write_atomically(file, b"image_id,valence_mean_1to7\na,2\n")
+    assert read_ratings("oasis", file).rows.height == 1
+    assert Path(local_copy(file, "")).read_bytes().startswith(b"image_id")

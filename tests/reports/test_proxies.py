@@ -1,0 +1,106 @@
+"""This machine's own addresses are reached past every proxy; others through the one that the environment names."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coemogen_core.captioning.caption_part import caption_part
+from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+from coemogen_core.captioning.server.proxies import is_loopback, proxy_of
+from coemogen_core.methods.prompt_writing import PromptWriter, write_prompts
+from flows.environment import loopback_without_proxy
+from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
+from tests.coemogen_core.captioning.stub_server import MODEL
+
+ROOT = Path(__file__).parents[2]
+NOBODY = "http://127.0.0.1:9"
+PROXIES = {
+    "http_proxy": {"http_proxy": NOBODY},
+    "both": {"http_proxy": NOBODY, "HTTPS_PROXY": NOBODY},
+    "all_proxy": {"ALL_PROXY": NOBODY},
+    "socks": {"ALL_PROXY": "socks5://127.0.0.1:9"},
+    "socks in small letters": {"all_proxy": "socks5h://127.0.0.1:9"},
+    "another exception": {"http_proxy": NOBODY, "no_proxy": "example.org"},
+}
+
+
+@pytest.fixture(params=PROXIES)
+def proxied(request, monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in PROXIES[request.param].items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("proxied")
+def test_captions_come_from_a_server_on_this_machine(workspace, stub):
+    wanted = write_images(workspace, [jpeg(1), jpeg(2)])
+    settings = ServerSettings(endpoints=(stub.endpoint,), patience_s=0)
+    assert caption_part(workspace, SOURCE, PART, wanted, CaptionRecipe(model=MODEL), settings).rows == 2
+
+
+@pytest.mark.usefixtures("proxied")
+def test_prompts_come_from_a_server_on_this_machine(stub, tmp_path):
+    assert write_prompts(PromptWriter(endpoint=stub.endpoint, model=MODEL, count=2), tmp_path / "a.toml").prompts
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("proxied")
+def test_a_flow_runs_against_a_server_on_this_machine(prefect_server, tmp_path):
+    """A process of its own: Prefect reads the environment once."""
+    code = "from flows.command_line import main; main()"
+    command = [sys.executable, "-c", code, "recaption", "--workspace", str(tmp_path / "absent")]
+    environment = os.environ | {"PREFECT_API_URL": prefect_server}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert "no decisions of emoset" in done.stderr or "absent" in done.stderr, done.stderr
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("given", ["", "example.org", "example.org, 127.0.0.1", "*"])
+def test_the_users_exceptions_stay(monkeypatch, given):
+    monkeypatch.setenv("http_proxy", NOBODY)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("no_proxy", given)
+    found = loopback_without_proxy()
+    assert found["no_proxy"] == found["NO_PROXY"]
+    hosts = found["no_proxy"].split(",")
+    assert {host.strip() for host in given.split(",") if host.strip()} <= set(hosts)
+    assert "*" in hosts or {"localhost", "127.0.0.1", "::1"} <= set(hosts)
+    assert len(hosts) == len(set(hosts))
+
+
+def test_nothing_is_changed_without_a_proxy(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    assert loopback_without_proxy() == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://127.4.5.6/v1", True),
+        ("http://localhost:8000/v1", True),
+        ("http://LOCALHOST./v1", True),
+        ("http://vllm.localhost/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("http://0.0.0.0:8000/v1", True),
+        ("http://10.0.0.1/v1", False),
+        ("https://api.example.org/v1", False),
+        ("http://localhost.example.org/v1", False),
+        ("http://127.0.0.1.example.org/v1", False),
+    ],
+)
+def test_only_this_machine_is_loopback(monkeypatch, url, loopback):
+    monkeypatch.setenv("http_proxy", "http://proxy.example.org:3128")
+    monkeypatch.setenv("https_proxy", "http://proxy.example.org:3128")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert is_loopback(url) is loopback
+    assert proxy_of(url) == (None if loopback else "http://proxy.example.org:3128")
