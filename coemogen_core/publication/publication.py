@@ -33,6 +33,14 @@ DATA = "data"
 MANIFEST = "manifest.json"
 CARD = "README.md"
 TEMPLATE = Path(__file__).parent / "dataset_card.md.jinja"
+READERS = (
+    ("Hugging Face datasets", "2.14", 'load_dataset("FOLDER", split="train")'),
+    ("pandas, with pyarrow 12", "2.0", 'pandas.read_parquet("FOLDER/data")'),
+    ("polars", "0.20", 'polars.read_parquet("FOLDER/data/*.parquet")'),
+    ("pyarrow", "12", 'pyarrow.dataset.dataset("FOLDER/data")'),
+    ("DuckDB", "0.9", "SELECT * FROM 'FOLDER/data/*.parquet'"),
+)
+"""What opens a published folder, from which version on, and how."""
 UNKNOWN_LICENCE = "not stated by the source"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 _DECIDED = ["image_id", "label", "confidence", "caption", "similarity", "caption_recipe_id"]
@@ -136,6 +144,7 @@ def _render_card(workspace: Workspace, record: DecisionsRecord, rows: int) -> st
         licences=[(_cell(licence), count) for licence, count in counts.iter_rows()],
         models=[f"`{_cell(model)}`" for model in models],
         left_out=[emotion for emotion in EMOTIONS if emotion not in selection.emotions],
+        readers=READERS,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     credentials = {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
     for name, value in {**credentials, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
         monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("pictures")
-    yield "s3://pictures"
+    name = f"pictures-{uuid.uuid4().hex[:8]}"  # moto's buckets outlive its server
+    fsspec.get_filesystem_class("s3").clear_instance_cache()  # they keep the address of an earlier server
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir(name)
+    yield f"s3://{name}"
     running.stop()
 
 

@@ -62,7 +62,7 @@ def test_a_worker_that_is_killed_leaves_a_marked_run_a_free_slot_and_the_same_ta
 
     assert services.finished(run_id)["state_type"] == "CRASHED"
     assert "no heartbeat" in services.flow_run(run_id)["state"]["message"]
-    assert not list(workspace.glob("curated/emoart/*/*.parquet"))
+    assert not list(workspace.glob("curated/emoart/*/*/*.parquet"))
 
     assert "worker of pool lab" in services.serve()
     services.completed("build-emoart/lab", build(workspace))  # one run at a time: it would wait for the dead one's slot

@@ -25,12 +25,12 @@ def test_a_part_that_another_writer_made_and_removed(bucket, elsewhere):
     table = workspace.table("rejected", "x")
     table.write_part("part-0", ROWS, Rejected)
     assert (table.parts(), table.has_part("part-1")) == (["part-0"], False)
-    content = elsewhere.cat_file("pictures/workspace/rejected/x/part-0.parquet")
-    elsewhere.pipe_file("pictures/workspace/rejected/x/part-1.parquet", content)
+    content = elsewhere.cat_file(f"{bucket}/workspace/rejected/x/part-0.parquet")
+    elsewhere.pipe_file(f"{bucket}/workspace/rejected/x/part-1.parquet", content)
     assert table.has_part("part-1")
     assert table.parts() == ["part-0", "part-1"]
     assert table.read_part("part-1").equals(ROWS)
-    elsewhere.rm_file("pictures/workspace/rejected/x/part-0.parquet")
+    elsewhere.rm_file(f"{bucket}/workspace/rejected/x/part-0.parquet")
     assert (table.parts(), table.has_part("part-0")) == (["part-1"], False)
     assert not workspace.exists("rejected", "x", "part-0.parquet")
 
@@ -38,19 +38,19 @@ def test_a_part_that_another_writer_made_and_removed(bucket, elsewhere):
 def test_a_file_and_a_folder_that_another_writer_made(bucket, elsewhere):
     workspace = Workspace(f"{bucket}/workspace")
     assert (workspace.list_files("runs", "a"), workspace.exists("runs", "a", "b.json")) == ([], False)
-    elsewhere.pipe_file("pictures/workspace/runs/a/b.json", b"{}")
+    elsewhere.pipe_file(f"{bucket}/workspace/runs/a/b.json", b"{}")
     assert (workspace.list_files("runs", "a"), workspace.list_folders("runs")) == (["b.json"], ["a"])
     assert workspace.exists("runs", "a", "b.json")
     assert workspace.read_json("runs", "a", "b.json") == {}
 
 
 def test_pictures_that_came_after_the_first_plan(bucket, elsewhere, workspace):
-    elsewhere.pipe_file("pictures/source/awe/1.jpg", jpeg(1))
+    elsewhere.pipe_file(f"{bucket}/source/awe/1.jpg", jpeg(1))
     first = plan_source(workspace, "photos", "image_folder", f"{bucket}/source")
-    elsewhere.pipe_file("pictures/source/awe/2.jpg", jpeg(2))
-    elsewhere.pipe_file("pictures/source/fear/3.jpg", jpeg(3))
+    elsewhere.pipe_file(f"{bucket}/source/awe/2.jpg", jpeg(2))
+    elsewhere.pipe_file(f"{bucket}/source/fear/3.jpg", jpeg(3))
     second = plan_source(workspace, "photos", "image_folder", f"{bucket}/source")
     assert first != second
-    elsewhere.rm_file("pictures/source/awe/2.jpg")
-    elsewhere.rm_file("pictures/source/fear/3.jpg")
+    elsewhere.rm_file(f"{bucket}/source/awe/2.jpg")
+    elsewhere.rm_file(f"{bucket}/source/fear/3.jpg")
     assert plan_source(workspace, "photos", "image_folder", f"{bucket}/source") == first

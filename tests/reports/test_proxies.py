@@ -1,9 +1,14 @@
 """This machine's own addresses are reached past every proxy; others through the one that the environment names."""
 
+import contextlib
 import os
+import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -59,6 +64,50 @@ def test_a_flow_runs_against_a_server_on_this_machine(prefect_server, tmp_path):
     assert "no decisions of emoset" in done.stderr or "absent" in done.stderr, done.stderr
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+class Socks5(socketserver.StreamRequestHandler):
+    """As much of RFC 1928 as a client needs; whatever name is asked for leads to one port of this machine."""
+
+    target: int
+    asked: list[bytes]
+
+    def handle(self) -> None:
+        _, methods = self.rfile.read(2)
+        self.rfile.read(methods)
+        self.wfile.write(b"\x05\x00")
+        kind = self.rfile.read(4)[3]
+        self.asked.append(self.rfile.read(self.rfile.read(1)[0]) if kind == 3 else self.rfile.read(4))
+        self.rfile.read(2)
+        with socket.create_connection(("127.0.0.1", self.target)) as behind:
+            self.wfile.write(b"\x05\x00\x00\x01" + bytes(6))
+            back = threading.Thread(target=self.pump, args=(behind, self.connection), daemon=True)
+            back.start()
+            self.pump(self.connection, behind)
+            back.join()
+
+    @staticmethod
+    def pump(source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(2**16):
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("kind", ["socks5", "socks5h"])
+def test_a_server_elsewhere_is_reached_through_a_socks_proxy(workspace, stub, monkeypatch, kind):
+    handler = type("Handler", (Socks5,), {"target": urlsplit(stub.endpoint).port, "asked": []})
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), handler) as proxy:
+        proxy.daemon_threads = True
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        for name in ("http_proxy", "no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("ALL_PROXY", f"{kind}://127.0.0.1:{proxy.server_address[1]}")
+        wanted = write_images(workspace, [jpeg(1), jpeg(2)])
+        settings = ServerSettings(endpoints=("http://captioner.example.org/v1",), patience_s=0)
+        assert caption_part(workspace, SOURCE, PART, wanted, CaptionRecipe(model=MODEL), settings).rows == 2
+        proxy.shutdown()
+    assert set(handler.asked) == {b"captioner.example.org"}
 
 
 @pytest.mark.parametrize("given", ["", "example.org", "example.org, 127.0.0.1", "*"])

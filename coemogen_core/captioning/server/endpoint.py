@@ -14,7 +14,7 @@ from coemogen_core.captioning.backend import EndpointError
 from coemogen_core.captioning.recipe import ServerSettings
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
 from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_error, outcome_of_response
-from coemogen_core.captioning.server.proxies import async_client_of, proxy_of
+from coemogen_core.captioning.server.proxies import async_client_of, connections
 
 FIRST_LIMIT = 16
 DECREASE = 0.7
@@ -95,9 +95,8 @@ class Endpoint:
         session = aiohttp.ClientSession(
             headers=request_headers(client, chat_url),
             timeout=aiohttp.ClientTimeout(total=settings.timeout_s, sock_connect=min(CONNECT_TIMEOUT_S, settings.timeout_s)),
-            connector=aiohttp.TCPConnector(limit=0),  # the pool counts what is in flight
             cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=proxy_of(url),
+            **connections(url),
         )
         limit = AdaptiveLimit(settings.concurrency)
         return cls(url, chat_url, client, session, limit, settings.timeout_s, settings.api_key_variable)

@@ -2,8 +2,10 @@
 
 import ipaddress
 import urllib.request
+from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 
 
@@ -26,6 +28,17 @@ def proxy_of(url: str) -> str | None:
         return None
     proxies = urllib.request.getproxies()
     return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def connections(url: str) -> dict[str, Any]:
+    """How an aiohttp session connects to a server, as its arguments; must be called in the event loop. No limit: who asks counts."""
+    proxy = proxy_of(url)
+    if proxy is None or not proxy.startswith("socks"):
+        return {"connector": aiohttp.TCPConnector(limit=0), "proxy": proxy}
+    from aiohttp_socks import ProxyConnector  # here: next to nobody needs it
+
+    kind, _, address = proxy.partition("://")
+    return {"connector": ProxyConnector.from_url(f"{kind.removesuffix('h')}://{address}", rdns=True, limit=0)}
 
 
 def client_of(url: str, timeout_s: float) -> httpx.Client:

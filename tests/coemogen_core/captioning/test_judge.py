@@ -24,9 +24,9 @@ def test_a_structured_answer_gives_caption_and_fields():
     [
         (CaptionAnswer("a", error="timeout: 5 s"), "sentence", "timeout: 5 s"),
         (CaptionAnswer("a"), "sentence", "server: neither"),
-        (CaptionAnswer("a", text=""), "structured.v1", "rejected: empty"),
+        (CaptionAnswer("a", text=""), "structured.v1", "malformed: no text"),
         (CaptionAnswer("a", text="A dog in", finish_reason="length"), "sentence", "rejected: cut off at max_new_tokens ('A dog in')"),
-        (CaptionAnswer("a", text="A dog."), "structured.v1", "rejected: not JSON"),
+        (CaptionAnswer("a", text="A dog."), "structured.v1", "malformed: no JSON object"),
         (CaptionAnswer("a", text=json.dumps(ANSWER | {"caption": "I'm sorry, I can't."})), "structured.v1", "rejected: refusal"),
         (CaptionAnswer("a", text="Ein trauriger Hund im dunklen Wald."), "sentence", "rejected: not English (de"),
     ],

@@ -46,9 +46,10 @@ def test_precision_and_recall_are_those_of_prdc_and_of_torch_fidelity(generated:
     assert len(kept) == len(kept_real) == min(generated, real)
     first, second = first[kept], second[kept_real]
     expected = compute_prdc(second, first, nearest_k=precision_recall.NEIGHBOURS)
-    denser = compute_prdc(second, first, nearest_k=precision_recall.DENSITY_NEIGHBOURS)
-    assert found.density == pytest.approx(denser["density"], rel=tolerance("density"))
-    assert abs(found.coverage - denser["coverage"]) <= tolerance("coverage")
+    if len(kept) > precision_recall.DENSITY_NEIGHBOURS + 1:  # prdc partitions one further
+        denser = compute_prdc(second, first, nearest_k=precision_recall.DENSITY_NEIGHBOURS)
+        assert found.density == pytest.approx(denser["density"], rel=tolerance("density"))
+        assert abs(found.coverage - denser["coverage"]) <= tolerance("coverage")
     assert abs(found.precision - expected["precision"]) <= tolerance("precision")
     assert abs(found.recall - expected["recall"]) <= tolerance("recall")
     module = oracle("torch_fidelity.metric_prc")
@@ -59,10 +60,12 @@ def test_precision_and_recall_are_those_of_prdc_and_of_torch_fidelity(generated:
 
 
 def test_more_real_pictures_of_the_same_kind_change_nothing() -> None:
-    """Against six times as many, the published definition's precision falls to a fraction, for the balls around them shrink."""
-    made, few, many = (features(count, 64, 64, seed, 0.0).astype(np.float64) for count, seed in ((200, 0), (200, 1), (1200, 2)))
+    """Pictures beside a thin manifold: against twelve times as many real ones, whose balls are smaller, nothing would be precise."""
+    rng = np.random.default_rng(0)
+    made, few, many = (np.pad(rng.normal(size=(count, 2)), ((0, 0), (0, 6))) for count in (200, 200, 2400))
+    made[:, 4] += 0.2
     against_few, against_many = (precision_recall.compare_manifolds(made, real, np.ones((1, 200)), seed=0) for real in (few, many))
-    assert against_many.precision == pytest.approx(against_few.precision, abs=0.12)
-    assert against_many.coverage == pytest.approx(against_few.coverage, abs=0.12)
+    assert against_many.precision == pytest.approx(against_few.precision, abs=0.2)
+    assert against_many.coverage == pytest.approx(against_few.coverage, abs=0.2)
     unequal = compute_prdc(many, made, nearest_k=precision_recall.NEIGHBOURS)["precision"]
-    assert abs(unequal - against_few.precision) > 0.15
+    assert unequal < against_few.precision / 3

@@ -92,7 +92,7 @@ def test_a_wrong_key_or_none_is_told_in_one_line(locked, monkeypatch, tmp_path, 
     with pytest.raises(ConnectionError) as raised:
         write_prompts(PromptWriter(endpoint=locked.endpoint, model="m", api_key_variable="WRITER_KEY"), tmp_path / "none.toml")
     message = str(raised.value)
-    assert message.startswith(f"{locked.endpoint} wrote no prompts for amusement: Error code: 401")
+    assert message.startswith(f"{locked.endpoint} wrote no prompts for amusement: HTTP 401 ")
     assert message.endswith(f"; check endpoint, model and {found}")
     assert "\n" not in message
 

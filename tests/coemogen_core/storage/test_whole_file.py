@@ -2,12 +2,11 @@ import errno
 from pathlib import Path
 
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 
 from coemogen_core.storage.whole_file import NoRoomError, write_atomically
 
 
-@pytest.mark.parametrize(("step", "number"), [("mv", errno.ENOSPC), ("open", errno.EDQUOT), ("makedirs", errno.ENOSPC)])
+@pytest.mark.parametrize(("step", "number"), [("replace", errno.ENOSPC), ("open", errno.EDQUOT), ("mkdir", errno.ENOSPC)])
 def test_a_full_disk_is_named_with_its_remedy_and_what_stood_there_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
 ) -> None:
@@ -17,8 +16,11 @@ def test_a_full_disk_is_named_with_its_remedy_and_what_stood_there_stays(
     def full(*_: object, **__: object) -> None:
         raise OSError(number, "full")
 
-    monkeypatch.setattr(LocalFileSystem, step, full)
-    with pytest.raises(NoRoomError, match=r"^no room for .*part\.parquet: free some space there") as raised:
+    with (  # noqa: PT012  Path's own methods are needed again
+        monkeypatch.context() as patch,
+        pytest.raises(NoRoomError, match=r"^no room for .*part\.parquet: free some space there") as raised,
+    ):
+        patch.setattr(Path, step, full)
         write_atomically(str(target), b"after")
     assert raised.value.errno == number
     assert [path.name for path in tmp_path.iterdir()] == ["part.parquet"]
@@ -29,8 +31,8 @@ def test_another_failure_stays_what_it_is(tmp_path: Path, monkeypatch: pytest.Mo
     def forbidden(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "forbidden")
 
-    monkeypatch.setattr(LocalFileSystem, "mv", forbidden)
-    with pytest.raises(PermissionError):
+    with monkeypatch.context() as patch, pytest.raises(PermissionError):  # noqa: PT012  Path's own methods are needed again
+        patch.setattr(Path, "replace", forbidden)
         write_atomically(str(tmp_path / "file"), b"bytes")
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,6 @@ import polars as pl
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -185,7 +184,7 @@ def test_pictures_carry_the_feature_of_datasets(tmp_path):
     assert json.loads(metadata)["info"]["features"]["image"] == {"_type": "Image"}
 
 
-@pytest.mark.parametrize("failing", ["open", "mv"])
+@pytest.mark.parametrize("failing", ["open", "move"])
 def test_a_failing_write_leaves_the_old_file_and_no_rubbish(workspace, monkeypatch, failing):
     workspace.write_file(b"old", "report.html")
 
@@ -193,8 +192,8 @@ def test_a_failing_write_leaves_the_old_file_and_no_rubbish(workspace, monkeypat
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
-        for filesystem in (LocalFileSystem, MemoryFileSystem):
-            patch.setattr(filesystem, failing, fail)
+        patch.setattr(Path, {"open": "open", "move": "replace"}[failing], fail)
+        patch.setattr(MemoryFileSystem, {"open": "open", "move": "cp_file"}[failing], fail)
         with pytest.raises(OSError, match="no space left"):
             workspace.write_file(b"new", "report.html")
     assert workspace.read_file("report.html") == b"old"
@@ -204,7 +203,7 @@ def test_a_failing_write_leaves_the_old_file_and_no_rubbish(workspace, monkeypat
 def test_a_half_written_file_is_never_seen(tmp_path, monkeypatch):
     """The writer dies in the middle of its bytes: neither the target nor a part of that name appears."""
     workspace = Workspace(str(tmp_path))
-    real_open = LocalFileSystem.open
+    real_open = Path.open
 
     class Dying:
         def __init__(self, file):
@@ -221,12 +220,15 @@ def test_a_half_written_file_is_never_seen(tmp_path, monkeypatch):
             self.file.write(data[: len(data) // 2])
             raise KeyboardInterrupt
 
-    def dying_open(self, path, mode="rb", **options):
-        file = real_open(self, path, mode, **options)
-        return Dying(file) if "w" in mode else file
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+    def dying_open(self, mode="r", *arguments, **options):
+        file = real_open(self, mode, *arguments, **options)
+        return Dying(file) if mode == "ab" else file
 
     with monkeypatch.context() as patch:
-        patch.setattr(LocalFileSystem, "open", dying_open)
+        patch.setattr(Path, "open", dying_open)
         with pytest.raises(KeyboardInterrupt):
             workspace.table("rejected").write_part("part-00000", rejected_rows(100), Rejected)
     assert workspace.table("rejected").parts() == []

@@ -5,7 +5,7 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from coemogen_core.captioning.server.chat_request import LONGEST_PAUSE_S, outcome_of_error, outcome_of_status, retry_after
+from coemogen_core.captioning.server.outcome import LONGEST_PAUSE_S, outcome_of_error, outcome_of_response, retry_after
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from coemogen_core.captioning.server.chat_request import LONGEST_PAUSE_S, outcom
     ],
 )
 def test_what_a_status_means(status, meaning):
-    outcome = outcome_of_status(status, {}, b'{"error": {"message": "why"}}')
+    outcome = outcome_of_response(status, {}, b'{"error": {"message": "why"}}')
     assert outcome.meaning == meaning
     assert outcome.detail == f"HTTP {status} why"
 
@@ -38,15 +38,16 @@ def test_what_a_status_means(status, meaning):
         (b'{"error": {"message": "too long", "type": "x"}}', "too long"),  # OpenAI, vLLM
         (b'{"error": "no such route"}', "no such route"),
         (b'{"message": "too long", "code": 400}', "too long"),  # older vLLM
-        (b'{"detail": "Not Found"}', '{"detail": "Not Found"}'),  # FastAPI
-        (b"<html>nginx</html>", "<html>nginx</html>"),
+        (b'{"detail": "Not Found"}', "Not Found"),  # FastAPI
+        (b'{"detail": [{"loc": ["body"], "msg": "field required"}]}', "field required"),
+        (b"<html><title>413</title><body>nginx</body></html>", "413 nginx"),
         (b"", "Bad Request"),
         (b"\xff\xfe", "\ufffd\ufffd"),
         (b"x" * 4000, "x" * 300),
     ],
 )
 def test_the_reason_is_what_the_server_said(body, reason):
-    assert outcome_of_status(400, {}, body).detail == f"HTTP 400 {reason}"
+    assert outcome_of_response(400, {}, body).detail == f"HTTP 400 {reason}"
 
 
 def test_what_a_broken_connection_means():
