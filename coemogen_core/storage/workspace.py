@@ -34,6 +34,11 @@ class Workspace:
 
     uri: str
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a store without the name of a bucket."""
+        if self.uri.rstrip("/").endswith(":"):
+            resolve(self.uri)
+
     def path(self, *names: str) -> str:
         """URI of a file or folder below the root."""
         return "/".join([self.uri.rstrip("/"), *names])

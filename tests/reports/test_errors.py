@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_an_unknown_exception_in_any_command_is_one_line_that_names_its_trace(ru
         broken.__name__ = command
         return broken, bound, ignored
 
-    monkeypatch.setattr("flows.command_line.front.app.parse_args", parse)
+    monkeypatch.setattr("flows.command_line.front.app", SimpleNamespace(parse_args=parse))
     code, said = run(command, *needed(command))
     assert code == 1
     assert len(said.splitlines()) == 1, said
