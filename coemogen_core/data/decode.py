@@ -180,7 +180,7 @@ def _orientation_in_header(image: Image.Image) -> int:
         return _orientation(image)
     exif = Image.Exif()
     try:
-        exif.load(image.info.get("exif"))
+        exif.load(image.info.get("exif") or b"")
         return int(exif.get(EXIF_ORIENTATION, 1))
     except Exception:  # see `_orientation`
         return 1

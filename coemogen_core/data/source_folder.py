@@ -13,8 +13,9 @@ from coemogen_core.data.source_item import FileStamp, UnusableItem, printable
 from coemogen_core.storage.location import resolve
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-UNREAD_ENDINGS = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".ico", ".tga", ".ppm", ".pgm", ".exr")
-UNREAD_ENDINGS += (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2")
+_CAMERAS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2")
+_OTHERS = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".ico", ".tga", ".ppm", ".pgm", ".exr")
+UNREAD_ENDINGS = _OTHERS + _CAMERAS
 """Of pictures that no decoder here reads: they are listed as rejected."""
 MAX_FILE_BYTES = 128 * 2**20
 MAX_DEPTH = 16

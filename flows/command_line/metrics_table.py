@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from rich.markup import escape
 from rich.table import Table
 
-from coemogen_core.evaluation.definitions import DEFINITIONS
+from coemogen_core.evaluation.definitions import DEFINITIONS, NumberName
 from coemogen_core.report.tables import number, probe_verdict
 from schemas.metrics import METRIC_NAMES, ColourMetrics, EmotionMetrics, Estimate, MethodMetrics, Metrics, ProbeAnswers
 
-TABLES = (
+TABLES: tuple[tuple[NumberName, ...], ...] = (
     ("emo_a", "fid", "cmmd", "precision", "recall"),
     ("density", "coverage", "lpips", "sem_c", "sem_d"),
     ("brightness", "colourfulness"),

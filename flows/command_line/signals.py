@@ -29,7 +29,7 @@ def end_soon_after_a_signal(grace_s: float = GRACE_S) -> None:
         signal.signal(signal.SIGTERM, _interrupt)
     heard = threading.Event()
     # registered first, so it comes last, after those who end theirs in order
-    atexit.register(lambda: (heard.is_set() or _is_waiting(reading)) and _end_children())
+    atexit.register(_end_children_after_a_signal, reading, heard)
     threading.Thread(target=_watch, args=(reading, writing, heard, grace_s), name="signal-watch", daemon=True).start()
 
 
@@ -37,12 +37,11 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise SystemExit(128 + signal.SIGTERM)
 
 
-def _is_waiting(reading: socket.socket) -> bool:
-    """Whether a signal has come that the watching thread has not seen yet."""
-    try:
-        return bool(reading.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-    except OSError:
-        return False
+def _end_children_after_a_signal(reading: socket.socket, heard: threading.Event) -> None:
+    """Whether one has come, the watching thread knows, or its socket, where it has not seen it yet."""
+    with contextlib.suppress(OSError):
+        if heard.is_set() or reading.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+            _end_children()
 
 
 def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.Event, grace_s: float) -> None:

@@ -142,8 +142,7 @@ def _outcome_of_choice(choice: dict[str, Any], message: dict[str, Any], usage: A
         return RequestOutcome("failed", detail="HTTP 200, and the answer's content is not text")
     if not text.strip() and (thought := message.get("reasoning_content") or message.get("reasoning")):
         return RequestOutcome("unusable", kind="malformed", detail=f"nothing but reasoning ({str(thought)[:60]!r})")
-    tokens = [_count(usage, name) for name in ("prompt_tokens", "completion_tokens")]
-    return RequestOutcome("answered", text, *tokens, finish_reason=ending)
+    return RequestOutcome("answered", text, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), ending)
 
 
 def _text_of(content: Any) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-import httpx
+import httpx2
 
 
 def is_loopback(url: str) -> bool:
@@ -41,11 +41,11 @@ def connections(url: str) -> dict[str, Any]:
     return {"connector": ProxyConnector.from_url(f"{kind.removesuffix('h')}://{address}", rdns=True, limit=0)}
 
 
-def client_of(url: str, timeout_s: float) -> httpx.Client:
+def client_of(url: str, timeout_s: float) -> httpx2.Client:
     """What the openai client asks a server through."""
-    return httpx.Client(timeout=timeout_s, trust_env=not is_loopback(url), follow_redirects=True)
+    return httpx2.Client(timeout=timeout_s, trust_env=not is_loopback(url), follow_redirects=True)
 
 
-def async_client_of(url: str, timeout_s: float) -> httpx.AsyncClient:
+def async_client_of(url: str, timeout_s: float) -> httpx2.AsyncClient:
     """The same for its asynchronous client."""
-    return httpx.AsyncClient(timeout=timeout_s, trust_env=not is_loopback(url), follow_redirects=True)
+    return httpx2.AsyncClient(timeout=timeout_s, trust_env=not is_loopback(url), follow_redirects=True)
