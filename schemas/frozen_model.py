@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 class FrozenModel(BaseModel):
@@ -16,13 +17,23 @@ class FrozenModel(BaseModel):
     @classmethod
     def _numbers_are_numbers(cls, values: Any) -> Any:
         """Pydantic takes 1e3 for an integer, true for 1 and "7" for 7: who wrote that meant something else."""
-        for name, field in cls.model_fields.items() if isinstance(values, Mapping) else ():
-            given, kinds = values.get(name), _kinds(field.annotation)
-            if int in kinds and float not in kinds and isinstance(given, float):
-                raise ValueError(f"{name} is {given!r}: write a whole number, without point and exponent")
-            if kinds & {int, float} and not kinds & {str, bool} and isinstance(given, str | bool):
-                raise ValueError(f"{name} is {given!r}: write a number")
+        fields = cls.model_fields.items() if isinstance(values, Mapping) else ()
+        wanted = {name: _no_number(values.get(name), _kinds(field.annotation)) for name, field in fields}
+        problems = [
+            InitErrorDetails(type=PydanticCustomError("no_number", "write {wanted}", {"wanted": what}), loc=(name,), input=values[name])
+            for name, what in wanted.items()
+            if what
+        ]
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
         return values
+
+
+def _no_number(given: Any, kinds: set[Any]) -> str | None:
+    """What should have been written in place of a value that only looks like a number of these kinds."""
+    if int in kinds and float not in kinds and isinstance(given, float):
+        return "a whole number, without point and exponent"
+    return "a number" if kinds & {int, float} and not kinds & {str, bool} and isinstance(given, str | bool) else None
 
 
 Items = TypeVar("Items", bound=tuple[Any, ...])

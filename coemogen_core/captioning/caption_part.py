@@ -25,7 +25,7 @@ from coemogen_core.captioning.attempts import (
 )
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk, FailureKind, is_the_servers
 from coemogen_core.captioning.journal import Journal, journal_path, part_lock
-from coemogen_core.captioning.judge import judge_answer
+from coemogen_core.captioning.judge import JudgedAnswer, judge_answer
 from coemogen_core.captioning.prompt import Prompt, form_instruction, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.device import give_back_heap
@@ -149,14 +149,13 @@ class _Captioning:
         write_recipe_record(self.workspace, self.source, self.recipe, self.settings.backend)  # what the recipe id stands for, in words
         backend = open_backend(self.recipe, self.settings)
         journal = Journal(journal_path(self.uri, self.part, self.recipe_id))
-        known = journal.read() if backend.remembers else {}
+        # what a server failed at, an answer that only looks like one included, is asked anew by whoever goes on
+        known = {row: answer for row, answer in journal.read().items() if not self._servers_fault(answer)} if backend.remembers else {}
         attempts = dict(due.select("image_id", "attempt").iter_rows())
 
         def remember(fresh: list[CaptionAnswer]) -> None:
             if backend.remembers:
-                # what a server failed at is asked anew by whoever goes on
-                of_the_model = [answer for answer in fresh if answer.error is None or not is_the_servers(answer.error)]
-                journal.append((answer, attempts[answer.image_id]) for answer in of_the_model)
+                journal.append((answer, attempts[answer.image_id]) for answer in fresh)
 
         rows_per_chunk = ROWS_PER_FILE if backend.remembers and local_folder(self.uri) else REQUESTS_AT_ONCE
         numbers = free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id))
@@ -219,10 +218,17 @@ class _Captioning:
         rows = due.join(answered, on="image_id", how="left", validate="1:1", maintain_order="left")
         return rows.with_columns(pl.lit(value).alias(name) for name, value in constants.items())
 
+    def _verdict(self, answer: CaptionAnswer) -> JudgedAnswer:
+        of_the_form: FailureKind = "rejected" if self.settings.backend == "local" else "malformed"
+        return judge_answer(answer, self.recipe.answer, self.prompt.max_sentences, self.recipe.max_new_tokens, of_the_form)
+
+    def _servers_fault(self, answer: CaptionAnswer) -> bool:
+        error = self._verdict(answer).error
+        return error is not None and is_the_servers(error)
+
     def _judged(self, answer: CaptionAnswer) -> dict[str, object]:
         """The columns of an answer."""
-        of_the_form: FailureKind = "rejected" if self.settings.backend == "local" else "malformed"
-        verdict = judge_answer(answer, self.recipe.answer, self.prompt.max_sentences, of_the_form)
+        verdict = self._verdict(answer)
         asked_at = answer.asked_at if answer.asked_at is not None else time.time()
         return {
             "caption": verdict.caption,

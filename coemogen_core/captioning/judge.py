@@ -58,10 +58,12 @@ _BOILERPLATE = re.compile(
 )
 
 
+_LABELS = r"(?:(?:the|final|image|one-sentence) )?(?:caption|description|answer|output|response)"
 _FENCE = re.compile(r"^```\w*\s(.*?)(?:```)?$", re.DOTALL)
 _HEADING = re.compile(r"^(?:#{1,6}|>|[-*•])\s+")
 _EMPHASIS = re.compile(r"(?<!\w)(\*\*\*|\*\*|__|\*)(?=\S)(.+?)(?<=\S)\1(?!\w)")
-_LABEL = re.compile(r"^(?:(?:the|final|image|one-sentence) )?(?:caption|description|answer|output|response)\s*[:：]\s*", re.IGNORECASE)
+_LABEL = re.compile(rf"^{_LABELS}\s*[:：]\s*", re.IGNORECASE)
+_LABEL_LINE = re.compile(rf"^(?:#{{1,6}} *)?([*_]*){_LABELS}\1 *\n+", re.IGNORECASE)
 
 
 def clean_caption(raw: str) -> str:
@@ -77,7 +79,7 @@ def clean_caption(raw: str) -> str:
 
 def _unwrapped(raw: str) -> str:
     """A caption without the outermost of what is around it."""
-    text = _FENCE.sub(r"\1", raw.replace("\u200b", "").strip())
+    text = _LABEL_LINE.sub("", _FENCE.sub(r"\1", raw.replace("\u200b", "").strip()))
     text = _LABEL.sub("", _EMPHASIS.sub(r"\2", _HEADING.sub("", " ".join(text.split()))))
     if len(text) >= 2 and _OPENING.get(text[0]) == text[-1] and text[0] not in text[1:-1] and text[-1] not in text[1:-1]:
         text = text[1:-1].strip()
@@ -138,10 +140,13 @@ class JudgedAnswer(NamedTuple):
     error: str | None
 
 
-def judge_answer(answer: CaptionAnswer, form_id: str, max_sentences: int, of_the_form: FailureKind = "malformed") -> JudgedAnswer:
+def judge_answer(
+    answer: CaptionAnswer, form_id: str, max_sentences: int, max_new_tokens: int, of_the_form: FailureKind = "malformed"
+) -> JudgedAnswer:
     """Read an answer that was asked for in a form, with so many sentences allowed.
 
     Args:
+        max_new_tokens: how long it was allowed to be. One that was cut off earlier hit a limit of the server.
         of_the_form: the kind of a failure that lies in the answer's form: a server's settings may mend it, a model in this process answers
             the same again (`rejected`).
     """
@@ -150,7 +155,7 @@ def judge_answer(answer: CaptionAnswer, form_id: str, max_sentences: int, of_the
     try:
         text, fields = readable_text(answer.text), None
         if answer.finish_reason == "length":
-            return JudgedAnswer(None, None, failure("rejected", f"cut off at max_new_tokens ({answer.text[:60]!r})"))
+            return JudgedAnswer(None, None, _cut_off(answer, max_new_tokens, of_the_form))
         if not text:
             raise NoTextError("no text")
         if form_id != SENTENCE:
@@ -161,3 +166,10 @@ def judge_answer(answer: CaptionAnswer, form_id: str, max_sentences: int, of_the
     caption = clean_caption(text)
     reason = lint_caption(caption, max_sentences)
     return JudgedAnswer(None, None, failure("rejected", reason)) if reason else JudgedAnswer(caption, fields, None)
+
+
+def _cut_off(answer: CaptionAnswer, max_new_tokens: int, of_the_form: FailureKind) -> str:
+    tokens, text = answer.completion_tokens, (answer.text or "")[:60]
+    if tokens and tokens < max_new_tokens:
+        return failure(of_the_form, f"the server broke it off after {tokens} of {max_new_tokens} tokens: is its context full? ({text!r})")
+    return failure("rejected", f"cut off at max_new_tokens ({text!r})")

@@ -80,13 +80,14 @@ def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _local_file(temporary: str) -> Iterator[tuple[BinaryIO, str]]:
-    """An empty file of this name, or, where another process is writing it, of one of its own; locked until it is closed."""
+    """An empty file of this name, locked until it is closed; of a name of its own where another process writes it, or nothing locks."""
     Path(temporary).parent.mkdir(parents=True, exist_ok=True)
-    for name in (temporary, f"{temporary.removesuffix('.tmp')}.{uuid.uuid4().hex}.tmp"):
-        file = Path(name).open("ab")  # noqa: SIM115  closed below; nothing may be cut off before it is known to be ours
-        if _is_ours(file.fileno(), name):
-            break
+    name = temporary
+    file = Path(name).open("ab")  # noqa: SIM115  closed below; nothing may be cut off before it is known to be ours
+    if not _is_ours(file.fileno(), name):
         file.close()
+        name = f"{temporary.removesuffix('.tmp')}.{uuid.uuid4().hex}.tmp"
+        file = Path(name).open("xb")
     with file:
         file.truncate(0)
         yield file, name

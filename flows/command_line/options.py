@@ -41,7 +41,7 @@ def flow_params(profile: Profile, model: type["Params"], given: dict[str, Any], 
 
 
 def nested(settings: list[str]) -> dict[str, Any]:
-    """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are read as TOML where they can be, else as text; null and none are None.
+    """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are read as TOML where they can be, else as text; null is None.
 
     Raises:
         ValueError: an item has no `=`, or sets nothing.
@@ -58,7 +58,7 @@ def nested(settings: list[str]) -> dict[str, Any]:
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
-            value = None if text.strip().lower() in ("null", "none") else text
+            value = None if text.strip() == "null" else text
         if value == {}:
             raise ValueError(f"--set {setting!r} sets nothing: name what is to change, e.g. {key.strip()}.model=...")
         for part in reversed(key.strip().split(".")):

@@ -163,13 +163,13 @@ def test_a_fault_of_ours_is_one_line_that_says_where_the_traceback_is(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("flows.services.processes.ProcessList.stop_all", lambda _: 1 / 0)
-    code, text = run("stop")
+    code, text = run("stop", "--folder", ".")
     assert code == 1
     (file,) = tmp_path.glob("coemogen-*.txt")
     assert text == f"error: ZeroDivisionError: division by zero (a fault of coemogen, not of your input; traceback in {file})\n"
     assert "stop_all" in file.read_text()
     monkeypatch.setenv(TRACEBACK, "1")
-    assert run("stop")[1].startswith("Traceback")
+    assert run("stop", "--folder", ".")[1].startswith("Traceback")
 
 
 def test_further_lines_of_an_error_stand_below_its_reason(capsys: pytest.CaptureFixture[str]) -> None:

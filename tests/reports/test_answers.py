@@ -1,6 +1,7 @@
 """What arrives with HTTP 200 is read before it is believed."""
 
 import json
+import re
 
 import pytest
 from werkzeug import Response
@@ -14,22 +15,14 @@ from coemogen_core.methods.prompt_writing import PromptWriter, write_prompts
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
 from tests.coemogen_core.captioning.stub_server import MODEL
 from tests.coemogen_core.captioning.test_answer_form import ANSWER
+from tests.reports.server_answers import DRESSED, NO_CAPTION, SENTENCE, error_in_200, said
 
-SENTENCE = "A dog runs along a sunny beach."
 OBJECT = json.dumps(ANSWER)
 
 
-def answer(choice: dict, **besides) -> Response:
-    body = {"id": "1", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice], **besides}
-    return Response(json.dumps(body), 200, content_type="application/json")
-
-
-def said(text: object, reason: object = "stop", **message) -> Response:
-    return answer({"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": reason})
-
-
-def error_in_200(error: object) -> Response:
-    return Response(json.dumps({"error": error}), 200, content_type="application/json")
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch):
+    monkeypatch.setattr("coemogen_core.captioning.server.client.FIRST_BACKOFF_S", 1e-6)
 
 
 def caption(workspace, stub, response, recipe: CaptionRecipe, pictures: int = 1, **changed):
@@ -41,34 +34,9 @@ def caption(workspace, stub, response, recipe: CaptionRecipe, pictures: int = 1,
     return read_attempts(workspace, SOURCE, PART, recipe.recipe_id("server"))
 
 
-GOOD = {
-    "plain": said(SENTENCE),
-    "no finish reason": said(SENTENCE, None),
-    "TGI's finish reason": said(SENTENCE, "eos_token"),
-    "reasoning": said(f"<think>\nA dog. A beach.\n</think>\n\n{SENTENCE}"),
-    "reasoning whose beginning the template wrote": said(f"A dog. A beach.\n</think>\n\n{SENTENCE}"),
-    "Magistral's reasoning": said(f"[THINK]a dog[/THINK]{SENTENCE}"),
-    "Kimi-VL's reasoning": said(f"◁think▷a dog◁/think▷{SENTENCE}"),
-    "gpt-oss's channels": said(
-        f"<|channel|>analysis<|message|>a dog<|end|><|start|>assistant<|channel|>final<|message|>{SENTENCE}<|return|>"
-    ),
-    "GLM's box": said(f"<think></think><|begin_of_box|>{SENTENCE}<|end_of_box|>"),
-    "the end of a turn": said(f"{SENTENCE}<|im_end|>\n<|im_start|>user\nAnd now?"),
-    "Llama's and Gemma's ends": said(f"{SENTENCE}<end_of_turn></s><|eot_id|>"),
-    "the beginning of a turn": said(f"<|im_start|>assistant\n{SENTENCE}"),
-    "answer tags": said(f"<think>hm</think><answer>{SENTENCE}</answer>"),
-    "a Markdown label": said(f"**Caption:** {SENTENCE}"),
-    "a label in Markdown": said(f"### Caption\n**{SENTENCE}**".replace("### Caption\n", "")),
-    "a plain label": said(f'Caption: "{SENTENCE}"'),
-    "a fence": said(f"```\n{SENTENCE}\n```"),
-    "text parts": said([{"type": "text", "text": "A dog runs "}, {"type": "text", "text": "along a sunny beach."}]),
-    "Mistral's parts": said([{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": SENTENCE}]),
-}
-
-
-@pytest.mark.parametrize("how", GOOD)
+@pytest.mark.parametrize("how", DRESSED)
 def test_a_caption_is_clean_however_it_comes(workspace, stub, how):
-    (caption_of,) = caption(workspace, stub, GOOD[how], CaptionRecipe(model=MODEL))["caption"]
+    (caption_of,) = caption(workspace, stub, DRESSED[how](SENTENCE), CaptionRecipe(model=MODEL))["caption"]
     assert caption_of == SENTENCE
 
 
@@ -90,54 +58,11 @@ def test_the_object_is_found_where_it_is(workspace, stub, how):
     assert rows["fields"][0]["scene"] == ANSWER["scene"]
 
 
-NO_CAPTION = {
-    "aborted": (said("A dog runs along", "abort"), "server: .*broken off .finish_reason abort"),
-    "error": (said("A dog runs along", "error"), "server: .*broken off"),
-    "filtered": (said("A dog runs along", "content_filter"), "refused: filtered by the server .finish_reason content_filter"),
-    "a tool": (said("A dog runs along", "tool_calls"), "malformed: ended with finish_reason tool_calls"),
-    "a function": (said("A dog runs along", "function_call"), "malformed: ended with finish_reason function_call"),
-    "an object": (said("A dog runs along", {"type": "stop", "stop": "x"}), "malformed: finish_reason is "),
-    "an unknown word": (said("A dog runs along", "recitation"), "refused: filtered"),
-    "unfinished reasoning": (said("<think>A dog runs along", "length"), "malformed: reasoning without an end"),
-    "reasoning beside nothing": (said(None, "stop", reasoning_content="A dog"), "malformed: nothing but reasoning"),
-    "vLLM's reasoning beside nothing": (said("", "stop", reasoning="A dog"), "malformed: nothing but reasoning"),
-    "a tag that nobody knows": (said(f"<scene>{SENTENCE}"), "malformed: a tag in the answer .*<scene>"),
-    "a lone angle": (said(f"{SENTENCE} <|"), "malformed: a tag in the answer"),
-    "no text": (said(""), "malformed: no text"),
-    "a picture": (said([{"type": "image_url", "image_url": {"url": "data:"}}]), "server: .*content is not text"),
-    "an error of 429": (error_in_200({"message": "slow down", "code": 429}), "server: HTTP 200 with error 429: slow down"),
-    "an error of 400": (error_in_200({"message": "too many images", "code": 400}), "refused: HTTP 200 with error 400: too many images"),
-    "an error in words": (error_in_200({"message": "overloaded", "type": "server_error"}), "server: HTTP 200 with error 500: overloaded"),
-    "vLLM's older error": (
-        Response(json.dumps({"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}), 200),
-        "refused: HTTP 200 with error 400: too long",
-    ),
-    "an error that is a text": (error_in_200("upstream died"), "server: HTTP 200 with error 500: upstream died"),
-    "OpenRouter's": (
-        error_in_200({"message": "Provider returned error", "code": 502, "metadata": {"raw": "CUDA out of memory"}}),
-        "server: HTTP 200 with error 502: Provider returned error .CUDA out of memory",
-    ),
-    "in a choice": (
-        answer(
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": ""},
-                "finish_reason": "error",
-                "error": {"message": "bad", "code": 400},
-            }
-        ),
-        "refused: HTTP 200 with error 400: bad",
-    ),
-}
-
-
 @pytest.mark.parametrize("how", NO_CAPTION)
 def test_what_is_no_caption_says_why_in_the_servers_words_and_is_asked_again(workspace, stub, how):
     response, error = NO_CAPTION[how]
     rows = caption(workspace, stub, response, CaptionRecipe(model=MODEL))
     assert rows["caption"].to_list() == [None]
-    import re
-
     assert re.match(error, rows["error"][0]), rows["error"][0]
     stub.reset()
     settled = caption(workspace, stub, None, CaptionRecipe(model=MODEL))

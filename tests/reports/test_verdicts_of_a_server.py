@@ -12,31 +12,10 @@ from coemogen_core.captioning.caption_part import caption_part, has_due
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
 from tests.coemogen_core.captioning.stub_server import MODEL, completion, refusal
+from tests.reports.server_answers import SAME_FOR_EVERYBODY, WORDS
 
 RECIPE = CaptionRecipe(model=MODEL)
 RECIPE_ID = RECIPE.recipe_id("server")
-
-# As vLLM, nginx, LM Studio, OpenAI, a FastAPI gateway and LiteLLM write them.
-SAME_FOR_EVERYBODY = {
-    "context length": refusal(400, "This model's maximum context length is 512 tokens. However, you requested 1405 tokens."),
-    "a proxy's limit": Response("<html><head><title>413 Request Entity Too Large</title></head></html>", 413, content_type="text/html"),
-    "response_format": Response(
-        json.dumps({"detail": [{"loc": ["body", "response_format"], "msg": "Input should be 'text'"}]}),
-        422,
-        content_type="application/json",
-    ),
-    "a wrong type": refusal(415, "Unsupported media type"),
-    "no images": refusal(400, "At most 0 image(s) may be provided in one request"),
-    "no vision": refusal(400, "'messages[0].content' must be a string: this model does not support images"),
-}
-WORDS = {
-    "context length": "maximum context length is 512",
-    "a proxy's limit": "413 Request Entity Too Large",
-    "response_format": "Input should be 'text'",
-    "a wrong type": "Unsupported media type",
-    "no images": r"At most 0 image\(s\)",
-    "no vision": "does not support images",
-}
 
 
 def settings(stub, **changed) -> ServerSettings:

@@ -1,15 +1,13 @@
 import inspect
 
 import polars as pl
-from prefect.states import Completed, Failed
 
-from coemogen_core.captioning.backend import EndpointError, EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.curation.selection import Selection
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import EmotionScores
-from tasks.caption import caption_part_task, captioning_may_go_on
+from tasks.caption import caption_part_task
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
 from tests.coemogen_core.captioning.stub_server import MODEL, StubServer
 
@@ -45,18 +43,6 @@ def test_the_task_captions_by_confident_scores_with_the_predicted_emotion(tmp_pa
     rows = workspace.table("captions", SOURCE).read()
     assert rows["image_id"].to_list() == [wanted["image_id"][0], wanted["image_id"][1], wanted["image_id"][2]]
     assert rows["caption"].str.ends_with("full of fear.").all()
-
-
-def test_only_what_time_mends_is_tried_again():
-    def failed(error: Exception):
-        return Failed(data=error, message=str(error))
-
-    assert captioning_may_go_on(None, None, failed(EndpointUnreachableError("gone")))
-    assert captioning_may_go_on(None, None, failed(ConnectionResetError("bucket")))
-    assert not captioning_may_go_on(None, None, failed(EndpointError("wrong model")))
-    assert not captioning_may_go_on(None, None, failed(ValueError("selection")))
-    assert not captioning_may_go_on(None, None, Completed())
-    assert caption_part_task.retries == 3
 
 
 def test_the_task_takes_uris_and_recipes_where_the_core_takes_workspace_and_frame():

@@ -110,23 +110,26 @@ def test_failed_attempts_stand_in_the_table_and_are_tried_again_up_to_the_limit(
     assert captions(workspace).filter(image_id=slow_to_heal)["caption"].is_null().to_list() == [True, False]
 
 
-def test_a_refused_request_is_recorded_and_never_repeated(workspace, stub, monkeypatch):
+def test_a_refused_request_is_recorded_and_repeated_by_the_next_run_alone(workspace, stub):
     wanted = write_images(workspace, [jpeg(index) for index in range(2)])
-    stub.misbehave = lambda image_id, number: refusal(400, "too many image tokens") if image_id == wanted["image_id"][0] else None
-    assert (run(workspace, wanted, stub).rows, run(workspace, wanted, stub).reused) == (1, True)
-    assert captions(workspace)["error"].to_list() == ["refused: HTTP 400 too many image tokens", None]
+    refused = wanted["image_id"][0]
+    stub.misbehave = lambda image_id, number: refusal(400, "too many image tokens") if image_id == refused else None
+    for attempts in (1, 2):
+        assert run(workspace, wanted, stub).rows == 1
+        assert stub.requests[refused] == attempts
+    assert captions(workspace).filter(image_id=refused)["error"].to_list() == ["refused: HTTP 400 too many image tokens"] * 2
 
 
 def test_a_linted_answer_is_a_failed_attempt_with_its_reason(workspace, stub):
     wanted = write_images(workspace, [jpeg(index) for index in range(4)])
-    answers = dict(zip(wanted["image_id"], ["I'm sorry, I can't.", "", "A dog. A cat.", ' "A dog runs."\n'], strict=True))
+    answers = dict(zip(wanted["image_id"], ["I'm sorry, I can't.", "The image shows a dog.", "A dog. A cat.", ' "A dog runs."\n'], strict=True))
     stub.misbehave = lambda image_id, number: completion(answers[image_id])
     assert run(workspace, wanted, stub).dropped == 3
     rows = captions(workspace)
     assert rows["caption"].to_list() == [None, None, None, "A dog runs."]
     assert [error and error.split(" (")[0] for error in rows["error"]] == [
         "rejected: refusal",
-        "rejected: empty",
+        "rejected: boilerplate",
         "rejected: more than one sentence",
         None,
     ]

@@ -8,11 +8,11 @@ from tests.coemogen_core.captioning.test_answer_form import ANSWER
 
 
 def test_a_sentence_is_cleaned_and_kept():
-    assert judge_answer(CaptionAnswer("a", text=' "A dog runs."\n', finish_reason="stop"), "sentence", 1) == ("A dog runs.", None, None)
+    assert judge_answer(CaptionAnswer("a", text=' "A dog runs."\n', finish_reason="stop"), "sentence", 1, 64) == ("A dog runs.", None, None)
 
 
 def test_a_structured_answer_gives_caption_and_fields():
-    verdict = judge_answer(CaptionAnswer("a", text=json.dumps(ANSWER)), "structured.v1", 1)
+    verdict = judge_answer(CaptionAnswer("a", text=json.dumps(ANSWER)), "structured.v1", 1, 64)
     assert verdict.caption == ANSWER["caption"]
     assert verdict.fields is not None
     assert verdict.fields.scene == "graveyard"
@@ -32,6 +32,6 @@ def test_a_structured_answer_gives_caption_and_fields():
     ],
 )
 def test_what_is_no_caption_says_why(answer, form, error):
-    verdict = judge_answer(answer, form, 1)
+    verdict = judge_answer(answer, form, 1, 64)
     assert (verdict.caption, verdict.fields) == (None, None)
     assert verdict.error.startswith(error)

@@ -6,6 +6,7 @@ import threading
 import psutil
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load
 
 from coemogen_core.methods.coemogen import CHILD, CoEmoGen
@@ -99,12 +100,16 @@ def test_a_failure_says_what_the_processes_said(data):
         train_in_processes(CHILD, CoEmoGen("coemogen", RECIPE).job(broken), TWO)
 
 
-def test_the_command_is_accelerates():
+def test_the_command_is_accelerates(tmp_path):
     assert not LaunchSettings().is_wanted
     assert TWO.command(CHILD, "{}")[:3] == [sys.executable, "-m", "accelerate.commands.launch"]
-    nodes = LaunchSettings(config_file="two-nodes.yaml")
+    file = tmp_path / "two-nodes.yaml"
+    with pytest.raises(ValidationError, match=r"two-nodes.yaml does not exist on this machine: write it by `accelerate config"):
+        LaunchSettings(config_file=str(file))
+    file.touch()
+    nodes = LaunchSettings(config_file=str(file))
     assert nodes.is_wanted
-    assert "two-nodes.yaml" in nodes.command(CHILD, "{}")
+    assert str(file) in nodes.command(CHILD, "{}")
 
 
 def _in_this_context(function):

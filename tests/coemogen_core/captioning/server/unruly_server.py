@@ -118,7 +118,8 @@ class Connection(asyncio.Protocol):
         elif mood == "two_choices":
             self.finish(http(200, good | {"choices": good["choices"] * 2}), None)
         elif mood == "cut_off":
-            self.finish(http(200, good | {"choices": [good["choices"][0] | {"finish_reason": "length"}]}), None)
+            full = {"prompt_tokens": 100, "completion_tokens": 64, "total_tokens": 164}
+            self.finish(http(200, good | {"choices": [good["choices"][0] | {"finish_reason": "length"}], "usage": full}), None)
         else:
             self.finish(http(200, good), image_id)
 

@@ -1,0 +1,122 @@
+"""What chat servers and the gateways before them answer, as seen in life."""
+
+import json
+from collections.abc import Callable
+
+from werkzeug import Response
+
+from tests.coemogen_core.captioning.stub_server import MODEL, refusal
+
+SENTENCE = "A dog runs along a sunny beach."
+
+
+def answer(choice: dict, **besides) -> Response:
+    body = {"id": "1", "object": "chat.completion", "created": 0, "model": MODEL, "choices": [choice], **besides}
+    return Response(json.dumps(body), 200, content_type="application/json")
+
+
+def said(text: object, reason: object = "stop", tokens: int | None = None, **message) -> Response:
+    usage = {} if tokens is None else {"usage": {"prompt_tokens": 900, "completion_tokens": tokens}}
+    return answer({"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": reason}, **usage)
+
+
+def error_in_200(error: object) -> Response:
+    return Response(json.dumps({"error": error}), 200, content_type="application/json")
+
+
+DRESSED: dict[str, Callable[[str], Response]] = {
+    "plain": lambda sentence: said(sentence),
+    "no finish reason": lambda sentence: said(sentence, None),
+    "TGI's finish reason": lambda sentence: said(sentence, "eos_token"),
+    "reasoning": lambda sentence: said(f"<think>\nA dog. A beach.\n</think>\n\n{sentence}"),
+    "reasoning whose beginning the template wrote": lambda sentence: said(f"A dog. A beach.\n</think>\n\n{sentence}"),
+    "Magistral's reasoning": lambda sentence: said(f"[THINK]a dog[/THINK]{sentence}"),
+    "Kimi-VL's reasoning": lambda sentence: said(f"◁think▷a dog◁/think▷{sentence}"),
+    "gpt-oss's channels": lambda sentence: said(
+        f"<|channel|>analysis<|message|>a dog<|end|><|start|>assistant<|channel|>final<|message|>{sentence}<|return|>"
+    ),
+    "GLM's box": lambda sentence: said(f"<think></think><|begin_of_box|>{sentence}<|end_of_box|>"),
+    "the end of a turn": lambda sentence: said(f"{sentence}<|im_end|>\n<|im_start|>user\nAnd now?"),
+    "Llama's and Gemma's ends": lambda sentence: said(f"{sentence}<end_of_turn></s><|eot_id|>"),
+    "the beginning of a turn": lambda sentence: said(f"<|im_start|>assistant\n{sentence}"),
+    "answer tags": lambda sentence: said(f"<think>hm</think><answer>{sentence}</answer>"),
+    "a Markdown label": lambda sentence: said(f"**Caption:** {sentence}"),
+    "emphasis": lambda sentence: said(f"**{sentence}**"),
+    "a heading": lambda sentence: said(f"### Caption\n\n{sentence}"),
+    "a heading in bold": lambda sentence: said(f"**Image Caption**\n*{sentence}*"),
+    "a plain label": lambda sentence: said(f'Caption: "{sentence}"'),
+    "a fence": lambda sentence: said(f"```\n{sentence}\n```"),
+    "text parts": lambda sentence: said([{"type": "text", "text": sentence[:5]}, {"type": "text", "text": sentence[5:]}]),
+    "Mistral's parts": lambda sentence: said(
+        [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": sentence}]
+    ),
+}
+"""A sentence, as it may come."""
+
+NO_CAPTION = {
+    "aborted": (said("A dog runs along", "abort"), "server: .*broken off .finish_reason abort"),
+    "error": (said("A dog runs along", "error"), "server: .*broken off"),
+    "filtered": (said("A dog runs along", "content_filter"), "refused: filtered by the server .finish_reason content_filter"),
+    "a tool": (said("A dog runs along", "tool_calls"), "malformed: ended with finish_reason tool_calls"),
+    "a function": (said("A dog runs along", "function_call"), "malformed: ended with finish_reason function_call"),
+    "an object": (said("A dog runs along", {"type": "stop", "stop": "x"}), "malformed: finish_reason is "),
+    "Gemini's filter": (said("A dog runs along", "recitation"), "refused: filtered"),
+    "an unknown word": (said("A dog runs along", "whatever"), "malformed: ended with finish_reason whatever"),
+    "a context that was full": (
+        said("A dog runs along", "length", tokens=5),
+        "malformed: the server broke it off after 5 of 64 tokens",
+    ),
+    "unfinished reasoning": (said("<think>A dog runs along", "length"), "malformed: reasoning without an end"),
+    "reasoning beside nothing": (said(None, "stop", reasoning_content="A dog"), "malformed: nothing but reasoning"),
+    "vLLM's reasoning beside nothing": (said("", "stop", reasoning="A dog"), "malformed: nothing but reasoning"),
+    "a tag that nobody knows": (said(f"<scene>{SENTENCE}"), "malformed: a tag in the answer .*<scene>"),
+    "a lone angle": (said(f"{SENTENCE} <|"), "malformed: a tag in the answer"),
+    "no text": (said(""), "malformed: no text"),
+    "a picture": (said([{"type": "image_url", "image_url": {"url": "data:"}}]), "server: .*content is not text"),
+    "an error of 429": (error_in_200({"message": "slow down", "code": 429}), "server: HTTP 200 with error 429: slow down"),
+    "an error of 400": (error_in_200({"message": "too many images", "code": 400}), "refused: HTTP 200 with error 400: too many images"),
+    "an error in words": (error_in_200({"message": "overloaded", "type": "server_error"}), "server: HTTP 200 with error 500: overloaded"),
+    "vLLM's older error": (
+        Response(json.dumps({"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}), 200),
+        "refused: HTTP 200 with error 400: too long",
+    ),
+    "an error that is a text": (error_in_200("upstream died"), "server: HTTP 200 with error 500: upstream died"),
+    "OpenRouter's": (
+        error_in_200({"message": "Provider returned error", "code": 502, "metadata": {"raw": "CUDA out of memory"}}),
+        "server: HTTP 200 with error 502: Provider returned error .CUDA out of memory",
+    ),
+    "in a choice": (
+        answer(
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": ""},
+                "finish_reason": "error",
+                "error": {"message": "bad", "code": 400},
+            }
+        ),
+        "refused: HTTP 200 with error 400: bad",
+    ),
+}
+"""Answers without a caption, and what the failure says."""
+
+# As vLLM, nginx, LM Studio, OpenAI, a FastAPI gateway and LiteLLM write them.
+SAME_FOR_EVERYBODY = {
+    "context length": refusal(400, "This model's maximum context length is 512 tokens. However, you requested 1405 tokens."),
+    "a proxy's limit": Response("<html><head><title>413 Request Entity Too Large</title></head></html>", 413, content_type="text/html"),
+    "response_format": Response(
+        json.dumps({"detail": [{"loc": ["body", "response_format"], "msg": "Input should be 'text'"}]}),
+        422,
+        content_type="application/json",
+    ),
+    "a wrong type": refusal(415, "Unsupported media type"),
+    "no images": refusal(400, "At most 0 image(s) may be provided in one request"),
+    "no vision": refusal(400, "'messages[0].content' must be a string: this model does not support images"),
+}
+WORDS = {
+    "context length": "maximum context length is 512",
+    "a proxy's limit": "413 Request Entity Too Large",
+    "response_format": "Input should be 'text'",
+    "a wrong type": "Unsupported media type",
+    "no images": r"At most 0 image\(s\)",
+    "no vision": "does not support images",
+}
