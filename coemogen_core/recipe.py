@@ -28,7 +28,7 @@ def _say_what_does_not_identify(schema: dict[str, Any], model: type[BaseModel]) 
 class Recipe(FrozenModel):
     """Base of all recipes: frozen, no field that it does not know, no number that is not finite."""
 
-    model_config = ConfigDict(json_schema_extra=_say_what_does_not_identify, allow_inf_nan=False)
+    model_config = ConfigDict(json_schema_extra=_say_what_does_not_identify)
 
     @property
     def identity(self) -> dict[str, Any]:

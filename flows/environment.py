@@ -11,7 +11,8 @@ READABLE = {
     "HF_HUB_VERBOSITY": "error",  # it warns of every request that is tried again
 }
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
-QUIET = {"PREFECT_LOGGING_LEVEL": "CRITICAL", "PREFECT_LOGGING_SERVER_LEVEL": "ERROR"}
+QUIET = {"PREFECT_LOGGING_LEVEL": "CRITICAL", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"}
+"""The temporary server that a command starts logs tracebacks of what was under way when it is ended, which is no error of the run."""
 
 
 def prepare_environment(*, quiet: bool = True) -> None:

@@ -9,9 +9,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 
 class FrozenModel(BaseModel):
-    """Frozen, and hashable where its fields are; an unknown field is refused, and so is a number that would have to be made one."""
+    """Frozen, and hashable where its fields are. Refused: an unknown field, infinity, and what would have to be made a number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from coemogen_core.emotions import EMOTIONS
@@ -37,6 +37,12 @@ class ExportRecipe(FrozenModel):
     intensity: float = Field(default=1.0, gt=0, le=10, description="factor on the gates; above 1 exaggerates")
     name: str | None = Field(default=None, pattern=NAME, description="of folder and files; none = made of the emotions, e.g. coemogen-awe")
     licence: str | None = Field(default=None, min_length=1, description="licence of the export; none = not stated")
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_are_possible(cls, weights: dict[str, float]) -> dict[str, float]:
+        emotion_weights(weights)
+        return weights
 
     @property
     def export_name(self) -> str:

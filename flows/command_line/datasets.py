@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 from rich.markup import escape
 
 from flows.command_line.front import app, console
-from flows.command_line.options import Version, WorkspaceUri, given_only
+from flows.command_line.options import Version, Whole, WorkspaceUri, given_only
 from schemas.choices import ExportLayout
 
 
@@ -54,7 +54,7 @@ def export(
     layout: Annotated[ExportLayout, Parameter(help="Whose layout.")] = "webdataset",
     dataset: Annotated[str, Parameter(help="Published dataset.")] = "emoart",
     version: Annotated[str, Parameter(help="Its version; current = the last one that was built.")] = "current",
-    shard_size: Annotated[int, Parameter(help="Pictures in a tar file of WebDataset.")] = 1000,
+    shard_size: Annotated[Whole, Parameter(help="Pictures in a tar file of WebDataset.")] = 1000,
 ) -> None:
     """A published dataset in the layout of WebDataset or of clip-retrieval."""
     from coemogen_core.curation.decisions import resolve_version
@@ -76,8 +76,8 @@ def audit(
     workspace: WorkspaceUri,
     dataset: Annotated[str, Parameter(help="Dataset whose captions are judged.")] = "emoset",
     version: Version = "current",
-    per_emotion: Annotated[int, Parameter(help="Captions of each emotion; all, where there are fewer.", validator=Number(gte=1))] = 50,
-    seed: Annotated[int, Parameter(help="Another seed draws others.", validator=Number(gte=0))] = 0,
+    per_emotion: Annotated[Whole, Parameter(help="Captions of each emotion; all, where there are fewer.", validator=Number(gte=1))] = 50,
+    seed: Annotated[Whole, Parameter(help="Another seed draws others.", validator=Number(gte=0, lt=2**63))] = 0,
     kept_only: Annotated[bool, Parameter(help="Only captions of pictures that were kept.")] = True,
     destination: Annotated[str | None, Parameter(help="File or folder for a copy of the page.")] = None,
 ) -> None:

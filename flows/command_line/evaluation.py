@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.markup import escape
 
 from flows.command_line.front import app, console
-from flows.command_line.options import Settings, nested
+from flows.command_line.options import Settings, Whole, nested
 from schemas.choices import EvaluationProtocol
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def evaluate(
         Parameter(help="Emo-A by EmoGen's clip_emotion_classifier.pth on --clip, or by WORKSPACE/classifiers/ID; repeatable.", negative=""),
     ] = [],  # noqa: B006
     clip: Annotated[str | None, Parameter(help="CLIP of Sem-D, CMMD and the probe: folder or hub id.")] = None,
-    seed: Annotated[int, Parameter(help="Seed of pairs and resamples.")] = 0,
+    seed: Annotated[Whole, Parameter(help="Seed of pairs and resamples.")] = 0,
     json_file: Annotated[Path | None, Parameter(name="--json", help="File to write all numbers to, as metrics.json.")] = None,
     report: Annotated[Path | None, Parameter(help="HTML file to write the report to.")] = None,
     settings: Settings = [],  # noqa: B006
@@ -88,7 +88,7 @@ def write_prompts(
     *,
     model: Annotated[str, Parameter(help="Name under which the server has the model.")],
     endpoint: Annotated[str, Parameter(help="Base URL of an OpenAI-compatible chat server, the captioner's for example.")],
-    count: Annotated[int, Parameter(help="Prompts of every emotion.")] = 10,
+    count: Annotated[Whole, Parameter(help="Prompts of every emotion.")] = 10,
     settings: Settings = [],  # noqa: B006
 ) -> None:
     """A language model's prompts for the baseline sd-llm, as a file."""

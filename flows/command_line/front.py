@@ -70,6 +70,8 @@ def reason(error: BaseException) -> str | None:
 
     if isinstance(error, ValidationError):
         return "; ".join(_problem(each) for each in error.errors())
+    if isinstance(error, OSError) and error.errno and error.filename and type(error).__str__ is OSError.__str__:  # the system's words alone
+        return f"{error.filename}: {error.strerror}: give another path, or see to this one"
     if isinstance(error, (CycloptsError, ValueError, OSError, ModuleNotFoundError)):
         return " ".join(str(error).split())
     if _prefect_is_away(error):

@@ -20,6 +20,7 @@ from flows.command_line.front import errors
 from flows.command_line.options import ALL, parse_query, say_left_out
 from flows.train_params import TrainAndEvalParams
 
+MOST_PICTURES = 100_000  # of an emotion in one folder: their names have five digits
 LARGEST_SEED = 2**62  # so that seed + count fits the generators' 64 bits
 
 
@@ -46,8 +47,8 @@ def draw(opened: Callable[[], EmotionPipeline], emotion: str, out: str, count: i
             settings.
         OSError: the folder cannot be written to.
     """
-    if count < 1:
-        raise ValueError(f"--count {count}: give at least 1")
+    if not 1 <= count <= MOST_PICTURES:
+        raise ValueError(f"--count {count}: give 1 to {MOST_PICTURES}")
     if not 0 <= seed < LARGEST_SEED:
         raise ValueError(f"--seed {seed}: give 0 to {LARGEST_SEED - 1}")
     wanted = None if emotion == ALL else parse_query(emotion)  # a wrong name is said before a model is loaded

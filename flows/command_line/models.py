@@ -12,6 +12,7 @@ from flows.command_line.options import (
     EMOTION,
     ProfileName,
     Settings,
+    Whole,
     WorkspaceUri,
     flow_params,
     given_only,
@@ -68,8 +69,8 @@ def generate(
     emotion: Annotated[str | None, EMOTION] = None,
     *,
     out: Annotated[str, Parameter(help="Folder or URI to write <emotion>/<emotion>-00000.png to.")],
-    count: Annotated[int, Parameter(help="Pictures of each emotion.")] = 8,
-    seed: Annotated[int, Parameter(help="Of the first picture; picture k has seed + k.")] = 0,
+    count: Annotated[Whole, Parameter(help="Pictures of each emotion.")] = 8,
+    seed: Annotated[Whole, Parameter(help="Of the first picture; picture k has seed + k.")] = 0,
     workspace: Annotated[str, Parameter(help="Workspace of the trained model.")] = "demo/workspace",
     run: Annotated[str | None, Parameter(help="Run of the trained model, train-...; not needed where there is only one.")] = None,
     model: Annotated[Path | None, Parameter(help="A saved pipeline in place of a run: the folder of save_pretrained.")] = None,
@@ -78,13 +79,13 @@ def generate(
     intensity: Annotated[
         float | None, Parameter(help="Factor on the emotion: 0 = the base model without HiLoRA, above 1 = stronger.")
     ] = None,
-    steps: Annotated[int | None, Parameter(help="Denoising steps.")] = None,
+    steps: Annotated[Whole | None, Parameter(help="Denoising steps.")] = None,
     guidance: Annotated[float | None, Parameter(help="Classifier-free guidance; at most 1 switches it off.")] = None,
     scheduler: Annotated[SchedulerName | None, Parameter(help="Sampler; base is the one saved with the diffusion model.")] = None,
     negative_prompt: Annotated[str | None, Parameter(help="Negative prompt.")] = None,
-    height: Annotated[int | None, Parameter(help="Pixels.")] = None,
-    width: Annotated[int | None, Parameter(help="Pixels.")] = None,
-    batch_size: Annotated[int | None, Parameter(help="Pictures at a time.")] = None,
+    height: Annotated[Whole | None, Parameter(help="Pixels.")] = None,
+    width: Annotated[Whole | None, Parameter(help="Pixels.")] = None,
+    batch_size: Annotated[Whole | None, Parameter(help="Pictures at a time.")] = None,
     device: Annotated[Device | None, Parameter(help="Where the model computes.")] = None,
     profile: ProfileName = "lab",
     settings: Settings = [],  # noqa: B006
@@ -131,16 +132,18 @@ def export_lora(
     """An emotion of a trained model as a LoRA and an embedding for diffusers, ComfyUI and A1111."""
     if emotion == ALL and name is not None:
         raise ValueError("--name is for one export: leave it out with --emotion all")
+    from coemogen_core.emotions import EMOTIONS
     from coemogen_core.generation.lora_export import ExportRecipe, LoraExporter
     from coemogen_core.storage.workspace import Workspace
     from flows.train_params import TrainAndEvalParams
 
     models = flow_params(profile, TrainAndEvalParams, {"workspace": workspace}, settings).models
+    query = {EMOTIONS[0]: 1.0} if emotion == ALL else parse_query(emotion)
+    recipe = ExportRecipe(weights=query, intensity=intensity, name=name, licence=licence)  # what is wrong is refused before a model is opened
     exporter = LoraExporter(Workspace(workspace).path("runs", run, "model"), models)
-    queries = [{each: 1.0} for each in exporter.emotions] if emotion == ALL else [parse_query(emotion)]
-    recipes = [ExportRecipe(weights=query, intensity=intensity, name=name, licence=licence) for query in queries]
-    for recipe in recipes:
-        written = exporter.export(recipe, destination)
+    recipes = [recipe.model_copy(update={"weights": {each: 1.0}}) for each in exporter.emotions] if emotion == ALL else [recipe]
+    for each in recipes:
+        written = exporter.export(each, destination)
         print(f"{written.folder}: LoRA of rank {written.rank}, embedding <{written.name}>")
     if emotion == ALL:
         say_left_out(exporter.emotions)

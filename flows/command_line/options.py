@@ -1,15 +1,26 @@
 """Options that several commands share, and how their texts are read."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from flows.profiles import Profile
 
 if TYPE_CHECKING:
     from flows.params import Params
 
+
+def whole_number(_hint: Any, tokens: Sequence[Token]) -> int:
+    """What cyclopts does with a number, but for rounding 1.5. Raises ValueError for what is no whole number."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r} is no whole number") from None
+
+
 ALL = "all"
+Whole = Annotated[int, Parameter(converter=whole_number)]
 Root = Annotated[str, Parameter(help="Folder or URI of the pictures.")]
 Licence = Annotated[str | None, Parameter(help="Licence of the pictures, written to every row.")]
 WorkspaceUri = Annotated[str, Parameter(help="Folder or URI of all tables.")]

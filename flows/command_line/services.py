@@ -8,7 +8,7 @@ from uuid import UUID
 from cyclopts import Parameter
 
 from flows.command_line.front import app, errors
-from flows.command_line.options import Settings, nested
+from flows.command_line.options import Settings, Whole, nested
 from flows.deployments import FLOWS
 
 Folder = Annotated[Path, Parameter(help="Folder of Prefect's database, the logs, and the list of what was started.")]
@@ -20,11 +20,11 @@ def serve(
     workspace: Annotated[str, Parameter(help="Folder or URI of the tables.", env_var="COEMOGEN_WORKSPACE")] = "my-workspace",
     photos: Annotated[str, Parameter(help="Labelled photos in EmoSet's layout.", env_var="COEMOGEN_PHOTOS")] = "demo/world/photos",
     paintings: Annotated[str, Parameter(help="Paintings in WikiArt's.", env_var="COEMOGEN_PAINTINGS")] = "demo/world/paintings",
-    port: Annotated[int, Parameter(help="Of the server, on 127.0.0.1.")] = 4200,
+    port: Annotated[Whole, Parameter(help="Of the server, on 127.0.0.1.")] = 4200,
     folder: Folder = Path(".prefect"),
     gpu: Annotated[bool, Parameter(help="Start a worker for the pool gpu as well.", negative="")] = False,
-    runs_at_once: Annotated[int, Parameter(help="Flow runs side by side in the pool lab.")] = 2,
-    gpus: Annotated[int, Parameter(help="GPUs of this machine: so many tasks may use one at once.")] = 1,
+    runs_at_once: Annotated[Whole, Parameter(help="Flow runs side by side in the pool lab.")] = 2,
+    gpus: Annotated[Whole, Parameter(help="GPUs of this machine: so many tasks may use one at once.")] = 1,
 ) -> None:
     """Start Prefect's server and workers, deploy all flows; what runs already is left as it is."""
     for name, value in (("COEMOGEN_WORKSPACE", workspace), ("COEMOGEN_PHOTOS", photos), ("COEMOGEN_PAINTINGS", paintings)):
@@ -103,7 +103,7 @@ def stop(*, folder: Folder = Path(".prefect")) -> None:
 def captioner(
     *,
     model: Annotated[str, Parameter(help="Folder of a saved model, a hub id, or lab:captioner.")],
-    port: Annotated[int, Parameter(help="On 127.0.0.1; 0 takes a free one.")] = 8000,
+    port: Annotated[Whole, Parameter(help="On 127.0.0.1; 0 takes a free one.")] = 8000,
     log_file: Annotated[Path | None, Parameter(help="File of vLLM's log; by default in the user's cache.")] = None,
     settings: Settings = [],  # noqa: B006
 ) -> None:

@@ -73,7 +73,7 @@ def test_a_saved_pipeline_serves_as_well(run, models, trained_workspace, tmp_pat
         (("sadness",), "no cluster for sadness"),
         (("awe", "--width", "60"), "width 60: this model draws multiples of 8 pixels; 64 would do"),
         (("awe", "--scheduler", "best"), "scheduler"),
-        (("awe", "--count", "0"), "--count 0: give at least 1"),
+        (("awe", "--count", "0"), "--count 0: give 1 to 100000"),
         (("awe", "--seed", "-1"), "--seed -1: give 0 to"),
         (("awe", "--run", "train-2"), "train first"),
         (("awe", "--model", "nowhere"), "no pipeline in nowhere"),
