@@ -22,6 +22,7 @@ from pathlib import Path
 import polars as pl
 import psutil
 from child_process import ROOT
+from polars.testing import assert_frame_equal
 from results_table import Row, report, row
 from torch.distributed.elastic.utils.distributed import get_free_port
 
@@ -157,7 +158,11 @@ def differences(wanted: dict[str, object], found: dict[str, object]) -> list[str
     def same(name: str) -> bool:
         first, second = wanted.get(name), found.get(name)
         if isinstance(first, pl.DataFrame) and isinstance(second, pl.DataFrame):
-            return first.equals(second)
+            with contextlib.suppress(AssertionError):
+                # a run with less left to do encodes texts in other batches: similarities agree to the last bits
+                assert_frame_equal(first, second, abs_tol=1e-6, rel_tol=0)
+                return True
+            return False
         return type(first) is type(second) and bool(first == second)
 
     return sorted(name for name in wanted.keys() | found.keys() if not same(name))

@@ -78,6 +78,18 @@ def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
         raise
 
 
+def remove_leftovers(uri: str) -> None:
+    """Remove the temporary files in a folder of this machine that a killed process left half-written; nobody is writing them any more."""
+    filesystem, path = resolve(uri)
+    if not isinstance(filesystem, LocalFileSystem):
+        return
+    for file in list(Path(path).iterdir()) if Path(path).is_dir() else []:
+        if file.name.startswith(".") and file.name.endswith(".tmp") and file.is_file() and not file.is_symlink():
+            with file.open("ab") as held:
+                if _is_ours(held.fileno(), str(file)):
+                    file.unlink(missing_ok=True)
+
+
 @contextmanager
 def _local_file(temporary: str) -> Iterator[tuple[BinaryIO, str]]:
     """An empty file of this name, locked until it is closed; of a name of its own where another process writes it, or nothing locks."""
@@ -87,7 +99,7 @@ def _local_file(temporary: str) -> Iterator[tuple[BinaryIO, str]]:
     if not _is_ours(file.fileno(), name):
         file.close()
         name = f"{temporary.removesuffix('.tmp')}.{uuid.uuid4().hex}.tmp"
-        file = Path(name).open("xb")
+        file = Path(name).open("xb")  # noqa: SIM115
     with file:
         file.truncate(0)
         yield file, name

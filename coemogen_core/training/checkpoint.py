@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from coemogen_core.storage.location import open_file
 from coemogen_core.storage.tensor_files import read_header
+from coemogen_core.storage.whole_file import remove_leftovers
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.optimizer import PairwiseAdamW
 
@@ -76,7 +77,8 @@ class CheckpointFolder:
             return _metadata(read_header(file))["facts"].get(SCORE)
 
     def newest(self) -> Checkpoint | None:
-        """The checkpoint of the highest step, None when there is none."""
+        """The checkpoint of the highest step, None when there is none; what a killed training left half-written is removed."""
+        remove_leftovers(self._workspace.path(*self._names))
         steps = self.steps()
         return Checkpoint.from_bytes(self._workspace.read_file(*self._names, _file_name(steps[-1]))) if steps else None
 

@@ -22,6 +22,8 @@ from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
 from coemogen_core.data.readers import parquet_file
 from coemogen_core.storage.whole_file import write_atomically, written_whole
+from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.checkpoint import CheckpointFolder
 from coemogen_core.training.recipes import TrainingRecipe
 from flows.command_line.options import nested
 from flows.params import BuildEmosetParams, load_params
@@ -149,6 +151,16 @@ class TestLeftovers:
         assert len(list(tmp_path.iterdir())) == 1  # not one for each
         write_atomically(str(target), b"whole")
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {target.name: b"whole"}
+
+    def test_a_training_that_starts_again_removes_what_the_killed_one_left(self, tmp_path):
+        folder = tmp_path / "runs" / "train-1" / "checkpoints"
+        folder.mkdir(parents=True)
+        for step in (17, 23):  # where a signal came, so that no later step has the name
+            (folder / f".step-{step:09d}.safetensors.tmp").write_bytes(bytes(1000))
+        with written_whole(str(folder / "step-000000030.safetensors")) as busy:
+            busy.write(b"half")
+            assert CheckpointFolder(Workspace(str(tmp_path)), "train-1", keep=2).newest() is None
+            assert [path.name for path in folder.iterdir()] == [".step-000000030.safetensors.tmp"]
 
     def test_two_live_writers_do_not_share_a_file(self, tmp_path):
         target = tmp_path / "part.parquet"

@@ -122,7 +122,9 @@ def test_a_refused_request_is_recorded_and_repeated_by_the_next_run_alone(worksp
 
 def test_a_linted_answer_is_a_failed_attempt_with_its_reason(workspace, stub):
     wanted = write_images(workspace, [jpeg(index) for index in range(4)])
-    answers = dict(zip(wanted["image_id"], ["I'm sorry, I can't.", "The image shows a dog.", "A dog. A cat.", ' "A dog runs."\n'], strict=True))
+    answers = dict(
+        zip(wanted["image_id"], ["I'm sorry, I can't.", "The image shows a dog.", "A dog. A cat.", ' "A dog runs."\n'], strict=True)
+    )
     stub.misbehave = lambda image_id, number: completion(answers[image_id])
     assert run(workspace, wanted, stub).dropped == 3
     rows = captions(workspace)
