@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from coemogen_core.errors import CoEmoGenError
 from flows.command_line.signals import end_soon_after_a_signal
-from flows.environment import prepare_environment
+from flows.environment import STARTUP_TIMEOUT, prepare_environment
 
 app = App(
     name="coemogen",
@@ -77,6 +77,12 @@ def reason(error: BaseException) -> str | None:
     if _prefect_is_away(error):
         address = os.environ.get("PREFECT_API_URL", "the address in Prefect's settings")
         return f"no Prefect server answers at {address}: start it (`coemogen serve`), or unset PREFECT_API_URL to run without one"
+    if "ephemeral Prefect API server" in str(error):
+        waited = os.environ.get(STARTUP_TIMEOUT, "20")
+        return (
+            f"Prefect's temporary server did not start within {waited} s: run the command again when the machine is less busy, "
+            f"set {STARTUP_TIMEOUT} to more, or start `coemogen serve` and set PREFECT_API_URL as it says"
+        )
     if type(error).__name__ == "OutOfMemoryError":
         return f"{str(error).partition('. ')[0]}: a smaller batch_size needs less (docs/operations.md)"
     return None

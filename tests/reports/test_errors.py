@@ -86,6 +86,14 @@ def test_a_prefect_server_that_is_not_there(world, tmp_path):
     assert_last_of_few(done, "http://127.0.0.1:9/api", "coemogen serve")
 
 
+@pytest.mark.slow
+def test_a_temporary_prefect_server_that_starts_too_slowly(world, tmp_path):
+    variables = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "1", "PREFECT_HOME": str(tmp_path / "prefect")}
+    done = command("build-emoset", world / "photos", "--workspace", tmp_path / "w", **variables)
+    assert done.returncode == 2
+    assert_last_of_few(done, "did not start within 1 s", "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "coemogen serve")
+
+
 @pytest.fixture
 def broken_weights(tiny_clip, tmp_path):
     import shutil
