@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coemogen_core.curation.decisions import REASONS, read_record
+from coemogen_core.curation.decisions import REASONS, beside_decisions, read_record
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 
@@ -50,7 +50,7 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
 
 
 def write_funnel(workspace: Workspace, dataset: str, version: str) -> str:
-    """Count a version, write `decisions/<dataset>/<version>/funnel.json`, and say the same as Markdown.
+    """Count a version, write `decisions/<dataset>/<version>.funnel.json`, and say the same as Markdown.
 
     Raises:
         FileNotFoundError: there is no such version, or its pictures are gone.
@@ -58,7 +58,7 @@ def write_funnel(workspace: Workspace, dataset: str, version: str) -> str:
     record = read_record(workspace, dataset, version)
     images = workspace.table("images", record.source).read_parts(record.parts, ["image_id", "style"])
     counts = funnel(workspace.table("decisions", dataset, version).read(FUNNEL_COLUMNS), images)
-    workspace.write_json(counts, "decisions", dataset, version, FUNNEL)
+    workspace.write_json(counts, *beside_decisions(dataset, version, FUNNEL))
     head = f"**{dataset}** `{version}`: {counts['kept']} of {counts['candidates']} pictures of source `{record.source}` kept."
     return f"{head}\n\n{funnel_tables(counts)}"
 
