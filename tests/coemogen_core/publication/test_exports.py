@@ -39,7 +39,7 @@ def test_webdataset_holds_every_row_with_its_text_and_facts(workspace, version, 
     export = export_webdataset(workspace, "emoart", version, str(tmp_path / "tars"), size)
     assert export.rows == 12
     assert list(export.files) == [f"{number:05d}.tar" for number in range(len(shards))]
-    rows = {row["image_id"]: row for row in workspace.table("curated", "emoart", version, "data").read().iter_rows(named=True)}
+    rows = {row["image_id"]: row for row in workspace.table("curated", "emoart", version, "train").read().iter_rows(named=True)}
     for name, expected in zip(export.files, shards, strict=True):
         with tarfile.open(tmp_path / "tars" / name) as tar:
             members = tar.getmembers()
@@ -50,7 +50,8 @@ def test_webdataset_holds_every_row_with_its_text_and_facts(workspace, version, 
                 read = [tar.extractfile(member).read() for member in (picture, text, facts)]
                 assert read[:2] == [row["image"]["bytes"], row["caption"].encode()]
                 sidecar = json.loads(read[2])
-                assert sidecar == {key: value for key, value in row.items() if key != "image"} | {"path": row["image"]["path"]}
+                expected = {key: "" if value is None else value for key, value in row.items() if key != "image"}
+                assert sidecar == expected | {"path": row["image"]["path"]}
                 assert {member.name.split(".")[0] for member in (picture, text, facts)} == {row["image_id"]}
     assert not rows
 
@@ -121,4 +122,4 @@ def test_an_earlier_export_leaves_no_shard_behind(workspace, version, tmp_path):
     assert len(export_webdataset(workspace, "emoart", version, str(tmp_path), 2).files) == 6
     export = export_webdataset(workspace, "emoart", version, str(tmp_path), 10)
     assert sorted(path.name for path in tmp_path.glob("*.tar")) == [*export.files, "mine.tar"]
-    assert json.loads((tmp_path / "export.json").read_text())["files"] == list(export.files)
+    assert json.loads((tmp_path / ".export.json").read_text())["files"] == list(export.files)
