@@ -7,6 +7,7 @@ import polars as pl
 
 from coemogen_core.curation.decisions import REASONS, beside_decisions, read_record
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.markdown import table_cell
 from coemogen_core.storage.workspace import Workspace
 
 FUNNEL = "funnel.json"
@@ -70,7 +71,7 @@ def funnel_tables(counts: dict[str, Any]) -> str:
     emotions = [[emotion, count["candidates"], count["kept"]] for emotion, count in counts["per_emotion"].items()]
     tables = [_table(["step", "dropped", "remaining"], steps), _table(["emotion", "candidates", "kept"], emotions)]
     if counts["per_style"]:
-        styles = [[" ".join(style.split()).replace("|", "\\|"), *row.values()] for style, row in counts["per_style"].items()]
+        styles = [[table_cell(style), *row.values()] for style, row in counts["per_style"].items()]
         tables.append(_table(["kept, by style", *EMOTIONS], styles))
     tables += [_histogram_table(name, found) for name, found in counts["histograms"].items() if found["edges"]]
     captions = counts["captions"]

@@ -21,6 +21,7 @@ from coemogen_core.curation.decisions import DecisionsRecord, read_record
 from coemogen_core.curation.funnel import FUNNEL_COLUMNS, funnel
 from coemogen_core.data.decode import FORMATS
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.markdown import table_cell
 from coemogen_core.storage.location import open_file
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.frozen_model import FrozenModel
@@ -136,7 +137,7 @@ def _render_card(workspace: Workspace, record: DecisionsRecord, rows: int) -> st
     models = sorted(workspace.table("captions", record.source).read(["model"], chunks)["model"].unique()) if chunks else []
     selection = record.recipe.selection
     environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701 - Markdown, not HTML
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = table_cell
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         header=_card_header(record.recipe.dataset, rows).to_yaml(),
         dataset=record.recipe.dataset,
@@ -144,8 +145,8 @@ def _render_card(workspace: Workspace, record: DecisionsRecord, rows: int) -> st
         selection=selection,
         rows=rows,
         funnel=funnel(decisions, images),
-        licences=[(_cell(licence), count) for licence, count in counts.iter_rows()],
-        models=[f"`{_cell(model)}`" for model in models],
+        licences=[(table_cell(licence), count) for licence, count in counts.iter_rows()],
+        models=[f"`{table_cell(model)}`" for model in models],
         left_out=[emotion for emotion in EMOTIONS if emotion not in selection.emotions],
         readers=READERS,
     )
@@ -162,11 +163,6 @@ def _card_header(dataset: str, rows: int) -> DatasetCardData:
         tags=["emotion", "affective-computing", "image", "parquet"],
         configs=[{"config_name": "default", "data_files": [{"split": "train", "path": f"{DATA}/part-*.parquet"}]}],
     )
-
-
-def _cell(text: str) -> str:
-    """One table cell: foreign text must not break the table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _manifest(workspace: Workspace, record: DecisionsRecord, parts: tuple[PartOutcome, ...]) -> Manifest:

@@ -1,16 +1,21 @@
 """Cards are Markdown that others render: every table stands alone, with the cells that it should have, whatever names a source uses."""
 
+import io
 import re
 from pathlib import Path
 
+import pandas
 import pytest
 from markdown_it import MarkdownIt
 
 from coemogen_core.curation.decide import decide
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, group_near_duplicates
+from coemogen_core.experiments.files import to_csv, to_latex, to_markdown
+from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, build_table
 from coemogen_core.publication.publication import READERS, publish
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.curated_art import RECIPE, SOURCE
+from tests.coemogen_core.experiments.small_matrix import experiments, run
 from tests.reports.odd_publication import write_odd_publication
 
 ROOT = Path(__file__).parents[2]
@@ -20,7 +25,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 def html_tables(markdown: str) -> list[list[list[str]]]:
     """Cells of every row of every table, as GitHub and the hub render them."""
-    html = MarkdownIt("commonmark").enable("table").render(markdown.split("---\n", 2)[2])
+    body = markdown.split("---\n", 2)[2] if markdown.startswith("---\n") else markdown
+    html = MarkdownIt("commonmark").enable("table").render(body)
     tables = re.findall(r"<table>(.*?)</table>", html, re.DOTALL)
     return [
         [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)]
@@ -53,6 +59,21 @@ def test_every_table_of_the_dataset_card_stands_alone(odd: Path, near_duplicates
     assert [tuple(row[:2]) for row in tables[0][1:]] == [(reader, version) for reader, version, _ in READERS]
     assert [row[0] for row in tables[1]].count("near-duplicates") == (near_duplicates is not None)
     assert tables[4][1][0] == "Art | Nouveau"
+
+
+def test_names_that_people_chose_break_no_table() -> None:
+    runs = [run(name, seed, 0.5 + 0.01 * seed) for name in ("coemogen", "sd") for seed in range(2)]
+    nasty = {"coemogen": "ours | new\n100 % \\LaTeX_^~", "sd": "sd|1.5"}
+    table = build_table(experiments(*runs).model_copy(update={"labels": nasty}))
+    tables = html_tables(to_markdown(table))
+    assert [len(rows[0]) for rows in tables] == [len(COLUMNS) + 2, len(TEST_COLUMNS)]
+    assert all(len(row) == len(rows[0]) for rows in tables for row in rows)
+    assert tables[0][1][0] == "ours | new 100 % \\LaTeX_^~"
+    assert r"ours | new" in to_latex(table)
+    assert r"100 \% \textbackslash{}LaTeX\_\textasciicircum{}\textasciitilde{}" in to_latex(table)
+    read = pandas.read_csv(io.StringIO(to_csv(table)))
+    assert set(read["method"]) == {"coemogen", "sd"}
+    assert read["mean"].tolist() == [cell.mean for row in table.rows for cell in row.cells.values()]
 
 
 def test_code_on_cards_and_pages_says_dtype() -> None:

@@ -7,10 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from polars.testing import assert_frame_equal
 
 from coemogen_core.curation.decide import decide
+from coemogen_core.data.ingest import ingest_part
+from coemogen_core.data.plan import plan_source
 from coemogen_core.publication.exports import export_clip_retrieval, export_webdataset
-from coemogen_core.publication.publication import ending, publish
+from coemogen_core.publication.publication import ending, publish, published_table
 from schemas.tables import embeddings_schema
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, RECIPE, SOURCE, build_art
 
@@ -64,6 +67,16 @@ def test_webdataset_opens_with_datasets(workspace, version, tmp_path):
     loaded = datasets.load_dataset("webdataset", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.num_rows == 12
     assert loaded[0]["png"].size == (48, 40)
+
+
+def test_an_export_is_a_source_again(workspace, version, tmp_path):
+    export_webdataset(workspace, "emoart", version, str(tmp_path / "tars"), 5)
+    parts = plan_source(workspace, "again", "webdataset", str(tmp_path / "tars"))
+    outcomes = [ingest_part(workspace, "again", part) for part in parts]
+    assert sum(outcome.dropped for outcome in outcomes) == 0
+    columns = ["image_id", "label", "split", "artist", "style", "genre", "licence"]
+    published, read = published_table(workspace, "emoart", version), workspace.table("images", "again")
+    assert_frame_equal(read.read(columns), published.read(columns), check_row_order=False)
 
 
 def test_exports_give_the_same_bytes_again(workspace, version, tmp_path):
