@@ -15,6 +15,7 @@ import os
 import struct
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,7 +39,7 @@ def rows_of(call):
     if call.startswith("SELECT"):
         cursor = importlib.import_module("duckdb").connect().execute(call)
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row)) for row in cursor.fetchall()]  # noqa: B905  Python 3.9
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     found = eval(call, Libraries())  # noqa: S307  our own calls
     for method in ("to_table", "collect"):  # a dataset of pyarrow, a lazy frame of polars
         found = getattr(found, method)() if hasattr(found, method) else found
@@ -98,9 +99,13 @@ def compare(rows, written):
 
 
 def plain(value):
-    """A value as JSON has it; floats with the precision of a column of 32 bits, missing values as None."""
+    """A value as JSON has it; floats of 32 bits, missing values as None."""
     if hasattr(value, "tolist"):  # numpy's scalars and arrays
         value = value.tolist()
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
     if isinstance(value, float):

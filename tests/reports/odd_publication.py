@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from coemogen_core.curation.decisions import read_decisions
 from coemogen_core.publication.exports import export_webdataset
 from coemogen_core.publication.publication import publish
 from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace
-from schemas.tables import Alignment, Curated, EmotionScores, Rejected, embeddings_schema
+from schemas.tables import Alignment, Captions, Curated, EmotionScores, Rejected, embeddings_schema
 from tests.coemogen_core.curation.curated_art import CLASSIFIER, ENCODER, RECIPE, SOURCE
 from tests.coemogen_core.curation.small_tables import caption_row, write_captions, write_images
 
 FIRST, DROPPED, LARGE = "part-00000-aaaaaaaa", "part-00001-bbbbbbbb", "part-00002-cccccccc"
+FIELDS = Captions.create_empty().schema["fields"].to_schema()
 TURNED = {0x0112: 6}  # EXIF: the picture lies on its side
 ODD = [
     ("ä b/Ünïcode #1 %20 'q' \"dq\".jpg", "RGB", "JPEG", None),
@@ -59,6 +61,7 @@ def write_odd_publication(folder: Path) -> dict[str, dict[str, str]]:
         "embeddings": (f"{SOURCE}/{ENCODER}", "image_id", workspace.table("embeddings", SOURCE, ENCODER).read().to_dicts()),
         "rejected": (SOURCE, "path", workspace.table("rejected", SOURCE).read().to_dicts()),
         "none": ("nothing", "path", []),
+        "captions": (SOURCE, "image_id", workspace.table("captions", SOURCE).read().to_dicts()),
         "decisions": (f"emoart/{version}", "image_id", decided.to_dicts()),
     }
     found = {"published": (published, "image_id", rows)}
@@ -80,6 +83,7 @@ def _write_part(workspace: Workspace, part: str, number: int) -> None:
     )
     workspace.table("emotion_scores", SOURCE, CLASSIFIER).write_part(part, scores, EmotionScores)
     captions = [caption_row(each, f'a "loud" storm, é🎨 {index}\nline two', prior="awe") for index, each in enumerate(ids)]
+    captions[0]["fields"] = dict.fromkeys(FIELDS) | {"scene": "a street", "objects": ["a lamp", "a dog, wet"]}
     chunk = write_captions(workspace, SOURCE, part, 0, captions)
     values = [(row["image_id"], row["recipe_id"], 1, 0.1 + 0.0001 * index, 9, 0) for index, row in enumerate(captions)]
     similarities = pl.DataFrame(values, schema=Alignment.create_empty().schema, orient="row")
@@ -142,5 +146,5 @@ def _in_archive(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _noted(file: Path, key: str, rows: list[dict[str, Any]]) -> str:
-    file.write_text(json.dumps({"key": key, "rows": rows}))
+    file.write_text(json.dumps({"key": key, "rows": rows}, default=datetime.isoformat))
     return str(file)

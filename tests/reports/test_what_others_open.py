@@ -21,7 +21,7 @@ OPENS = ROOT / "envs" / "readers" / "opens.py"
 SECTIONS = {  # heading of the page: what its placeholder stands for
     "A published dataset": ("published",),
     "A WebDataset export": ("archives", "archive"),
-    "A table of the workspace": ("images", "embeddings", "rejected", "decisions"),
+    "A table of the workspace": ("images", "embeddings", "captions", "rejected", "decisions"),
 }
 NONE = ("pandas", "polars", "pyarrow", "DuckDB")  # what opens a table without any row as an empty one
 ENVIRONMENTS = {"oldest": ["published"], "tables": [kind for kinds in SECTIONS.values() for kind in kinds]}
