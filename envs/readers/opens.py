@@ -19,11 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
-os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HOME=tempfile.mkdtemp(), TQDM_DISABLE="1")
-
 
 def main():
-    """Try every call of the job."""
+    """Try every call of the job; what `datasets` copies goes to a folder that ends with the process."""
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", HF_HOME=cache)
+        try_all()
+
+
+def try_all():
+    """A line for every call."""
     for each in json.loads(Path(sys.argv[1]).read_text())["calls"]:
         try:
             compare(rows_of(each["call"]), json.loads(Path(each["rows"]).read_text()))
