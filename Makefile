@@ -31,6 +31,10 @@ RETRIEVAL := envs/clip-retrieval
 RETRIEVAL_VENV := $(RETRIEVAL)/.venv
 RETRIEVAL_STAMP := $(RETRIEVAL_VENV)/.installed
 
+# Libraries that open what we write: the oldest that can, and the newest (docs/readers.md). The oldest have no wheels past Python 3.11.
+READERS := oldest tables newest
+READERS_STAMPS := $(READERS:%=envs/readers/%/.venv/.installed)
+
 # What `make search` serves; CLIP is the folder of the model that embedded the pictures.
 WORKSPACE ?= demo/workspace
 DATASET ?= emoart
@@ -38,7 +42,7 @@ CLIP ?= coemogen_core/lab/models/clip
 EXPORT ?= $(WORKSPACE)/exports/$(DATASET)-search
 PORT ?= 1234
 
-.PHONY: install install-dev serve stop demo demo-short test test-vllm test-search check lint captioner clip-retrieval search clean-demo
+.PHONY: install install-dev serve stop demo demo-short test test-vllm test-search test-readers check lint captioner clip-retrieval search clean-demo
 
 # What runs: the demo, the services, every command of the README.
 install: $(STAMP)
@@ -105,6 +109,15 @@ search: $(STAMP) $(RETRIEVAL_STAMP)
 
 test-search: $(DEV_STAMP) $(RETRIEVAL_STAMP)
 	$(BIN)/python -m pytest -m clip_retrieval -rs tests/clip_retrieval
+
+$(READERS_STAMPS): envs/readers/%/.venv/.installed: envs/readers/%/requirements.txt
+	@echo "building envs/readers/$*/.venv: seconds, and a few hundred MB"
+	$(call environment,envs/readers/$*/.venv)
+	$(call packages,envs/readers/$*/.venv) --requirement $<
+	touch $@
+
+test-readers: $(DEV_STAMP) $(READERS_STAMPS)
+	$(BIN)/python -m pytest -m readers -rs tests/reports/test_what_others_open.py
 
 lint: $(DEV_STAMP)
 	$(BIN)/ruff check .

@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/emoart_thresholds.py --workspace demo/workspace --truth demo/world/paintings --json thresholds.json
 
 Reads what a finished `make demo` has left and runs no model. Precision: share of the selected paintings with their true emotion. Recall:
-share of the paintings with one of the six emotions that are selected with it. The last line is what was published, after the alignment
-filter has dropped its fraction of the selected.
+share of the paintings with one of the six emotions that are selected with it. The last line is what was kept, after the alignment filter
+has dropped its fraction of the selected.
 """
 
 import argparse
@@ -102,16 +102,16 @@ def main() -> None:
     parser.add_argument("--truth", type=Path, default=Path("demo/world/paintings"), help="the lab's painting set; its truth lies beside it")
     parser.add_argument("--json", type=Path, help="takes the numbers")
     arguments = parser.parse_args()
-    rows, published = measure(Workspace(arguments.workspace), arguments.dataset, arguments.truth)
+    rows, kept = measure(Workspace(arguments.workspace), arguments.dataset, arguments.truth)
     print(f"{'threshold':>10} {'selected':>9} {'precision':>10} {'recall':>8}")
     for row in rows:
         print(f"{row.threshold:>10.2f} {row.selected:>9} {_share(row.precision):>10} {_share(row.recall):>8}")
-    print(f"{'published':>10} {published.kept:>9} {_share(published.precision):>10} {_share(published.recall):>8}")
+    print(f"{'kept':>10} {kept.kept:>9} {_share(kept.precision):>10} {_share(kept.recall):>8}")
     floor = next(row for row in rows if row.threshold == FLOOR["threshold"])
     met = (floor.precision or 0) >= FLOOR["precision"] and (floor.recall or 0) >= FLOOR["recall"]
     print(f"precision >= {FLOOR['precision']} and recall >= {FLOOR['recall']} at {FLOOR['threshold']}: {'yes' if met else 'NO'}")
     if arguments.json:
-        report = {"thresholds": [row.model_dump() for row in rows], "published": published.model_dump(mode="json"), "met": met}
+        report = {"thresholds": [row.model_dump() for row in rows], "kept": kept.model_dump(mode="json"), "met": met}
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
     raise SystemExit(0 if met else 1)
 

@@ -7,7 +7,7 @@ import polars as pl
 from coemogen_core.captioning.attempts import most_frequent_failures
 from coemogen_core.captioning.caption_part import has_due
 from coemogen_core.curation.decide import CurationOutcome
-from coemogen_core.curation.decisions import CurationRecipe, mark_current
+from coemogen_core.curation.decisions import CurationRecipe, beside_decisions, mark_current
 from coemogen_core.curation.funnel import FUNNEL, funnel_line, write_funnel
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import most_frequent_rejections
@@ -102,5 +102,5 @@ def decide_corpus(
         suspend_for_audit(workspace, recipe.dataset, curation.version)
     mark_current(workspace, recipe.dataset, curation.version)
     publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version) + appendix)
-    say(funnel_line(workspace.read_json("decisions", recipe.dataset, curation.version, FUNNEL)))
+    say(funnel_line(workspace.read_json(*beside_decisions(recipe.dataset, curation.version, FUNNEL))))
     return curation

@@ -117,7 +117,7 @@ class Alignment(dy.Schema):
 
 
 class Curated(dy.Schema):
-    """`curated/<dataset>/<version>`: a published row."""
+    """`curated/<dataset>/<version>/train`: a published row."""
 
     image_id = _image_id()
     image = dy.Struct({"bytes": dy.Binary(nullable=False), "path": dy.String(nullable=False)}, nullable=False)

@@ -168,7 +168,7 @@ def test_what_runs_asks_for_the_first_step_alone(setup: Setup, target: str) -> N
     assert "[dev]" not in planned
 
 
-@pytest.mark.parametrize("target", ["test", "lint", "test-vllm", "test-search"])
+@pytest.mark.parametrize("target", ["test", "lint", "test-vllm", "test-search", "test-readers"])
 def test_what_checks_asks_for_both_steps(setup: Setup, target: str) -> None:
     planned = setup.make("--dry-run", target).stdout
     steps = [planned.index(step) for step in ("--editable '.[efficientnet]'", "--editable '.[dev]'", "oracles.txt")]

@@ -4,6 +4,7 @@ from coemogen_core.classifier.cross_validation import CrossValidation, FoldValue
 from coemogen_core.classifier.rating_agreement import RankCorrelation, RatingAgreement
 from coemogen_core.classifier.style_audit import StyleAudit, StyleRow
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.markdown import table_cell
 
 _NAMES = {"oasis": "OASIS", "wikiart-emotions": "WikiArt-Emotions"}
 
@@ -94,8 +95,7 @@ def _correlation(name: str, correlation: RankCorrelation) -> str:
 
 def _style(row: StyleRow) -> str:
     above = "-" if row.disagreement_above is None else f"{row.disagreement_above:.0%}"
-    name = row.style.replace("|", "\\|")  # styles are folder names: anything
     return (
-        f"| {name} | {row.pictures} | {row.mean_confidence:.3f} | {row.share_above:.0%} | "
+        f"| {table_cell(row.style)} | {row.pictures} | {row.mean_confidence:.3f} | {row.share_above:.0%} | "
         f"{row.disagreement:.0%} | {row.polarity_disagreement:.0%} | {above} |"
     )

@@ -24,9 +24,11 @@ from coemogen_core.curation.decisions import (
     NO_CAPTION,
     NOT_EMBEDDED,
     OTHER_EMOTION,
+    RECIPE,
     REJECTED_CAPTION,
     CurationRecipe,
     DecisionsRecord,
+    beside_decisions,
     read_record,
 )
 from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, drop_near_duplicates, group_near_duplicates, read_groups
@@ -92,10 +94,10 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
         verdicts = _verdicts(candidates.judged(), recipe.drop_fraction, groups)
         fields = {"source": source, "parts": part_names, "captions": candidates.captions, "recipe": recipe}
         record = DecisionsRecord.model_validate({"version": recipe_id(recipe.dataset, fields), **fields})
-        names = ("decisions", recipe.dataset, record.version)
-        if not workspace.exists(*names, "recipe.json"):
-            workspace.write_json(record.model_dump(mode="json"), *names, "recipe.json")
-        outcomes = _write_all(workspace.table(*names), candidates, verdicts)
+        place = beside_decisions(recipe.dataset, record.version, RECIPE)
+        if not workspace.exists(*place):
+            workspace.write_json(record.model_dump(mode="json"), *place)
+        outcomes = _write_all(workspace.table("decisions", recipe.dataset, record.version), candidates, verdicts)
     return CurationOutcome(dataset=recipe.dataset, version=record.version, parts=outcomes, seconds=time.perf_counter() - started)
 
 

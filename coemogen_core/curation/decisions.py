@@ -1,6 +1,6 @@
 """The versions of a curated dataset: one row for every candidate picture, kept, or dropped with the reason.
 
-`decisions/<dataset>/<version>/` mirrors the image parts; `recipe.json` beside them says what decided (`curation.decide`).
+`decisions/<dataset>/<version>/` mirrors the image parts; `<version>.recipe.json` beside it says what decided (`curation.decide`).
 """
 
 import polars as pl
@@ -16,6 +16,7 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
 
 CURRENT = "current"  # the name of the version that was last marked so
+RECIPE = "recipe.json"
 DUPLICATE = "duplicate of an earlier part"
 NO_CAPTION = "no caption"
 REJECTED_CAPTION = "caption rejected by a person"
@@ -52,7 +53,7 @@ class CurationRecipe(Recipe):
 
 
 class DecisionsRecord(FrozenModel):
-    """`recipe.json`: where a version of the decisions comes from."""
+    """`decisions/<dataset>/<version>.recipe.json`: where a version of the decisions comes from."""
 
     version: str = Field(description="recipe id of all the rest")
     source: str = Field(description="source of the pictures")
@@ -87,9 +88,15 @@ def read_decisions(workspace: Workspace, dataset: str, version: str) -> pl.DataF
 
 def read_record(workspace: Workspace, dataset: str, version: str) -> DecisionsRecord:
     """Where a version of the decisions comes from. Raises FileNotFoundError when there is no such version."""
-    if not workspace.exists("decisions", dataset, version, "recipe.json"):
+    place = beside_decisions(dataset, version, RECIPE)
+    if not workspace.exists(*place):
         raise FileNotFoundError(f"no decisions {version} in {workspace.path('decisions', dataset)}: curate the dataset first")
-    return DecisionsRecord.model_validate(workspace.read_json("decisions", dataset, version, "recipe.json"))
+    return DecisionsRecord.model_validate(workspace.read_json(*place))
+
+
+def beside_decisions(dataset: str, version: str, name: str) -> tuple[str, str, str]:
+    """Where a file about a version lies: beside the folder of its parts, which pyarrow and pandas open only where nothing else is in it."""
+    return ("decisions", dataset, f"{version}.{name}")
 
 
 def mark_current(workspace: Workspace, dataset: str, version: str) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from coemogen_core.curation.decisions import REASONS, read_record
+from coemogen_core.curation.decisions import REASONS, beside_decisions, read_record
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.markdown import table_cell
 from coemogen_core.storage.workspace import Workspace
 
 FUNNEL = "funnel.json"
@@ -50,7 +51,7 @@ def funnel(decisions: pl.DataFrame, images: pl.DataFrame | None = None) -> dict[
 
 
 def write_funnel(workspace: Workspace, dataset: str, version: str) -> str:
-    """Count a version, write `decisions/<dataset>/<version>/funnel.json`, and say the same as Markdown.
+    """Count a version, write `decisions/<dataset>/<version>.funnel.json`, and say the same as Markdown.
 
     Raises:
         FileNotFoundError: there is no such version, or its pictures are gone.
@@ -58,7 +59,7 @@ def write_funnel(workspace: Workspace, dataset: str, version: str) -> str:
     record = read_record(workspace, dataset, version)
     images = workspace.table("images", record.source).read_parts(record.parts, ["image_id", "style"])
     counts = funnel(workspace.table("decisions", dataset, version).read(FUNNEL_COLUMNS), images)
-    workspace.write_json(counts, "decisions", dataset, version, FUNNEL)
+    workspace.write_json(counts, *beside_decisions(dataset, version, FUNNEL))
     head = f"**{dataset}** `{version}`: {counts['kept']} of {counts['candidates']} pictures of source `{record.source}` kept."
     return f"{head}\n\n{funnel_tables(counts)}"
 
@@ -70,7 +71,7 @@ def funnel_tables(counts: dict[str, Any]) -> str:
     emotions = [[emotion, count["candidates"], count["kept"]] for emotion, count in counts["per_emotion"].items()]
     tables = [_table(["step", "dropped", "remaining"], steps), _table(["emotion", "candidates", "kept"], emotions)]
     if counts["per_style"]:
-        styles = [[" ".join(style.split()).replace("|", "\\|"), *row.values()] for style, row in counts["per_style"].items()]
+        styles = [[table_cell(style), *row.values()] for style, row in counts["per_style"].items()]
         tables.append(_table(["kept, by style", *EMOTIONS], styles))
     tables += [_histogram_table(name, found) for name, found in counts["histograms"].items() if found["edges"]]
     captions = counts["captions"]

@@ -10,7 +10,9 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.choices import Layout
 from schemas.frozen_model import FrozenModel
 
-PLAN_FOLDER = "_plan"  # inside images/<source>; readers of Parquet skip names that start with an underscore
+PLAN_FOLDER = (
+    "_plan"  # inside images/<source>; pyarrow and pandas pass by what starts with an underscore, for the others there is *.parquet
+)
 
 
 class PartPlan(FrozenModel):

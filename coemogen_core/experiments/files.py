@@ -6,6 +6,7 @@ import re
 
 from coemogen_core.evaluation.definitions import DEFINITIONS
 from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, ExperimentTable, MethodCell, build_table
+from coemogen_core.markdown import table_cell
 from coemogen_core.storage.workspace import Workspace
 from schemas.experiments import Experiments
 
@@ -43,15 +44,15 @@ def to_markdown(table: ExperimentTable) -> str:
     titles = [DEFINITIONS[name].label for name in COLUMNS]
     lines = [f"| method | seeds | {' | '.join(titles)} |", f"|---|{'---:|' * (len(COLUMNS) + 1)}"]
     for row in table.rows:
-        lines.append(f"| {row.label} | {row.seeds} | {' | '.join(_text(row.cells.get(name)) for name in COLUMNS)} |")
+        lines.append(f"| {table_cell(row.label)} | {row.seeds} | {' | '.join(_text(row.cells.get(name)) for name in COLUMNS)} |")
         if row.has_published:
-            lines.append(f"| {row.label}, published | | {' | '.join(_published(row.cells.get(name)) for name in COLUMNS)} |")
+            lines.append(f"| {table_cell(row.label)}, published | | {' | '.join(_published(row.cells.get(name)) for name in COLUMNS)} |")
     lines += ["", table.note()]
     if order := table.order_note():
         lines += ["", order]
     if table.tests:
         lines += ["", f"| {' | '.join(TEST_COLUMNS)} |", "|---|---|---|---:|---|---:|---:|---:|"]
-        lines += [f"| {' | '.join(cells)} |" for cells in table.test_cells()]
+        lines += [f"| {' | '.join(map(table_cell, cells))} |" for cells in table.test_cells()]
     return "\n".join(lines) + "\n"
 
 
@@ -90,4 +91,6 @@ def _published(cell: MethodCell | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([&%$#_{}])", r"\\\1", text).replace("±", r"$\pm$").replace("–", "--")
+    signs = {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    escaped = re.sub(r"[&%$#_{}\\^~]", lambda found: signs.get(found[0], rf"\{found[0]}"), text)
+    return escaped.replace("±", r"$\pm$").replace("–", "--")

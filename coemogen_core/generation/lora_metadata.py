@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from coemogen_core.markdown import table_cell
 from coemogen_core.model.saved_model import SavedModelConfig
 from schemas.frozen_model import FrozenModel
 
@@ -167,17 +168,17 @@ A LoRA of rank {rank} (alpha {rank}) and an embedding of {num_tokens} words, mad
 | emotion | {origin.emotion}, intensity {origin.intensity:g} |
 | HiLoRA pairs and their weights | {pairs} |
 | run | `{origin.run_id}`, trained on `{origin.dataset}` |
-| base model | {origin.base}, `{origin.config.base_models.get("diffusion", "unknown")}` |
-| licence | {origin.licence or "not stated: the base model's and those of the training pictures apply"} |
+| base model | {table_cell(origin.base)}, `{origin.config.base_models.get("diffusion", "unknown")}` |
+| licence | {table_cell(origin.licence or "") or "not stated: the base model's and those of the training pictures apply"} |
 
-## diffusers
+## diffusers, from 0.40 on
 
 ```python
 import torch
 from diffusers import StableDiffusionPipeline
 
 # BASE is the folder or hub id of the base model; float16 on a GPU
-pipe = StableDiffusionPipeline.from_pretrained(BASE, torch_dtype=torch.float32)
+pipe = StableDiffusionPipeline.from_pretrained(BASE, dtype=torch.float32)
 pipe.load_lora_weights(FOLDER, weight_name="pytorch_lora_weights.safetensors")  # FOLDER is this one
 pipe.load_textual_inversion(FOLDER, weight_name="{name}.safetensors")
 pipe("<{name}>").images[0].save("{name}.png")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from coemogen_core.generation.denoising import batches, image_seeds
 from coemogen_core.methods.generator import Generator
-from coemogen_core.methods.sample_plan import SamplePlan
+from coemogen_core.methods.sample_plan import SamplePlan, settings_place
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
@@ -38,7 +38,7 @@ def generate_part(workspace: Workspace, plan: SamplePlan, part: str) -> PartOutc
     reused = samples.has_part(part)
     if not reused:
         generator = _generator(workspace, plan)
-        workspace.write_json(plan.settings, "runs", plan.run_id, "samples", plan.method.name, "recipe.json")
+        workspace.write_json(plan.settings, *settings_place(plan.run_id, plan.method.name))
         samples.write_part(part, _rows(generator, emotion, numbers, plan), Samples)
     return PartOutcome(part=part, rows=len(numbers), reused=reused, seconds=time.perf_counter() - started)
 

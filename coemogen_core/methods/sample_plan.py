@@ -75,8 +75,13 @@ class SampleSet:
 
     def _planned(self) -> int | None:
         """Pictures an emotion is to have; None where nobody wrote it down."""
-        place = ("runs", self.run_id, "samples", self.method, "recipe.json")
+        place = settings_place(self.run_id, self.method)
         return self.workspace.read_json(*place).get("count") if self.workspace.exists(*place) else None
+
+
+def settings_place(run_id: str, method: str) -> tuple[str, ...]:
+    """Where the settings of a method's samples lie: beside the folder of their parts, where they are in no reader's way."""
+    return ("runs", run_id, "samples", f"{method}.recipe.json")
 
 
 def emotion_of(part: str) -> str:
@@ -101,7 +106,7 @@ class SamplePlan:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the pictures; `samples/<method>/recipe.json` holds it."""
+        """Everything that decides the pictures; `samples/<method>.recipe.json` holds it."""
         trained = {} if self.model_run_id is None else {"model": self.model_run_id}
         return {
             "method": self.method.name,

@@ -18,8 +18,10 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
 from schemas.tables import Curated
 
-RECORD = "export.json"
+RECORD = ".export.json"  # hidden: `datasets` would take it for the data beside a single archive
 SHARD_SIZE = 1000
+_TEXTS = frozenset(name for name, kind in Curated.create_empty().schema.items() if kind == pl.String)
+"""A missing one is written as an empty one: a reader that saw nothing but nulls at first takes no text later."""
 _DESCRIBED = ["image_id", "caption", "label", "confidence", "similarity", "width", "height", "split", "artist", "style", "genre", "licence"]
 
 
@@ -36,8 +38,8 @@ class Export(FrozenModel):
 def export_webdataset(workspace: Workspace, dataset: str, version: str, destination: str, shard_size: int = SHARD_SIZE) -> Export:
     """Write a published version as `00000.tar`, `00001.tar`, ... into a folder or URI; a few pictures at a time are in memory.
 
-    The same version and shard size give the same bytes: times, owners and modes are fixed, the order is that of the parts. All pictures get
-    the ending of the first: readers want the same keys in every sample, and they look at the bytes to decode them.
+    The same version and shard size give the same bytes: times, owners and modes are fixed, the order is that of the parts. Every sample has
+    the same keys, for readers learn them and their types from the first few.
 
     Raises:
         FileNotFoundError: this version was not published.
@@ -54,9 +56,14 @@ def export_webdataset(workspace: Workspace, dataset: str, version: str, destinat
     count, kind = 0, None
     for first in rows:
         names.append(f"{len(names):05d}.tar")
-        kind = kind or ending(first["image"]["bytes"])
+        kind = kind or _picture_key(first["image"]["bytes"])
         count += _write_shard(target.path(names[-1]), chain([first], islice(rows, shard_size - 1)), kind)
     return _recorded(target, Export(dataset=dataset, version=version, layout="webdataset", rows=count, files=tuple(names)))
+
+
+def _picture_key(picture: bytes) -> str:
+    """What all pictures of an export are called, by the first one: readers go by the content, but `webdataset` decodes no other endings."""
+    return "png" if ending(picture) == "png" else "jpg"
 
 
 def _write_shard(uri: str, rows: Iterable[dict[str, Any]], kind: str) -> int:
@@ -72,7 +79,8 @@ def _write_shard(uri: str, rows: Iterable[dict[str, Any]], kind: str) -> int:
 
 def _members(row: dict[str, Any], kind: str) -> Iterator[tuple[str, bytes]]:
     key, picture = row["image_id"], row["image"]["bytes"]
-    facts = {name: value for name, value in row.items() if name != "image"} | {"path": row["image"]["path"]}
+    facts = {name: "" if value is None and name in _TEXTS else value for name, value in row.items() if name != "image"}
+    facts["path"] = row["image"]["path"]
     yield f"{key}.{kind}", picture
     yield f"{key}.txt", row["caption"].encode()
     yield f"{key}.json", (json.dumps(facts, sort_keys=True, ensure_ascii=False) + "\n").encode()

@@ -1,8 +1,8 @@
 """Publication: the kept pictures of a curated dataset as a folder that others can open, check and rebuild.
 
 `curated/<dataset>/<version>/` holds a dataset card (README.md, with the YAML header that Hugging Face reads) and, written last,
-manifest.json; its Parquet parts lie in `data/`, alone, for many readers open a folder whole or not at all. The same decisions give the same
-bytes in every file.
+manifest.json; its Parquet parts lie in `train/`, alone, for many readers open a folder whole or not at all. The same decisions give the
+same bytes in every file.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from coemogen_core.curation.decisions import DecisionsRecord, read_record
 from coemogen_core.curation.funnel import FUNNEL_COLUMNS, funnel
 from coemogen_core.data.decode import FORMATS
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.markdown import table_cell
 from coemogen_core.storage.location import open_file
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.frozen_model import FrozenModel
@@ -29,18 +30,20 @@ from schemas.tables import Curated
 
 ENDINGS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp", "GIF": "gif", "BMP": "bmp", "TIFF": "tif"}
 ROWS_AT_ONCE = 64
-DATA = "data"
+DATA = "train"  # `datasets` before 2.13.1 finds the split by the name of the folder, else it takes the card and the manifest for data
 MANIFEST = "manifest.json"
 CARD = "README.md"
 TEMPLATE = Path(__file__).parent / "dataset_card.md.jinja"
 READERS = (
-    ("Hugging Face datasets", "2.14", 'load_dataset("FOLDER", split="train")'),
-    ("pandas, with pyarrow 12", "2.0", 'pandas.read_parquet("FOLDER/data")'),
-    ("polars", "0.20", 'polars.read_parquet("FOLDER/data/*.parquet")'),
-    ("pyarrow", "12", 'pyarrow.dataset.dataset("FOLDER/data")'),
-    ("DuckDB", "0.9", "SELECT * FROM 'FOLDER/data/*.parquet'"),
+    ("Hugging Face datasets", "1.18", 'load_dataset("FOLDER", split="train")'),
+    ("pandas, with pyarrow 10.0.1", "1.5.1", 'pandas.read_parquet("FOLDER/train")'),
+    ("polars", "0.20.13", 'polars.read_parquet("FOLDER/train/*.parquet")'),
+    ("pyarrow", "10.0.1", 'pyarrow.dataset.dataset("FOLDER/train")'),
+    ("DuckDB", "0.6", "SELECT * FROM 'FOLDER/train/*.parquet'"),
 )
-"""What opens a published folder, from which version on, and how."""
+"""What opens a published folder, from which version on, and how; measured under Python 3.11, for which pandas, pyarrow and DuckDB have no
+older wheels (`make test-readers`). datasets 1.17 does not decode pictures; polars opens it from 0.15.16 on, but 0.20.6 to 0.20.10 read a
+missing text as an empty one."""
 UNKNOWN_LICENCE = "not stated by the source"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
 _DECIDED = ["image_id", "label", "confidence", "caption", "similarity", "caption_recipe_id"]
@@ -134,6 +137,7 @@ def _render_card(workspace: Workspace, record: DecisionsRecord, rows: int) -> st
     models = sorted(workspace.table("captions", record.source).read(["model"], chunks)["model"].unique()) if chunks else []
     selection = record.recipe.selection
     environment = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701 - Markdown, not HTML
+    environment.filters["cell"] = table_cell
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         header=_card_header(record.recipe.dataset, rows).to_yaml(),
         dataset=record.recipe.dataset,
@@ -141,8 +145,8 @@ def _render_card(workspace: Workspace, record: DecisionsRecord, rows: int) -> st
         selection=selection,
         rows=rows,
         funnel=funnel(decisions, images),
-        licences=[(_cell(licence), count) for licence, count in counts.iter_rows()],
-        models=[f"`{_cell(model)}`" for model in models],
+        licences=[(table_cell(licence), count) for licence, count in counts.iter_rows()],
+        models=[f"`{table_cell(model)}`" for model in models],
         left_out=[emotion for emotion in EMOTIONS if emotion not in selection.emotions],
         readers=READERS,
     )
@@ -159,11 +163,6 @@ def _card_header(dataset: str, rows: int) -> DatasetCardData:
         tags=["emotion", "affective-computing", "image", "parquet"],
         configs=[{"config_name": "default", "data_files": [{"split": "train", "path": f"{DATA}/part-*.parquet"}]}],
     )
-
-
-def _cell(text: str) -> str:
-    """One table cell: foreign text must not break the table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _manifest(workspace: Workspace, record: DecisionsRecord, parts: tuple[PartOutcome, ...]) -> Manifest:

@@ -52,7 +52,7 @@ def figures(data: ReportData) -> list[dict[str, str]]:
         note = f"of {art.candidates:,}" + (
             "" if art.precision is None else f"; {tables.number(art.precision, 'emo_a')} carry their true emotion"
         )
-        found.append({"name": "Paintings in EmoArt", "value": f"{art.kept:,}", "note": note})
+        found.append({"name": "Paintings kept in EmoArt", "value": f"{art.kept:,}", "note": note})
     return found
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.methods.sample_plan import settings_place
 from coemogen_core.report.data import LossCurves, TrainingPart
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.loss_log import read_log, smooth
@@ -38,7 +39,7 @@ def training_part(workspace: Workspace, sample_runs: Mapping[str, str]) -> Train
 def _trainings(workspace: Workspace, sample_runs: Mapping[str, str]) -> Iterator[str]:
     """The trainings of the models that made the samples, method by method."""
     for method, run_id in sample_runs.items():
-        place = ("runs", run_id, "samples", method, "recipe.json")
+        place = settings_place(run_id, method)
         found = workspace.read_json(*place).get("model") if workspace.exists(*place) else None
         if found is not None:
             yield found

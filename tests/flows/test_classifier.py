@@ -103,7 +103,7 @@ def test_a_published_head_scores_without_a_labelled_set(world: Path, tiny_clip: 
     values = settings(world, tmp_path / "w", tiny_clip, probe_encoder=raw, published_head=str(tmp_path / "head.pth"), labelled_set=None)
     outcome = build_emoart(load_params("lab", BuildEmoartParams, values))
     workspace = Workspace(str(tmp_path / "w"))
-    record = workspace.read_json("decisions", "emoart", outcome.version, "recipe.json")
+    record = workspace.read_json("decisions", "emoart", f"{outcome.version}.recipe.json")
     head = record["recipe"]["selection"]["classifier_id"]
     assert head.startswith("head-")
     assert workspace.table("emotion_scores", "paintings", head).count() == PAINTINGS

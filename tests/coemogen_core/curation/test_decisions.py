@@ -201,7 +201,7 @@ def test_histograms_count_every_picture_that_has_a_value(workspace, pictures):
     version = decide(workspace, SOURCE, PARTS, RECIPE).version
     decisions = read_decisions(workspace, "emoart", version)
     text = write_funnel(workspace, "emoart", version)
-    counts = workspace.read_json("decisions", "emoart", version, "funnel.json")
+    counts = workspace.read_json("decisions", "emoart", f"{version}.funnel.json")
     for name, column in (("confidence", "confidence"), ("alignment", "similarity")):
         found = counts["histograms"][name]
         assert sum(found["all"]) == decisions[column].drop_nulls().len()

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -153,6 +154,17 @@ def test_the_same_model_gives_the_same_bytes_and_the_card_lists_them(awe, worksp
         assert name == "README.md" or hashlib.sha256((awe / name).read_bytes()).hexdigest() in card
     assert str(tmp_path) not in card
     assert "Not for them" in card  # ComfyUI and A1111 know no model of this size
+
+
+def test_the_cards_python_draws_a_picture(awe, models, tmp_path, monkeypatch):
+    card = (awe / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
+    monkeypatch.chdir(tmp_path)
+    names = {"BASE": models.diffusion, "FOLDER": str(awe)}
+    exec(code.replace("torch.float32", "torch.bfloat16"), names)
+    assert {part.dtype for part in (names["pipe"].unet, names["pipe"].vae, names["pipe"].text_encoder)} == {torch.bfloat16}
+    assert (tmp_path / "coemogen-awe.png").stat().st_size > 0
+    assert "torch_dtype" not in card
 
 
 def test_an_export_that_breaks_off_leaves_no_card(exporter, tmp_path, monkeypatch):

@@ -7,10 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from polars.testing import assert_frame_equal
 
 from coemogen_core.curation.decide import decide
+from coemogen_core.data.ingest import ingest_part
+from coemogen_core.data.plan import plan_source
 from coemogen_core.publication.exports import export_clip_retrieval, export_webdataset
-from coemogen_core.publication.publication import ending, publish
+from coemogen_core.publication.publication import ending, publish, published_table
 from schemas.tables import embeddings_schema
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, RECIPE, SOURCE, build_art
 
@@ -39,7 +42,7 @@ def test_webdataset_holds_every_row_with_its_text_and_facts(workspace, version, 
     export = export_webdataset(workspace, "emoart", version, str(tmp_path / "tars"), size)
     assert export.rows == 12
     assert list(export.files) == [f"{number:05d}.tar" for number in range(len(shards))]
-    rows = {row["image_id"]: row for row in workspace.table("curated", "emoart", version, "data").read().iter_rows(named=True)}
+    rows = {row["image_id"]: row for row in workspace.table("curated", "emoart", version, "train").read().iter_rows(named=True)}
     for name, expected in zip(export.files, shards, strict=True):
         with tarfile.open(tmp_path / "tars" / name) as tar:
             members = tar.getmembers()
@@ -50,7 +53,8 @@ def test_webdataset_holds_every_row_with_its_text_and_facts(workspace, version, 
                 read = [tar.extractfile(member).read() for member in (picture, text, facts)]
                 assert read[:2] == [row["image"]["bytes"], row["caption"].encode()]
                 sidecar = json.loads(read[2])
-                assert sidecar == {key: value for key, value in row.items() if key != "image"} | {"path": row["image"]["path"]}
+                expected = {key: "" if value is None else value for key, value in row.items() if key != "image"}
+                assert sidecar == expected | {"path": row["image"]["path"]}
                 assert {member.name.split(".")[0] for member in (picture, text, facts)} == {row["image_id"]}
     assert not rows
 
@@ -63,6 +67,16 @@ def test_webdataset_opens_with_datasets(workspace, version, tmp_path):
     loaded = datasets.load_dataset("webdataset", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
     assert loaded.num_rows == 12
     assert loaded[0]["png"].size == (48, 40)
+
+
+def test_an_export_is_a_source_again(workspace, version, tmp_path):
+    export_webdataset(workspace, "emoart", version, str(tmp_path / "tars"), 5)
+    parts = plan_source(workspace, "again", "webdataset", str(tmp_path / "tars"))
+    outcomes = [ingest_part(workspace, "again", part) for part in parts]
+    assert sum(outcome.dropped for outcome in outcomes) == 0
+    columns = ["image_id", "label", "split", "artist", "style", "genre", "licence"]
+    published, read = published_table(workspace, "emoart", version), workspace.table("images", "again")
+    assert_frame_equal(read.read(columns), published.read(columns), check_row_order=False)
 
 
 def test_exports_give_the_same_bytes_again(workspace, version, tmp_path):
@@ -121,4 +135,4 @@ def test_an_earlier_export_leaves_no_shard_behind(workspace, version, tmp_path):
     assert len(export_webdataset(workspace, "emoart", version, str(tmp_path), 2).files) == 6
     export = export_webdataset(workspace, "emoart", version, str(tmp_path), 10)
     assert sorted(path.name for path in tmp_path.glob("*.tar")) == [*export.files, "mine.tar"]
-    assert json.loads((tmp_path / "export.json").read_text())["files"] == list(export.files)
+    assert json.loads((tmp_path / ".export.json").read_text())["files"] == list(export.files)

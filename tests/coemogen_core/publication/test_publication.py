@@ -23,7 +23,7 @@ def version(workspace):
 
 def test_published_rows_are_the_kept_ones_with_their_pictures(workspace, version):
     publication = publish(workspace, "emoart", version, SOURCE)
-    rows = workspace.table("curated", "emoart", version, "data").read()
+    rows = workspace.table("curated", "emoart", version, "train").read()
     kept = read_decisions(workspace, "emoart", version).filter("kept")
     assert set(rows["image_id"]) == set(kept["image_id"])
     assert publication.manifest.rows == rows.height == kept.height == 12
@@ -36,7 +36,7 @@ def test_published_rows_are_the_kept_ones_with_their_pictures(workspace, version
 
 def test_manifest_describes_every_file(workspace, version):
     manifest = publish(workspace, "emoart", version, SOURCE).manifest
-    assert {file.file for file in manifest.files} == {f"data/{part}.parquet" for part in PARTS} | {"README.md"}
+    assert {file.file for file in manifest.files} == {f"train/{part}.parquet" for part in PARTS} | {"README.md"}
     for file in manifest.files:
         data = workspace.read_file("curated", "emoart", version, file.file)
         assert (file.bytes, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
@@ -78,7 +78,7 @@ def test_opens_with_hugging_face_datasets(tmp_path, by):
     if by == "folder":
         loaded = datasets.load_dataset(folder, split="train", cache_dir=cache)
     else:
-        loaded = datasets.load_dataset("parquet", data_files=f"{folder}/data/*.parquet", split="train", cache_dir=cache)
+        loaded = datasets.load_dataset("parquet", data_files=f"{folder}/train/*.parquet", split="train", cache_dir=cache)
     assert loaded.num_rows == 12
     assert isinstance(loaded.features["image"], datasets.Image)
     assert loaded[0]["image"].size == (48, 40)
@@ -104,7 +104,7 @@ def test_card_says_what_a_user_needs(workspace, version):
     card = workspace.read_file("curated", "emoart", version, "README.md").decode()
     _, header, body = card.split("---\n", 2)
     facts = yaml.safe_load(header)
-    assert facts["configs"] == [{"config_name": "default", "data_files": [{"split": "train", "path": "data/part-*.parquet"}]}]
+    assert facts["configs"] == [{"config_name": "default", "data_files": [{"split": "train", "path": "train/part-*.parquet"}]}]
     assert facts["size_categories"] == ["n<1K"]
     for line in (
         f"version `{version}`",
@@ -137,4 +137,4 @@ def test_parquet_opens_in_polars_as_it_is(tmp_path):
     build_art(workspace)
     version = decide(workspace, SOURCE, PARTS, RECIPE).version
     folder = publish(workspace, "emoart", version, SOURCE).uri
-    assert pl.scan_parquet(f"{folder}/data/*.parquet").select(pl.len()).collect().item() == 12
+    assert pl.scan_parquet(f"{folder}/train/*.parquet").select(pl.len()).collect().item() == 12

@@ -38,7 +38,7 @@ def evaluated_run(workspace: Workspace, extractors: ExtractorSet, png: Callable[
                 {"emotion": emotion, "index": k, "seed": k, "image": {"bytes": data, "path": "x.png"}} for k, data in enumerate(pictures)
             ]
             workspace.table("runs", "run", "samples", method).write_part(emotion, pl.DataFrame(rows), Samples)
-    workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen", "recipe.json")
+    workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen.recipe.json")
     workspace.write_json({"training": {"dataset": "emoset", "features": "features-x"}}, "runs", "train-a", "model", "config.json")
     selection = select_reference(workspace, "photos", RECIPE.minimum_reference)
     for part in selection.parts:

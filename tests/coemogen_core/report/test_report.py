@@ -78,7 +78,7 @@ def write_log(workspace: Workspace, intervals: int = 400) -> None:
         emotions = {emotion: loss | {"samples": 4} for emotion in EMOTIONS if emotion != "fear" or index >= 200}
         lines.append({"step": 25 * (index + 1), **loss, "learning_rate": 1e-3, "seconds_per_step": 0.1, "emotions": emotions})
     workspace.write_file("".join(json.dumps(line) + "\n" for line in lines).encode(), "runs", "train-a", "log.jsonl")
-    workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen", "recipe.json")
+    workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen.recipe.json")
 
 
 def write_corpus(workspace: Workspace, png: Png, dataset: str, size: tuple[int, int]) -> CorpusVersion:

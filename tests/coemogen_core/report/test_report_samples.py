@@ -149,7 +149,7 @@ def test_the_page_shows_it_all_and_twice_the_same(build: Callable[..., ReportDat
 
 
 def test_samples_of_no_trained_model_have_no_training_pictures(build: Callable[..., ReportData], workspace: Workspace) -> None:
-    workspace.write_json({"method": "coemogen"}, "runs", "run", "samples", "coemogen", "recipe.json")
+    workspace.write_json({"method": "coemogen"}, "runs", "run", "samples", "coemogen.recipe.json")
     data = build()
     assert data.memorisation is None
     assert data.map is not None

@@ -99,7 +99,7 @@ def write_decisions(workspace: Workspace, captions: pl.DataFrame, kept: pl.Expr)
     """Decisions of the dataset `emoset`, version `v1`, about a captioned source."""
     recipe = CurationRecipe(dataset="emoset", selection=Selection(), captions=CaptionPolicy.pinned(RECIPE), encoder_id="clip-0")
     record = DecisionsRecord(version="v1", source=SOURCE, parts=PARTS, captions="0" * 64, recipe=recipe)
-    workspace.write_json(record.model_dump(mode="json"), "decisions", "emoset", "v1", "recipe.json")
+    workspace.write_json(record.model_dump(mode="json"), "decisions", "emoset", "v1.recipe.json")
     workspace.write_json({"version": "v1"}, "decisions", "emoset", "current.json")
     rows = captions.with_columns(kept=kept, label="emotion", reason=pl.lit("kept"), confidence=pl.lit(None, pl.Float32))
     rows = rows.with_columns(caption_recipe_id="recipe_id", caption_attempt="attempt", text_tokens=pl.lit(9), cut_tokens=pl.lit(0))
