@@ -34,7 +34,7 @@ MEASURED = ("asked_at", "latency_s")
 CHUNKED = ("captions", "alignment")
 """Tables whose rows stand in as many files as there were runs."""
 SMALL = [
-    *("training.steps=40", "training.warmup_steps=2", "images_per_emotion=3", "generation.num_inference_steps=4"),
+    *("training.steps=30", "training.warmup_steps=2", "images_per_emotion=2", "generation.num_inference_steps=4"),
     *("evaluation.resamples=20", "evaluation.minimum_reference=10"),
 ]
 SETTINGS: dict[str, list[str]] = {
@@ -244,8 +244,8 @@ def main() -> None:
     found: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="signals-") as folder:
         world = Path(folder) / "world"
-        write_photos(world / "photos", 240, 1)
-        write_paintings(world / "paintings", 80, 2)
+        write_photos(world / "photos", 160, 1)
+        write_paintings(world / "paintings", 60, 2)
         runner = Runner(Path(folder), options.seed)
         for case in cases(world):
             found += measure(runner, case, options.moments if not options.only or case.name in options.only else 0)
