@@ -13,7 +13,7 @@ from prefect import flow
 from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coemogen_core.captioning.recaption.outcome import ReasonCount, chosen_counts, examples, read_outcome
+from coemogen_core.captioning.recaption.outcome import Choice, ReasonCount, chosen_counts, end_run, examples, read_outcome
 from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown, publish_table
@@ -28,7 +28,7 @@ from tasks.curate import align_captions_task
 
 @flow(name=RecaptionParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def recaption(params: RecaptionParams) -> RecaptionOutcome:
-    """Caption the weakest pictures of a dataset again. A retry of the same flow run goes on with the pictures that it had chosen."""
+    """Caption the weakest pictures of a dataset again. After a run that did not end well, the same command goes on with its pictures."""
     with Stages(params.flow, params.workspace, params.execution) as stages:
         return stages.completed(_recaption(stages, params))
 
@@ -39,14 +39,16 @@ def _recaption(stages: Stages, params: RecaptionParams) -> RecaptionOutcome:
     run_id = flow_run.id or datetime.fromtimestamp(started, UTC).strftime("%Y%m%d-%H%M%S")
     recipe_id = params.caption.recipe_id(params.captioner.backend)
     budget = {"max_tries": params.max_tries, "max_images": params.max_images}
-    parts = on_worker(choose_task, params.workspace, record, run_id, params.caption, recipe_id, params.reasons, **budget)
-    _caption(stages, params, record, run_id, parts, stop_at=None if params.max_minutes is None else started + 60 * params.max_minutes)
+    choice = on_worker(choose_task, params.workspace, record, run_id, params.caption, recipe_id, params.reasons, **budget)
+    run_id = choice.run_id
+    _caption(stages, params, record, choice, stop_at=None if params.max_minutes is None else started + 60 * params.max_minutes)
     stages.each_part("align", align_captions_task, record.parts, source=record.source, policy=params.current, recipe=params.encoder)
     counts = on_worker(compare_task, params.workspace, record, run_id, recipe_id, params.current, params.encoder.encoder_id)
     recipe = record.recipe.model_copy(update={"captions": params.current})
     decided = decide_corpus(stages, record.source, list(record.parts), recipe)
     chosen = chosen_counts(workspace, params.dataset, run_id)
     _publish(workspace, params.dataset, run_id, counts, chosen)
+    end_run(workspace, params.dataset, choice)
     return RecaptionOutcome(
         dataset=params.dataset,
         run_id=run_id,
@@ -71,10 +73,9 @@ def _record(workspace: Workspace, params: RecaptionParams) -> DecisionsRecord:
     return record
 
 
-def _caption(
-    stages: Stages, params: RecaptionParams, record: DecisionsRecord, run_id: str, parts: list[str], stop_at: float | None
-) -> None:
-    chosen: dict[str, Any] = {"source": record.source, "dataset": params.dataset, "run_id": run_id}
+def _caption(stages: Stages, params: RecaptionParams, record: DecisionsRecord, choice: Choice, stop_at: float | None) -> None:
+    parts = list(choice.parts)
+    chosen: dict[str, Any] = {"source": record.source, "dataset": params.dataset, "run_id": choice.run_id}
     with running_captioner(params.captioner, stages.workspace, needed=lambda: bool(parts)) as captioner:
         asked = {"recipe": params.caption, "settings": captioner, "stop_at": stop_at}
         outcomes = stages.each_part("caption", recaption_part_task, parts, at_once=parts_at_once(captioner), **chosen, **asked)

@@ -9,16 +9,18 @@ from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.captioning.recaption.candidates import RecaptionReasons, find_candidates
 from coemogen_core.captioning.recaption.outcome import (
+    Choice,
     ReasonCount,
     candidate_parts,
+    open_run,
     read_candidates,
-    was_chosen,
     write_choice,
     write_outcome,
 )
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe
 from coemogen_core.curation.decisions import DecisionsRecord
 from coemogen_core.curation.selection import Selection
+from coemogen_core.recipe import recipe_id as hashed
 from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from tasks.limits import captioner_slot
@@ -49,16 +51,21 @@ def choose_task(
     reasons: RecaptionReasons,
     max_tries: int,
     max_images: int | None,
-) -> list[str]:
-    """Choose the pictures to caption again and keep the choice under the run's id; returns their image parts. See `find_candidates`.
+) -> Choice:
+    """Choose the pictures to caption again, and keep the choice under the run's id. See `find_candidates`.
 
-    A run that is started again goes on with the pictures it had chosen.
+    A run that is started again, and one that asks the same as a run that did not end well, goes on with the pictures of that one: what it
+    was answered is not asked again.
     """
     workspace, dataset = Workspace(workspace_uri), record.recipe.dataset
-    if not was_chosen(workspace, dataset, run_id):
+    asked = {"version": record.version, "recipe": recipe_id, "reasons": reasons.identity, "tries": max_tries, "images": max_images}
+    choice_id = hashed("choice", asked)
+    chosen = open_run(workspace, dataset, choice_id)
+    if chosen is None:
         found = find_candidates(workspace, record, recipe, recipe_id, reasons, max_tries, max_images)
-        write_choice(workspace, dataset, run_id, found)
-    return candidate_parts(workspace, dataset, run_id)
+        write_choice(workspace, dataset, run_id, choice_id, found)
+    run = chosen or run_id
+    return Choice(run_id=run, choice_id=choice_id, parts=tuple(candidate_parts(workspace, dataset, run)))
 
 
 @task(name="recaption part", task_run_name="recaption {source}/{part}", **STORED)

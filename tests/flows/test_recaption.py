@@ -64,6 +64,23 @@ def test_failed_captions_are_mended_and_the_dataset_has_a_new_version(workspace)
     assert again_outcome.chosen == without - outcome.captioned
 
 
+def test_what_a_run_that_broke_off_was_answered_is_not_asked_again(workspace, monkeypatch):
+    """The command prints that it goes on where it stopped: with the same pictures, under the same id."""
+
+    def broken(*_: object) -> None:
+        raise ConnectionError("the machine went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.recaption.decide_corpus", broken)
+        with pytest.raises(ConnectionError):
+            recaption(again(workspace, reasons={"lowest_alignment": 0.0}))
+    answered = workspace.table("captions", "photos").read(["image_id", "recipe_id", "attempt"])
+    outcome = recaption(again(workspace, reasons={"lowest_alignment": 0.0}))
+    assert outcome.captioned == outcome.became_current > 0
+    assert workspace.table("captions", "photos").read(["image_id", "recipe_id", "attempt"]).equals(answered)
+    assert len(workspace.list_folders("recaption", "emoset")) == 1
+
+
 def test_a_new_caption_becomes_current_only_where_the_policy_says_so(workspace):
     recaption(again(workspace, reasons={"lowest_alignment": 0.0}))
     before = read_decisions(workspace, "emoset", resolve_version(workspace, "emoset"))

@@ -34,6 +34,11 @@ class RecaptionReasons(FrozenModel):
     older_recipe: bool = Field(default=False, description="captions of any other recipe than the one asked now")
     list_uri: str | None = Field(default=None, description="file with one image id a line: caption these as well")
 
+    @property
+    def identity(self) -> dict[str, object]:
+        """What decides the choice, JSON-serialisable: the list's ids, not its name. Raises like `listed`."""
+        return self.model_dump(mode="json") | {"list_uri": sorted(self.listed())}
+
     def listed(self) -> frozenset[str]:
         """Image ids of the list.
 

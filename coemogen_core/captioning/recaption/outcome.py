@@ -17,13 +17,35 @@ ROOT = "recaption"
 EXAMPLES = 5
 
 
-def write_choice(workspace: Workspace, dataset: str, run_id: str, found: Found) -> None:
-    """Keep the choice, one part an image part, so that a run that is started again goes on with it; `chosen.json` is written last."""
+class Choice(FrozenModel):
+    """The pictures of a run. It stays open until the run has ended well, and whoever asks for the same meanwhile goes on with it."""
+
+    run_id: str = Field(description="folder of the run")
+    choice_id: str = Field(description="hash of what was asked for: version, recipe, reasons, budget")
+    parts: tuple[str, ...] = Field(description="image parts that have candidates")
+
+
+def open_run(workspace: Workspace, dataset: str, choice_id: str) -> str | None:
+    """The run that chose by the same question and has not ended well, if there is one."""
+    if not workspace.exists(ROOT, dataset, f"{choice_id}.open.json"):
+        return None
+    run_id = str(workspace.read_json(ROOT, dataset, f"{choice_id}.open.json")["run"])
+    return run_id if was_chosen(workspace, dataset, run_id) else None
+
+
+def end_run(workspace: Workspace, dataset: str, choice: Choice) -> None:
+    """From now on the same question chooses anew."""
+    workspace.remove_file(ROOT, dataset, f"{choice.choice_id}.open.json")
+
+
+def write_choice(workspace: Workspace, dataset: str, run_id: str, choice_id: str, found: Found) -> None:
+    """Keep the choice, one part an image part, so that whoever asks the same goes on with it."""
     table = workspace.table(ROOT, dataset, run_id, "candidates")
     for (part,), rows in found.candidates.group_by("part", maintain_order=True):
         table.write_part(str(part), rows, Candidates)
     counts = {"chosen": found.candidates.height, "exhausted": found.exhausted, "over_budget": found.over_budget}
     workspace.write_json(counts, ROOT, dataset, run_id, "chosen.json")
+    workspace.write_json({"run": run_id}, ROOT, dataset, f"{choice_id}.open.json")
 
 
 def candidate_parts(workspace: Workspace, dataset: str, run_id: str) -> list[str]:

@@ -30,7 +30,7 @@ def chosen(workspace: Workspace, record: DecisionsRecord) -> pl.DataFrame:
     """The kept candidates: the picture whose caption failed, and the weakest half."""
     reasons = RecaptionReasons(lowest_alignment=0.5)
     found = find_candidates(workspace, record, CaptionRecipe(model="m"), NEW, reasons, max_tries=2, max_images=None)
-    outcomes.write_choice(workspace, "emoart", RUN, found)
+    outcomes.write_choice(workspace, "emoart", RUN, "choice-1", found)
     return found.candidates
 
 
@@ -105,7 +105,7 @@ def test_only_attempts_made_after_the_choice_count(workspace: Workspace, record:
     """The recipe was asked before; that answer is none of this run's."""
     first = chosen.filter(reason="low alignment").row(0, named=True)
     later = chosen.with_columns(after_attempt=pl.lit(1, pl.Int32))
-    outcomes.write_choice(workspace, "emoart", RUN, Found(later, exhausted=0, over_budget=0))
+    outcomes.write_choice(workspace, "emoart", RUN, "choice-1", Found(later, exhausted=0, over_budget=0))
     for attempt, similarity in ((1, 0.9), (2, 0.95)):
         row = caption_row(first["image_id"], f"attempt {attempt}", attempt=attempt, recipe=NEW, prior=first["emotion"])
         answer(workspace, first["part"], attempt, [row], [similarity])
@@ -142,10 +142,17 @@ def test_a_choice_is_kept_with_its_counts(workspace: Workspace, record: Decision
     found = find_candidates(
         workspace, record, CaptionRecipe(model="m"), NEW, RecaptionReasons(lowest_alignment=0.5), max_tries=2, max_images=2
     )
-    outcomes.write_choice(workspace, "emoart", RUN, found)
+    outcomes.write_choice(workspace, "emoart", RUN, "choice-1", found)
     assert outcomes.was_chosen(workspace, "emoart", RUN)
     counts = outcomes.chosen_counts(workspace, "emoart", RUN)
     assert counts == {"chosen": 2, "exhausted": found.exhausted, "over_budget": found.over_budget}
     kept = outcomes.read_candidates(workspace, "emoart", RUN)
     assert kept.sort("image_id").equals(found.candidates.sort("image_id"))
     assert outcomes.candidate_parts(workspace, "emoart", RUN) == sorted(set(found.candidates["part"]))
+
+
+def test_a_choice_stays_open_until_its_run_has_ended_well(workspace: Workspace, record: DecisionsRecord, chosen: pl.DataFrame) -> None:
+    assert outcomes.open_run(workspace, "emoart", "choice-1") == RUN
+    assert outcomes.open_run(workspace, "emoart", "choice-2") is None
+    outcomes.end_run(workspace, "emoart", outcomes.Choice(run_id=RUN, choice_id="choice-1", parts=()))
+    assert outcomes.open_run(workspace, "emoart", "choice-1") is None
