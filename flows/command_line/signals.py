@@ -28,8 +28,9 @@ def end_soon_after_a_signal(grace_s: float = GRACE_S) -> None:
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # which would end the process without a word, and leave its children
         signal.signal(signal.SIGTERM, _interrupt)
     heard = threading.Event()
+    looking = socket.socket(fileno=os.dup(reading.fileno()))  # without the other's timeout
     # registered first, so it comes last, after those who end theirs in order
-    atexit.register(_end_children_after_a_signal, reading, heard)
+    atexit.register(_end_children_after_a_signal, looking, heard)
     threading.Thread(target=_watch, args=(reading, writing, heard, grace_s), name="signal-watch", daemon=True).start()
 
 
@@ -37,11 +38,13 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise SystemExit(128 + signal.SIGTERM)
 
 
-def _end_children_after_a_signal(reading: socket.socket, heard: threading.Event) -> None:
+def _end_children_after_a_signal(looking: socket.socket, heard: threading.Event) -> None:
     """Whether one has come, the watching thread knows, or its socket, where it has not seen it yet."""
+    seen = b""
     with contextlib.suppress(OSError):
-        if heard.is_set() or reading.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
-            _end_children()
+        seen = looking.recv(4096, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    if heard.is_set() or set(seen) & set(FATAL):  # in this order: what the thread takes out, it has noted before
+        _end_children()
 
 
 def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.Event, grace_s: float) -> None:
@@ -50,15 +53,17 @@ def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.E
     while deadline is None or time.monotonic() < deadline:
         reading.settimeout(None if deadline is None else max(0.01, deadline - time.monotonic()))
         try:
-            received = reading.recv(1)
+            received = reading.recv(1, socket.MSG_PEEK)
         except TimeoutError:
             break
-        if not received or received[0] not in FATAL:
-            continue
-        if heard.is_set():
+        again = heard.is_set()
+        if fatal := received[0] in FATAL:
+            heard.set()
+        reading.recv(1)
+        if fatal and again:
             break
-        heard.set()
-        number, deadline = signal.Signals(received[0]), time.monotonic() + grace_s
+        if fatal:
+            number, deadline = signal.Signals(received[0]), time.monotonic() + grace_s
     try:
         _end_children()
     finally:

@@ -119,7 +119,7 @@ class TestSignals:
             time.sleep(0.1)
             process.send_signal(number)
             assert process.wait(120) != 0
-            assert process.stdout.read() == ""  # children that hold it are gone
+            assert process.communicate(timeout=60)[0] == ""  # children that hold it are gone
 
     def test_a_second_signal_does_not_wait(self):
         code = (
