@@ -46,6 +46,7 @@ def signals_of_the_tests() -> Iterator[None]:
     """A command that a test calls does not take over the signals of the process that runs the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flows.command_line.front.end_soon_after_a_signal", lambda: None)
+        patch.setattr("flows.command_line.front.end_at_once_after_a_signal", lambda: None)
         yield
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from coemogen_core.errors import CoEmoGenError
-from flows.command_line.signals import end_soon_after_a_signal
+from flows.command_line.signals import end_at_once_after_a_signal, end_soon_after_a_signal
 from flows.environment import STARTUP_TIMEOUT, prepare_environment
 
 app = App(
@@ -44,6 +44,8 @@ def run() -> None:
             errors.print("ended by SIGTERM; the same command goes on where it stopped")
             sys.exit(128 + signal.SIGTERM)
         sys.exit(report(error))
+    finally:
+        end_at_once_after_a_signal()
 
 
 def report(error: BaseException) -> int:

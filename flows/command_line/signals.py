@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -32,6 +33,20 @@ def end_soon_after_a_signal(grace_s: float = GRACE_S) -> None:
     # registered first, so it comes last, after those who end theirs in order
     atexit.register(_end_children_after_a_signal, looking, heard)
     threading.Thread(target=_watch, args=(reading, writing, heard, grace_s), name="signal-watch", daemon=True).start()
+
+
+def end_at_once_after_a_signal() -> None:
+    """From now on a signal finds nothing to save: the command is done, and what is left is to end what it has started."""
+    for number in FATAL:
+        signal.signal(number, _end_at_once)
+
+
+def _end_at_once(number: int, _frame: object) -> None:
+    sys.stdout.flush()
+    try:
+        _end_children()
+    finally:
+        os._exit(128 + number)
 
 
 def _interrupt(_number: int, _frame: object) -> None:

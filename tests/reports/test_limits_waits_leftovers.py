@@ -121,6 +121,21 @@ class TestSignals:
             assert process.wait(120) != 0
             assert process.communicate(timeout=60)[0] == ""  # children that hold it are gone
 
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_after_the_work_is_no_traceback(self, number):
+        """Libraries clean up while the process exits; Prefect waits seconds for its temporary server."""
+        code = (
+            "import atexit, signal, subprocess, time\nfrom flows.command_line.signals import *\nend_soon_after_a_signal()\n"
+            "atexit.register(lambda: (print('ready', flush=True), time.sleep(60)))\nsubprocess.Popen(['sleep', '600'])\n"
+            "print('result')\nend_at_once_after_a_signal()"
+        )
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT)}, **pipes) as process:
+            assert [process.stdout.readline(), process.stdout.readline()] == ["result\n", "ready\n"]
+            process.send_signal(number)
+            assert process.communicate(timeout=60) == ("", "")
+            assert process.returncode == 128 + number
+
     def test_a_second_signal_does_not_wait(self):
         code = (
             "import signal, threading\nfrom flows.command_line.signals import end_soon_after_a_signal\n"
