@@ -94,7 +94,7 @@ class TestAServerThatIsAway:
 
 
 STUBBORN = {
-    "a thread that computes": "threading.Thread(target=lambda: [sum(range(10**6)) for _ in range(10**5)]).start()",
+    "a thread that computes": "threading.Thread(target=lambda: [sum(range(10**6)) for _ in range(10**5)]).start(); wait()",
     "a handler of its own": "signal.signal(signal.SIGTERM, lambda *_: None); signal.signal(signal.SIGINT, lambda *_: None); wait()",
     "a join that never ends": "blocked = threading.Thread(target=wait); blocked.start(); blocked.join()",
     "a child": "subprocess.Popen(['sleep', '600']); wait()",
