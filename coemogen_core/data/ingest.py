@@ -61,8 +61,8 @@ def ingest_part(workspace: Workspace, source: str, part: str) -> PartOutcome:
     """Read, check and write one part; nothing is done where it exists already.
 
     Every listed entry ends as one row, of `images/<source>` or of `rejected/<source>`; a picture whose label is none of the eight emotions
-    stands in both. Pictures are written while others are decoded, a
-    row group at a time, and appear after the rejected rows: the part of `images` means done.
+    stands in both. Pictures are written while others are decoded, a row group at a time, and appear after the rejected rows: the part of
+    `images` means done.
 
     Raises:
         FileNotFoundError: the part was not planned.

@@ -10,9 +10,8 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.choices import Layout
 from schemas.frozen_model import FrozenModel
 
-PLAN_FOLDER = (
-    "_plan"  # inside images/<source>; pyarrow and pandas pass by what starts with an underscore, for the others there is *.parquet
-)
+PLAN_FOLDER = "_plan"
+"""Inside images/<source>; pyarrow and pandas pass by what starts with an underscore, for the others there is *.parquet."""
 
 
 class PartPlan(FrozenModel):

@@ -139,9 +139,8 @@ def export_lora(
 
     models = flow_params(profile, TrainAndEvalParams, {"workspace": workspace}, settings).models
     query = {EMOTIONS[0]: 1.0} if emotion == ALL else parse_query(emotion)
-    recipe = ExportRecipe(
-        weights=query, intensity=intensity, name=name, licence=licence
-    )  # what is wrong is refused before a model is opened
+    # before a model is opened: what is wrong with it is refused at once
+    recipe = ExportRecipe(weights=query, intensity=intensity, name=name, licence=licence)
     exporter = LoraExporter(Workspace(workspace).path("runs", run, "model"), models)
     recipes = [recipe.model_copy(update={"weights": {each: 1.0}}) for each in exporter.emotions] if emotion == ALL else [recipe]
     for each in recipes:
