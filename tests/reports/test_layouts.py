@@ -134,6 +134,33 @@ class TestFolders:
         assert json.loads(found.rows["0.jpg"]["attributes"]) == {"Emotion": "awe", "text": "a storm"}
         assert found.reasons == {"1.jpg": LABEL_LEFT_OUT, "gone.jpg": "missing file", "metadata.csv#4": "broken list entry"}
 
+    @pytest.mark.parametrize(
+        "table",
+        [
+            "file_name,label,text\ra.jpg,awe,x\r",
+            "file_name, label\na.jpg,awe\n",
+            f"file_name,label,workflow\na.jpg,awe,{'x' * 200_000}\n",
+            'file_name,label,text\r\na.jpg,awe,"two\r\nlines"\r\n',
+        ],
+        ids=["old Mac", "a blank", "a workflow", "two lines"],
+    )
+    def test_metadata_as_programs_write_it(self, workspace, root, table):
+        put(root, "a.jpg", jpeg(1))
+        put(root, "metadata.csv", table)
+        found = Ingested(workspace, "image_folder", root)
+        assert (found.labels, found.reasons) == ({"a.jpg": "awe"}, {})
+        if "two" in table:
+            assert json.loads(found.rows["a.jpg"]["attributes"])["text"] == "two\r\nlines"
+
+    def test_metadata_that_cannot_be_read_loses_no_picture(self, workspace, root):
+        put(root, "a.jpg", jpeg(1))
+        put(root, "awe/b.jpg", jpeg(2))
+        put(root, "metadata.csv", "file_name,label\na.jpg,awe\n".encode("utf-16"))
+        put(root, "awe/metadata.csv/c.jpg", jpeg(3))
+        found = Ingested(workspace, "image_folder", root)
+        assert found.labels == {"a.jpg": None, "awe/b.jpg": "awe", "awe/metadata.csv/c.jpg": "awe"}
+        assert found.reasons["metadata.csv"] == "broken list entry"
+
     def test_metadata_jsonl_in_a_split(self, workspace, root):
         put(root, "train/a.jpg", jpeg(1))
         put(root, "train/metadata.jsonl", '{"file_name": "a.jpg", "label": "sadness"}\nno json\n')

@@ -4,6 +4,7 @@ Folders that count, at any depth: `awe/`, `emotion=awe/` (or `label=`), `10_awe/
 """
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from coemogen_core.data.readers.reader import SourceReader, known_emotion, known_split, list_pictures, read_label, with_annotation
-from coemogen_core.data.source_folder import SourceFolder, safe_relative_path, same_name
+from coemogen_core.data.source_folder import MAX_FILE_BYTES, SourceFolder, safe_relative_path, same_name
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.emotions import Emotion
 
@@ -99,17 +100,22 @@ class _Metadata:
         rows: dict[str, tuple[str, dict[str, Any]]] = {}
         for file in METADATA:
             name = file if folder == "." else f"{folder}/{file}"
-            for number, said in _lines(self.folder, name):
-                where = f"{name}#{number}"
-                try:
-                    path = safe_relative_path(_named_file(said))
-                    path = same_name(path if folder == "." else f"{folder}/{path}")
-                    if path in rows:
-                        raise UnusableItem("listed twice", f"{path} stands in {rows[path][0]} already; remove one of the two")
-                    rows[path] = where, said
-                except UnusableItem as error:
-                    self.broken.append(RejectedFile(where, error.reason, printable(f"{where}: {error.detail}")))
+            try:
+                for number, said in _lines(self.folder, name):
+                    self._take(rows, folder, f"{name}#{number}", said)
+            except UnusableItem as error:  # the pictures count, without what it would have said of them
+                self.broken.append(RejectedFile(name, error.reason, printable(f"{name}: {error.detail}")))
         return rows
+
+    def _take(self, rows: dict[str, tuple[str, dict[str, Any]]], folder: str, where: str, said: dict[str, Any]) -> None:
+        try:
+            path = safe_relative_path(_named_file(said))
+            path = same_name(path if folder == "." else f"{folder}/{path}")
+            if path in rows:
+                raise UnusableItem("listed twice", f"{path} stands in {rows[path][0]} already; remove one of the two")
+            rows[path] = where, said
+        except UnusableItem as error:
+            self.broken.append(RejectedFile(where, error.reason, printable(f"{where}: {error.detail}")))
 
 
 def _named_file(said: Mapping[str, Any]) -> object:
@@ -123,19 +129,23 @@ def _lines(folder: SourceFolder, name: str) -> Iterator[tuple[int, dict[str, Any
     """Number (counted from 0) and values of the lines of a metadata file; none where it does not exist.
 
     Raises:
-        ValueError: it cannot be read.
+        UnusableItem: it cannot be read, from some line on.
     """
     try:
         text = folder.read(name).decode("utf-8-sig")
     except UnusableItem as error:
         if error.reason == "missing file":
             return
-        raise ValueError(f"{folder.root}/{name} cannot be read: {error}") from error
+        raise
     except UnicodeDecodeError as error:
-        raise ValueError(f"{folder.root}/{name} is no UTF-8 text ({error}): save it as UTF-8") from error
+        raise UnusableItem("broken list entry", f"it is no UTF-8 text ({error}); save it as UTF-8") from error
     if name.endswith(".csv"):
-        for number, row in enumerate(csv.DictReader(text.replace("\r\n", "\n").split("\n"))):
-            yield number, {str(key): value for key, value in row.items() if key is not None and isinstance(value, str)}
+        csv.field_size_limit(MAX_FILE_BYTES)  # by default 128 KiB, less than a workflow of ComfyUI
+        try:
+            for number, row in enumerate(csv.DictReader(io.StringIO(text, newline=""))):
+                yield number, {str(key).strip(): value for key, value in row.items() if key is not None and isinstance(value, str)}
+        except csv.Error as error:
+            raise UnusableItem("broken list entry", f"it is no CSV from some line on ({error}); mend it") from error
         return
     for number, line in enumerate(line for line in text.split("\n") if line.strip()):
         try:
