@@ -8,14 +8,12 @@ import re
 from coemogen_core.errors import CoEmoGenError
 
 _NAMES = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|analysis|scratchpad)"
-_REASONING_BEGINS = (
-    rf"<{_NAMES}>|\[THINK\]|◁think▷|<\|begin_of_thought\|>|<\|channel\|>\s*(?:analysis|commentary)[^<]*<\|message\|>|<\|channel>\s*thought"
-)
-_REASONING_ENDS = rf"</{_NAMES}>|\[/THINK\]|◁/think▷|<\|end_of_thought\|>|<\|channel\|>\s*final[^<]*<\|message\|>|<channel\|>"
+_REASONING_BEGINS = rf"<{_NAMES}>|\[THINK\]|\[Start thinking\]|◁think▷|<\|(?:begin_of_thought|START_THINKING|inner_prefix|think)\|>|<\|channel\|>\s*(?:analysis|commentary)[^<]*<\|message\|>|<\|channel>\s*thought"
+_REASONING_ENDS = rf"</{_NAMES}>|\[/THINK\]|\[End thinking\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|inner_suffix|/think)\|>|<\|channel\|>\s*final[^<]*<\|message\|>|<channel\|>"
 _BEGIN = re.compile(_REASONING_BEGINS, re.IGNORECASE)
 _UP_TO_THE_LAST_END = re.compile(rf".*(?:{_REASONING_ENDS})", re.IGNORECASE | re.DOTALL)
 _TURN_ENDS = re.compile(
-    r"<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|return|eot|end_of_solution)\|>"
+    r"<\|(?:im_end|endoftext|END_OF_TURN_TOKEN|end_of_text|eot_id|eom_id|end|return|eot|end_of_solution)\|>"
     r"|<｜end▁of▁sentence｜>|</s>|<eos>|<end_of_turn>|<turn\|>",
     re.IGNORECASE,
 )
@@ -23,7 +21,12 @@ _TURN_BEGINS = re.compile(
     r"(?:<\|(?:im_start|start|start_header_id)\|>|<start_of_turn>|<\|turn>)\s*(?:assistant|model)?\s*(?:<\|end_header_id\|>)?",
     re.IGNORECASE,
 )
-_CONTROL = re.compile(r"<\|[^<>|\n]{1,60}\|>|<｜[^<>｜\n]{1,60}｜>|<(?:s|bos|pad|unk|image)>|\[/?INST\]", re.IGNORECASE)
+_CONTROL = re.compile(
+    r"<\|(?:(?:begin|end)_of_(?:box|text|solution|image)|(?:START|END)_RESPONSE|(?:START_OF_TURN|CHATBOT)_TOKEN|assistant|image(?:_pad)?"
+    r"|vision_(?:start|end|pad)|startoftext|message)\|>|<｜(?:Assistant|begin▁of▁sentence)｜>|<(?:s|bos|pad|unk|image)>|<0x0A>|\[/?INST\]",
+    re.IGNORECASE,
+)
+"""Marks that carry nothing. What is not known here may be the edge of a model's thoughts, so it is not taken away but refused."""
 _ANSWER = re.compile(r"<(answer|caption|description|output|response|final)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[A-Za-z|!?][^<>\n]{0,80}>|\[/?(?:THINK|INST)\]|◁/?[a-z]+▷|<\||\|>|<[A-Za-z]+\|>", re.IGNORECASE)
 

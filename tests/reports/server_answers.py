@@ -35,6 +35,13 @@ DRESSED: dict[str, Callable[[str], Response]] = {
     "gpt-oss's channels": lambda sentence: said(
         f"<|channel|>analysis<|message|>a dog<|end|><|start|>assistant<|channel|>final<|message|>{sentence}<|return|>"
     ),
+    "Cohere's reasoning": lambda sentence: said(
+        f"<|START_THINKING|>A dog. A beach.<|END_THINKING|><|START_RESPONSE|>{sentence}<|END_RESPONSE|>"
+    ),
+    "Apertus's reasoning": lambda sentence: said(f"<|inner_prefix|>A dog. A beach.<|inner_suffix|>{sentence}"),
+    "bars around the word": lambda sentence: said(f"<|think|>A dog. A beach.<|/think|>{sentence}"),
+    "words in brackets": lambda sentence: said(f"[Start thinking]\nA dog. A beach.\n[End thinking]\n{sentence}"),
+    "a part with thoughts": lambda sentence: said([{"type": "reasoning", "text": "the dog is there"}, {"type": "text", "text": sentence}]),
     "GLM's box": lambda sentence: said(f"<think></think><|begin_of_box|>{sentence}<|end_of_box|>"),
     "the end of a turn": lambda sentence: said(f"{sentence}<|im_end|>\n<|im_start|>user\nAnd now?"),
     "Llama's and Gemma's ends": lambda sentence: said(f"{sentence}<end_of_turn></s><|eot_id|>"),
@@ -70,6 +77,10 @@ NO_CAPTION = {
     "reasoning beside nothing": (said(None, "stop", reasoning_content="A dog"), "malformed: nothing but reasoning"),
     "vLLM's reasoning beside nothing": (said("", "stop", reasoning="A dog"), "malformed: nothing but reasoning"),
     "a tag that nobody knows": (said(f"<scene>{SENTENCE}"), "malformed: a tag in the answer .*<scene>"),
+    "marks that nobody knows": (
+        said(f"<|my_thoughts|>A dog is there<|my_answer|>{SENTENCE}"),
+        "malformed: a tag in the answer .*my_thoughts",
+    ),
     "a lone angle": (said(f"{SENTENCE} <|"), "malformed: a tag in the answer"),
     "no text": (said(""), "malformed: no text"),
     "a picture": (said([{"type": "image_url", "image_url": {"url": "data:"}}]), "server: .*content is not text"),

@@ -153,9 +153,14 @@ def _text_of(content: Any) -> str | None:
         content = [content]
     if not isinstance(content, list):
         return None
-    parts = [each if isinstance(each, str) else each.get("text") if isinstance(each, dict) else None for each in content]
+    parts = [each if isinstance(each, str) else each.get("text") if _is_for_the_reader(each) else None for each in content]
     texts = [part for part in parts if isinstance(part, str)]
     return "".join(texts) if texts or not content else None
+
+
+def _is_for_the_reader(part: Any) -> bool:
+    """Whether a part of a content is no thought, no picture and no tool's."""
+    return isinstance(part, dict) and part.get("type", "text") in ("text", "output_text")
 
 
 def _count(usage: Any, name: str) -> int | None:
