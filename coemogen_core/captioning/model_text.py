@@ -8,8 +8,14 @@ import re
 from coemogen_core.errors import CoEmoGenError
 
 _NAMES = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|analysis|scratchpad)"
-_REASONING_BEGINS = rf"<{_NAMES}>|\[THINK\]|\[Start thinking\]|◁think▷|<\|(?:begin_of_thought|START_THINKING|inner_prefix|think)\|>|<\|channel\|>\s*(?:analysis|commentary)[^<]*<\|message\|>|<\|channel>\s*thought"
-_REASONING_ENDS = rf"</{_NAMES}>|\[/THINK\]|\[End thinking\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|inner_suffix|/think)\|>|<\|channel\|>\s*final[^<]*<\|message\|>|<channel\|>"
+_REASONING_BEGINS = (
+    rf"<{_NAMES}>|\[THINK\]|\[Start thinking\]|◁think▷|<\|(?:begin_of_thought|START_THINKING|inner_prefix|think)\|>"
+    r"|<\|channel\|>\s*(?:analysis|commentary)[^<]*<\|message\|>|<\|channel>\s*thought"
+)
+_REASONING_ENDS = (
+    rf"</{_NAMES}>|\[/THINK\]|\[End thinking\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|inner_suffix|/think)\|>"
+    r"|<\|channel\|>\s*final[^<]*<\|message\|>|<channel\|>"
+)
 _BEGIN = re.compile(_REASONING_BEGINS, re.IGNORECASE)
 _UP_TO_THE_LAST_END = re.compile(rf".*(?:{_REASONING_ENDS})", re.IGNORECASE | re.DOTALL)
 _TURN_ENDS = re.compile(
