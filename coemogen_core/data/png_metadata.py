@@ -20,8 +20,11 @@ class MetadataBombError(ValueError):
     """Metadata that unpacks to more than any picture needs."""
 
 
-def without_large_metadata(data: bytes) -> bytes:
+def without_large_metadata(data: bytes, *, profiles: bool = False) -> bytes:
     """The file itself where nothing has to go, else one without it; what is no PNG, or a broken one, comes back as it is.
+
+    Args:
+        profiles: keep colour profiles that others can read, for files that others open. Our own decoder uses none.
 
     Raises:
         MetadataBombError: texts and profiles unpack to more than 64 MiB.
@@ -34,7 +37,7 @@ def without_large_metadata(data: bytes) -> bytes:
         if kind in _TEXTS or kind == _PROFILE:
             size = _unpacked(data[start + 8 : end - 4], MAX_UNPACKED_BYTES - unpacked)
             unpacked += size
-            wanted = kind != _PROFILE and size <= KEPT_BYTES
+            wanted = size <= KEPT_BYTES and (profiles or kind != _PROFILE)
         else:
             wanted = True
         ancillary = bool(kind[0] & 32) and kind not in _PIXELS

@@ -20,6 +20,7 @@ from coemogen_core.captioning.current_captions import admitted_chunks
 from coemogen_core.curation.decisions import DecisionsRecord, read_record
 from coemogen_core.curation.funnel import FUNNEL_COLUMNS, funnel
 from coemogen_core.data.decode import FORMATS
+from coemogen_core.data.png_metadata import without_large_metadata
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.markdown import table_cell
 from coemogen_core.storage.location import open_file
@@ -119,11 +120,18 @@ def publish_part(workspace: Workspace, record: DecisionsRecord, part: str) -> Pa
 
 
 def _with_pictures(images: Table, part: str, kept: pl.DataFrame) -> pl.DataFrame:
-    batches = [batch.join(kept, on="image_id", how="inner") for batch in images.iter_part(part, _DESCRIBED, ROWS_AT_ONCE)]
+    batches = [_openable(batch.join(kept, on="image_id", how="inner")) for batch in images.iter_part(part, _DESCRIBED, ROWS_AT_ONCE)]
     rows = pl.concat(batches).sort("image_id")
     if rows.height != kept.height:
         raise FileNotFoundError(f"part {part} of {images.uri} lacks {kept.height - rows.height} pictures that were kept: ingest it again")
     return rows
+
+
+def _openable(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with pictures that any Pillow opens: it refuses a PNG for texts and profiles of more than a megabyte."""
+    image = rows["image"].struct
+    pictures = [without_large_metadata(data, profiles=True) for data in image.field("bytes")]
+    return rows.with_columns(pl.struct(pl.Series("bytes", pictures, pl.Binary), image.field("path")).alias("image"))
 
 
 def _render_card(workspace: Workspace, record: DecisionsRecord, rows: int) -> str:

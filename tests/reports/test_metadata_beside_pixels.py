@@ -3,13 +3,16 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from coemogen_core.data.decode import EXIF_ORIENTATION, UnreadableImage, decode_image
 from tests.coemogen_core.data.pictures import encode, scene
+from tests.reports import odd_publication
 
 PIXELS = scene(40, 24)
 LARGE = 1_600_000
@@ -122,3 +125,27 @@ def test_the_text_of_a_picture_is_not_lost_for_who_reads_it():
     decode_image(data)
     assert data == before
     assert Image.open(io.BytesIO(png())).size == (40, 24)
+
+
+def test_what_is_published_opens_in_any_pillow(tmp_path, monkeypatch):
+    """Tables keep a source's bytes; others who open a published picture have no decoder of ours."""
+
+    def of_comfyui(mode, kind, number, exif=None):
+        pixels = np.random.default_rng(number).integers(0, 255, (12, 16, 3), dtype=np.uint8)
+        texts, buffer = PngImagePlugin.PngInfo(), io.BytesIO()
+        texts.add_text("parameters", "a dog")
+        texts.add_text("workflow", "x" * 2_000_000, zip=True)
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        Image.fromarray(pixels).save(buffer, "PNG", pnginfo=texts, icc_profile=profile + bytes(2**21 * (number % 2)))
+        return buffer.getvalue()
+
+    monkeypatch.setattr(odd_publication, "picture", of_comfyui)
+    written = odd_publication.write_odd_publication(tmp_path)  # exports it too
+    rows = pl.read_parquet(Path(written["published"]["folder"]) / "train")
+    assert rows.height > 10
+    for data in rows["image"].struct.field("bytes"):
+        with Image.open(io.BytesIO(data)) as opened:
+            opened.load()
+            assert opened.text == {"parameters": "a dog"}
+            assert len(opened.info.get("icc_profile", b"")) < 2**20
+    assert any(b"iCCP" in data for data in rows["image"].struct.field("bytes"))  # a small profile stays
