@@ -42,6 +42,18 @@ DRESSED: dict[str, Callable[[str], Response]] = {
     "bars around the word": lambda sentence: said(f"<|think|>A dog. A beach.<|/think|>{sentence}"),
     "words in brackets": lambda sentence: said(f"[Start thinking]\nA dog. A beach.\n[End thinking]\n{sentence}"),
     "a part with thoughts": lambda sentence: said([{"type": "reasoning", "text": "the dog is there"}, {"type": "text", "text": sentence}]),
+    "an error that is none beside it": lambda sentence: answer(
+        {"index": 0, "message": {"role": "assistant", "content": sentence}, "finish_reason": "stop"},
+        error={"code": None, "message": None},
+        code=200,
+    ),
+    "Cohere's finish reason": lambda sentence: said(sentence, "COMPLETE"),
+    "not a number beside it": lambda sentence: Response(
+        json.dumps({"choices": [{"message": {"content": sentence}, "logprobs": float("nan")}]}), 200
+    ),
+    "a byte order mark": lambda sentence: Response(
+        b"\xef\xbb\xbf" + json.dumps({"choices": [{"message": {"content": sentence}}]}).encode(), 200
+    ),
     "GLM's box": lambda sentence: said(f"<think></think><|begin_of_box|>{sentence}<|end_of_box|>"),
     "the end of a turn": lambda sentence: said(f"{sentence}<|im_end|>\n<|im_start|>user\nAnd now?"),
     "Llama's and Gemma's ends": lambda sentence: said(f"{sentence}<end_of_turn></s><|eot_id|>"),
@@ -92,6 +104,31 @@ NO_CAPTION = {
         "refused: HTTP 200 with error 400: too long",
     ),
     "an error that is a text": (error_in_200("upstream died"), "server: HTTP 200 with error 500: upstream died"),
+    "a number in prose": (
+        error_in_200("the picture has 402 rows"),
+        "server: HTTP 200 with error 500: the picture has 402 rows",
+    ),
+    "a code in front": (error_in_200("Error code: 400 - bad picture"), "refused: HTTP 200 with error 400: Error code: 400 - bad picture"),
+    "a stream": (
+        Response('data: {"error": {"message": "the stream broke", "code": 502}}\n\n', 200),
+        "server: HTTP 200 with error 502: the stream broke",
+    ),
+    "Gemini's list": (
+        Response(json.dumps([{"error": {"code": 400, "message": "unsupported picture"}}]), 200),
+        "refused: HTTP 200 with error 400: unsupported picture",
+    ),
+    "a code without an error": (
+        Response(json.dumps({"code": 400, "msg": "no such picture"}), 200),
+        "refused: HTTP 200 with error 400: no such picture",
+    ),
+    "a login page": (
+        Response("<html><title>Please log in</title></html>", 200),
+        "server: HTTP 200, and the answer is not JSON: Please log in",
+    ),
+    "two answers": (
+        Response(json.dumps({"choices": [{"text": "a dog"}, {"text": "a cat"}]}), 200),
+        "server: HTTP 200, and the answer is not a chat completion with one choice: .*a dog",
+    ),
     "OpenRouter's": (
         error_in_200({"message": "Provider returned error", "code": 502, "metadata": {"raw": "CUDA out of memory"}}),
         "server: HTTP 200 with error 502: Provider returned error .CUDA out of memory",

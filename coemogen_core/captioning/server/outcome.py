@@ -6,6 +6,7 @@ or a word, a text may be a list of parts, and an answer that was broken off may 
 
 import email.utils
 import http.client
+import json
 import re
 import time
 from collections.abc import Mapping
@@ -26,10 +27,14 @@ MISCONFIGURED = (401, 402, 403, 404, 405, 501)
 OVERLOADED = (429, 503)
 TRANSIENT = (408, 409, 425)
 LONGEST_PAUSE_S = 120.0
-GOOD_ENDINGS = ("stop", "length", "eos", "eos_token", "stop_sequence", "end_turn")
-"""Finish reasons of whole texts, and of texts that reached the asked length; some servers give none."""
+LENGTHS = ("length", "max_tokens", "max_output_tokens", "model_length")
+GOOD_ENDINGS = ("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", "completed", "done", *LENGTHS)
+"""Finish reasons of whole texts, and of texts that reached the asked length, in any case of letters; some servers give none."""
+NO_ERROR = (None, "", 0, "0", 200, "200", "success", "ok")
+"""What stands as the code of an error beside a good completion."""
 BROKEN_OFF = ("abort", "aborted", "cancelled", "error", "failed")
 FILTERED = ("content_filter", "safety", "recitation", "blocked")
+CODE = re.compile(r"(?:(?:http|error|status|code)[ :]*)*\b([45]\d\d)\b")
 CODES_IN_WORDS = {
     401: re.compile(r"api_?key|authenti|unauthori|permission"),
     402: re.compile(r"quota|billing|payment|credit"),
@@ -69,7 +74,7 @@ def outcome_of_response(status: int, headers: Mapping[str, str], content: bytes)
     """What an answer means that came whole. Names of headers come in any case."""
     body = _json(content)
     if status == 200:
-        return _outcome_of_completion(headers, body)
+        return _outcome_of_completion(headers, content, body)
     detail = f"HTTP {status} {_reason(status, content, body)}"
     words = _words_of(body.get("error", body)) if isinstance(body, dict) else ""
     return _outcome_of_code(402 if status == 429 and CODES_IN_WORDS[402].search(words) else status, detail, headers)
@@ -101,27 +106,32 @@ def _outcome_of_code(code: int, detail: str, headers: Mapping[str, str]) -> Requ
     return RequestOutcome("refused", kind="refused", detail=detail)
 
 
-def _outcome_of_completion(headers: Mapping[str, str], body: Any) -> RequestOutcome:
+def _outcome_of_completion(headers: Mapping[str, str], content: bytes, body: Any) -> RequestOutcome:
     """What a 200 means: an error all the same, no completion, or one whose single choice says how it ended."""
+    if body is None and content.lstrip().startswith(b"data:"):  # a stream, though none was asked for
+        body = _json(content.lstrip().removeprefix(b"data:").partition(b"\n")[0])
+    if isinstance(body, list) and len(body) == 1:
+        body = body[0]
     if not isinstance(body, dict):
-        return RequestOutcome("failed", detail="HTTP 200, and the answer is not JSON")
+        return RequestOutcome("failed", detail=f"HTTP 200, and the answer is not JSON: {_reason(200, content, body)}")
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
     within = choice.get("error") if isinstance(choice, dict) else None
-    for error in (body.get("error"), within, body if body.get("object") == "error" else None):
-        if error:
+    itself = body if body.get("object") == "error" or (choices is None and "code" in body) else None
+    for error in (body.get("error"), within, itself):
+        if error and not (isinstance(error, dict) and error.get("code") in NO_ERROR and (choices or not _message_of(error))):
             return _outcome_of_error_in_answer(headers, error)
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        said = "" if choices else f": {orjson.dumps(body).decode()[:200]}"
-        return RequestOutcome("failed", detail=f"HTTP 200, and the answer is not a chat completion with one choice{said}")
+        said = json.dumps(body)[:200]
+        return RequestOutcome("failed", detail=f"HTTP 200, and the answer is not a chat completion with one choice: {said}")
     return _outcome_of_choice(choice, message, body.get("usage"))
 
 
 def _outcome_of_error_in_answer(headers: Mapping[str, str], error: Any) -> RequestOutcome:
     words = _words_of(error)
-    number = re.search(r"\b[45]\d\d\b", words)
-    code = int(number.group()) if number else next((code for code, pattern in CODES_IN_WORDS.items() if pattern.search(words)), 500)
+    number = (re.search if isinstance(error, dict) else re.match)(CODE, words)  # numbers in the middle of prose are none
+    code = int(number.group(1)) if number else next((code for code, pattern in CODES_IN_WORDS.items() if pattern.search(words)), 500)
     return _outcome_of_code(code, f"HTTP 200 with error {code}: {_message_of(error)}", headers)
 
 
@@ -142,7 +152,8 @@ def _outcome_of_choice(choice: dict[str, Any], message: dict[str, Any], usage: A
         return RequestOutcome("failed", detail="HTTP 200, and the answer's content is not text")
     if not text.strip() and (thought := message.get("reasoning_content") or message.get("reasoning")):
         return RequestOutcome("unusable", kind="malformed", detail=f"nothing but reasoning ({str(thought)[:60]!r})")
-    return RequestOutcome("answered", text, _count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), ending)
+    tokens = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    return RequestOutcome("answered", text, *tokens, "length" if reason in LENGTHS else ending)
 
 
 def _text_of(content: Any) -> str | None:
@@ -169,9 +180,14 @@ def _count(usage: Any, name: str) -> int | None:
 
 
 def _json(content: bytes) -> Any:
+    """The value; None for what is no JSON. Some servers write a byte order mark, NaN, or half of a character."""
     try:
         return orjson.loads(content)
     except ValueError:
+        pass
+    try:
+        return json.loads(json.dumps(json.loads(content.removeprefix(b"\xef\xbb\xbf")), ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
         return None
 
 
