@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
+from coemogen_core.captioning.answer_frame import texts_in_json, unframed
 from coemogen_core.captioning.backend import CaptionAnswer, FailureKind, failure
-from coemogen_core.captioning.model_text import NoTextError, readable_text
+from coemogen_core.captioning.model_text import NoTextError, readable_text, without_marks
 from coemogen_core.captioning.prompt import SENTENCE, BrokenAnswerError, CaptionFields, read_structured
 
 SURELY_ANOTHER = 0.5  # least probability of the language that it is taken for instead
@@ -60,7 +61,7 @@ _BOILERPLATE = re.compile(
 
 _LABELS = r"(?:(?:the|final|image|one-sentence) )?(?:caption|description|answer|output|response)"
 _FENCE = re.compile(r"^```\w*\s(.*?)(?:```)?$", re.DOTALL)
-_HEADING = re.compile(r"^(?:#{1,6}|>|[-*•])\s+")
+_HEADING = re.compile(r"^(?:#{1,6}|>|[-*•](?=\s+\D)|\d{1,2}[.)])\s+")
 _EMPHASIS = re.compile(r"(?<!\w)(\*\*\*|\*\*|__|\*)(?=\S)(.+?)(?<=\S)\1(?!\w)")
 _LABEL = re.compile(rf"^{_LABELS}\s*[:：]\s*", re.IGNORECASE)
 _LABEL_LINE = re.compile(rf"^(?:#{{1,6}} *)?([*_]*){_LABELS}\1 *\n+", re.IGNORECASE)
@@ -153,19 +154,36 @@ def judge_answer(
     if answer.error is not None or answer.text is None:
         return JudgedAnswer(None, None, answer.error or failure("server", "neither an answer nor an error"))
     try:
-        text, fields = readable_text(answer.text), None
+        text, fields = without_marks(answer.text), None
         if answer.finish_reason == "length":
             return JudgedAnswer(None, None, _cut_off(answer, max_new_tokens, of_the_form))
         if not text:
             raise NoTextError("no text")
         if form_id != SENTENCE:
             text, fields = read_structured(text)
-            text = readable_text(text)
+        text = _sentence_in(readable_text(text))
     except (NoTextError, BrokenAnswerError) as error:
         return JudgedAnswer(None, None, failure(of_the_form, str(error)))
     caption = clean_caption(text)
     reason = lint_caption(caption, max_sentences)
-    return JudgedAnswer(None, None, failure("rejected", reason)) if reason else JudgedAnswer(caption, fields, None)
+    if reason is None:
+        return JudgedAnswer(caption, fields, None)
+    # Paragraphs are reasoning, roles or notes, which a server's settings may take off; one paragraph that is too long is the model's way.
+    of_the_server = "\n" in text.strip() and reason.startswith("more than")
+    return JudgedAnswer(None, None, failure(of_the_form if of_the_server else "rejected", reason))
+
+
+def _sentence_in(text: str) -> str:
+    """What is said of the picture, out of what was written for the reader. Raises NoTextError where nothing or something else was."""
+    text = unframed(text)
+    texts = texts_in_json(text)
+    if texts is None:
+        texts = [text]
+    if len(texts) != 1:
+        raise NoTextError(f"{len(texts)} texts instead of one ({text[:60]!r})")
+    if not texts[0].strip():
+        raise NoTextError("no text")
+    return texts[0]
 
 
 def _cut_off(answer: CaptionAnswer, max_new_tokens: int, of_the_form: FailureKind) -> str:

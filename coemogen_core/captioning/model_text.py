@@ -3,7 +3,9 @@
 A server with the right reasoning parser and chat template takes all of this off itself; gateways, and servers that lack a setting, do not.
 """
 
+import html
 import re
+import unicodedata
 
 from coemogen_core.errors import CoEmoGenError
 
@@ -11,16 +13,17 @@ _NAMES = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|reflection|analysis|sc
 _REASONING_BEGINS = (
     rf"<{_NAMES}>|\[THINK\]|\[Start thinking\]|◁think▷|<\|(?:begin_of_thought|START_THINKING|inner_prefix|think)\|>"
     r"|<\|channel\|>\s*(?:analysis|commentary)[^<]*<\|message\|>|<\|channel>\s*thought"
+    r"|\A\s*(?-i:analysis|commentary)(?-i:(?=[A-Z]))"  # a server that strips the channels' marks and keeps their names
 )
 _REASONING_ENDS = (
     rf"</{_NAMES}>|\[/THINK\]|\[End thinking\]|◁/think▷|<\|(?:end_of_thought|END_THINKING|inner_suffix|/think)\|>"
-    r"|<\|channel\|>\s*final[^<]*<\|message\|>|<channel\|>"
+    r"|<\|channel\|>\s*final[^<]*<\|message\|>|<channel\|>|(?-i:assistantfinal|\A\s*final(?=[A-Z]))"
 )
 _BEGIN = re.compile(_REASONING_BEGINS, re.IGNORECASE)
 _UP_TO_THE_LAST_END = re.compile(rf".*(?:{_REASONING_ENDS})", re.IGNORECASE | re.DOTALL)
 _TURN_ENDS = re.compile(
     r"<\|(?:im_end|endoftext|END_OF_TURN_TOKEN|end_of_text|eot_id|eom_id|end|return|eot|end_of_solution)\|>"
-    r"|<｜end▁of▁sentence｜>|</s>|<eos>|<end_of_turn>|<turn\|>",
+    r"|<｜end▁of▁sentence｜>|</s>|<eos>|<end_of_turn>|<turn\|>|\[EOS\]|(?:</s|<\|(?:im_end|eot_id|endoftext)\|?)\Z",
     re.IGNORECASE,
 )
 _TURN_BEGINS = re.compile(
@@ -29,7 +32,8 @@ _TURN_BEGINS = re.compile(
 )
 _CONTROL = re.compile(
     r"<\|(?:(?:begin|end)_of_(?:box|text|solution|image)|(?:START|END)_RESPONSE|(?:START_OF_TURN|CHATBOT)_TOKEN|assistant|image(?:_pad)?"
-    r"|vision_(?:start|end|pad)|startoftext|message)\|>|<｜(?:Assistant|begin▁of▁sentence)｜>|<(?:s|bos|pad|unk|image)>|<0x0A>|\[/?INST\]",
+    r"|vision_(?:start|end|pad)|startoftext|message)\|>|<｜(?:Assistant|begin▁of▁sentence)｜>|<(?:s|bos|pad|unk|image)>|<0x0A>|\[/?INST\]"
+    r"|\[(?:BOS|PAD|UNK|CLS|SEP|MASK|IMG(?:_BREAK|_END)?)\]",
     re.IGNORECASE,
 )
 """Marks that carry nothing. What is not known here may be the edge of a model's thoughts, so it is not taken away but refused."""
@@ -44,12 +48,26 @@ class NoTextError(CoEmoGenError, ValueError):
 def readable_text(raw: str) -> str:
     """What is left for the reader. Text without any mark comes back as it is, but for blanks around it.
 
+    Raises:
+        NoTextError: reasoning that does not end, broken characters, or a mark that is none of those known here.
+    """
+    text = without_marks(raw)
+    if tag := _TAG.search(text):
+        raise NoTextError(f"a tag in the answer ({tag.group()[:40]!r} in {text[:60]!r})")
+    if "\ufffd" in text:
+        raise NoTextError(f"broken characters in the answer ({text[:60]!r})")
+    return text
+
+
+def without_marks(raw: str) -> str:
+    """A text without its reasoning and without the marks that are known, whatever others may be left in it.
+
     Reasoning ends at its last end mark: templates that begin it themselves leave the end mark alone in the answer.
 
     Raises:
-        NoTextError: reasoning that does not end, or a mark that is none of those known here.
+        NoTextError: reasoning that does not end.
     """
-    text = _UP_TO_THE_LAST_END.sub("", raw)
+    text = _UP_TO_THE_LAST_END.sub("", _without_escapes(raw))
     if _BEGIN.search(text):
         raise NoTextError(f"reasoning without an end ({raw.strip()[:60]!r})")
     text = _TURN_BEGINS.sub(" ", text)
@@ -57,6 +75,17 @@ def readable_text(raw: str) -> str:
     text = _CONTROL.sub(" ", text)
     if answers := _ANSWER.findall(text):
         text = answers[-1][1]
-    if tag := _TAG.search(text):
-        raise NoTextError(f"a tag in the answer ({tag.group()[:40]!r} in {text.strip()[:60]!r})")
     return text.strip()
+
+
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|lt|gt|amp|quot|apos|nbsp);", re.IGNORECASE)
+_KEPT = "\n\t\u200c\u200d"
+"""Of the characters without a shape: what parts lines and words, and what joins the letters of some scripts and some emoji."""
+
+
+def _without_escapes(raw: str) -> str:
+    """A text as it was before a gateway escaped it for HTML, without characters that have no shape: they break files and comparisons."""
+    text = _ENTITY.sub(lambda entity: html.unescape(entity.group()), raw).replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(each for each in text if each in _KEPT or unicodedata.category(each) not in ("Cc", "Cf", "Cs"))

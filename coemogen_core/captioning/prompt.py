@@ -132,7 +132,8 @@ def response_format(form_id: str) -> dict[str, Any] | None:
 def read_structured(text: str) -> tuple[str, CaptionFields]:
     """Caption and fields of a structured answer: of the last object in it that has the asked form.
 
-    Servers without guided decoding write a Markdown fence around the object, or a sentence before it.
+    Servers without guided decoding write a Markdown fence around the object, a sentence before it, another object around it (the arguments
+    of a tool, `{"answer": ...}`), or keys that nobody asked for.
 
     Raises:
         BrokenAnswerError: no JSON object in it, or none of this form.
@@ -140,7 +141,7 @@ def read_structured(text: str) -> tuple[str, CaptionFields]:
     problem = f"no JSON object in it (it begins {text.strip()[:60]!r})"
     for value in reversed(list(_objects(text))):
         try:
-            answer = _StructuredAnswer.model_validate(value)
+            answer = _StructuredAnswer.model_validate(_asked_keys(value))
         except ValidationError as error:
             first = error.errors()[0]
             problem = f"not of the asked form ({'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']})"
@@ -149,12 +150,20 @@ def read_structured(text: str) -> tuple[str, CaptionFields]:
     raise BrokenAnswerError(problem)
 
 
-def _objects(text: str) -> Iterator[Any]:
-    """The JSON objects in a text, from left to right, none inside another."""
+def _asked_keys(value: dict[str, Any]) -> dict[str, Any]:
+    """An object without the keys that nobody asked for, where it has any that was."""
+    asked = {key: each for key, each in value.items() if key in _StructuredAnswer.model_fields}
+    return asked or value
+
+
+def _objects(text: str, inside: int = 2) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a text, from left to right; what is wrapped in one, or written as a text in it, before itself."""
     decoder, start = json.JSONDecoder(), text.find("{")
     while start >= 0:
         try:
             value, end = decoder.raw_decode(text, start)
+            for inner in value.values() if inside else ():
+                yield from _objects(inner if isinstance(inner, str) else json.dumps(inner), inside - 1)
             yield value
         except (ValueError, RecursionError):
             end = start + 1

