@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from werkzeug import Response
 
 from coemogen_core.captioning.backend import EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
@@ -91,6 +93,26 @@ class TestAServerThatIsAway:
             with pytest.raises(EndpointUnreachableError, match="for 1 s"):
                 caption_part(workspace, SOURCE, PART, wanted, CaptionRecipe(model=MODEL), self.settings(silent.getsockname()[1], 1))
         assert "no captioner answers" in caplog.text
+        assert "()" not in caplog.text  # why is said, whatever class the error has
+
+    @pytest.mark.parametrize(
+        ("busy", "words"),
+        [
+            (lambda: time.sleep(1.5), "1 requests are on their way, each is waited for up to 120 s"),
+            (lambda: Response("slow down", 429, {"Retry-After": "1"}), r"asked to be left alone for another 1 s; .*HTTP 429 slow down"),
+        ],
+        ids=["hangs", "turns away"],
+    )
+    def test_one_that_lists_its_models_and_gives_no_captions_is_named(self, workspace, stub, caplog, monkeypatch, busy, words):
+        monkeypatch.setattr("coemogen_core.captioning.server.silence.FIRST_SAID_S", 0.3)
+        monkeypatch.setattr("coemogen_core.captioning.server.silence.LOOK_S", 0.1)
+        wanted = write_images(workspace, [jpeg(1)])
+        stub.misbehave = lambda image_id, number: busy() if number == 1 else None
+        assert caption_part(workspace, SOURCE, PART, wanted, CaptionRecipe(model=MODEL), ServerSettings(endpoints=(stub.endpoint,)))
+        lines = [record.getMessage() for record in caplog.records if "has given no caption" in record.getMessage()]
+        assert stub.endpoint in lines[0]
+        assert re.search(words, lines[0])
+        assert len(lines) < 3  # no flood
 
 
 STUBBORN = {

@@ -18,6 +18,7 @@ from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.captioning.server.chat_request import request_body
 from coemogen_core.captioning.server.outcome import RequestOutcome
 from coemogen_core.captioning.server.pool import EndpointPool
+from coemogen_core.captioning.server.silence import SilenceWatch
 from coemogen_core.data.decode import UnreadableImage
 
 _Prepared = tuple[str, bytes | UnreadableImage]  # id of a picture, and the JSON of its request
@@ -38,6 +39,7 @@ class CaptionClient:
         self._threads = os.cpu_count() or 1
         self._preparing = ThreadPoolExecutor(max_workers=self._threads, thread_name_prefix="caption-picture")
         self._pool = EndpointPool(recipe.model, settings)
+        self._silence = SilenceWatch()
 
     def open(self) -> None:
         """Start the loop and probe the endpoints.
@@ -50,6 +52,7 @@ class CaptionClient:
         self._thread.start()
         try:
             self._run(self._pool.open())
+            asyncio.run_coroutine_threadsafe(self._silence.run(self._pool.endpoints), self._loop)
         except BaseException:
             self.close()
             raise
@@ -105,7 +108,8 @@ class CaptionClient:
         if isinstance(body, UnreadableImage):
             answer = CaptionAnswer(image_id, error=failure("unreadable image", str(body)))
         else:
-            answer = await self._ask(image_id, body)
+            with self._silence.asking():
+                answer = await self._ask(image_id, body)
         answer = replace(answer, asked_at=time.time())
         sink(answer)
         return answer

@@ -77,6 +77,7 @@ class Endpoint:
     paused_until: float = 0.0  # monotonic time until which it asked to be left alone
     is_vllm: bool = False  # it then caches pictures by id
     down_reason: str = ""
+    last_trouble: str = ""  # why the last request that was not answered was not
     wants_newer_limit: bool = False  # it knows `max_completion_tokens` instead of `max_tokens`
     answers: int = 0
     refusals_in_a_row: int = 0
@@ -135,7 +136,7 @@ class Endpoint:
             page = await self.client.with_options(timeout=min(PROBE_TIMEOUT_S, self.timeout_s), max_retries=0).models.list()
             served = {entry.id: getattr(entry, "owned_by", None) for entry in page.data}
         except openai.APIConnectionError as error:
-            self.down_reason = str(error.__cause__ or error)
+            self.down_reason = str(error.__cause__ or "") or type(error.__cause__ or error).__name__
             return False
         except openai.APIStatusError as error:
             if error.status_code in (401, 403):
@@ -175,6 +176,7 @@ class Endpoint:
         """Learn from what became of a request that was sent at `asked_at` (monotonic)."""
         now = time.monotonic()
         self.answers += outcome.meaning == "answered"
+        self.last_trouble = outcome.detail or self.last_trouble
         if outcome.meaning in ("answered", "unusable"):
             self.refusals_in_a_row = 0
         self.refusals_in_a_row += outcome.meaning == "refused"
