@@ -74,14 +74,22 @@ def require_labels(stages: Stages, source: Source, parts: list[str], selection: 
 
 
 def require_captions(workspace: Workspace, source: str, parts: list[str], outcomes: list[PartOutcome], recipe_id: str) -> None:
-    """Make sure that captioning did not fail altogether.
+    """Say which pictures got no caption and why, and make sure that captioning did not fail altogether.
 
     Raises:
         ValueError: pictures were asked for, and not one has a caption; the message holds the commonest reasons.
     """
-    if not any(outcome.rows for outcome in outcomes) and (reasons := most_frequent_failures(workspace, source, parts, recipe_id)):
-        failed = sum(outcome.dropped for outcome in outcomes)
+    failed = sum(outcome.dropped for outcome in outcomes)
+    if not failed or not (reasons := most_frequent_failures(workspace, source, parts, recipe_id)):
+        return
+    if all(outcome.reused for outcome in outcomes):
+        reasons += (
+            "; none was asked in this run: they were asked captioner.max_attempts times, or would be answered the same; "
+            "`--set captioner.max_attempts=N` with a larger N asks those again that the server failed at"
+        )
+    if not any(outcome.rows for outcome in outcomes):
         raise ValueError(f"not one of {failed:,} pictures of {source!r} got a caption: {reasons}")
+    say(f"{failed:,} pictures of {source!r} have no caption: {reasons}", "[yellow]![/]")
 
 
 def decide_corpus(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from werkzeug import Response
 
 from coemogen_core.lab.corpora import write_photos
 from coemogen_core.storage.workspace import Workspace
@@ -71,6 +72,32 @@ def test_all_captions_failed(run, photos, captioned, stub, tmp_path, answer, wor
     stub.reset()
     if "rejected" not in words:  # a greedy model would say the same again
         assert run("build-emoset", photos, *captioned)[0] == 0
+
+
+def test_who_was_asked_often_enough_is_asked_again_on_request(run, photos, captioned, stub):
+    stub.misbehave = lambda image_id, number: refusal(500, "CUDA error: out of memory")
+    few = [*captioned, "--set", "captioner.max_attempts=2"]
+    assert [run("build-emoset", photos, *few)[0] for _ in range(2)] == [2, 2]
+    stub.reset()
+    code, said = run("build-emoset", photos, *few)
+    assert (code, sum(stub.requests.values())) == (2, 0)
+    assert "CUDA error: out of memory; none was asked in this run" in said
+    assert "`--set captioner.max_attempts=N`" in said
+    assert run("build-emoset", photos, *captioned)[0] == 0
+
+
+def test_what_a_part_of_the_captions_failed_with_is_said(run, photos, captioned, stub, monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr("flows.corpus_stages.say", lambda line, *mark: lines.append(line))
+    odd: list[str] = []
+
+    def refuse_the_first(image_id: str, number: int) -> Response | None:
+        odd[:] = odd or [image_id]
+        return refusal(400, "this picture is too odd") if image_id in odd else None
+
+    stub.misbehave = refuse_the_first
+    assert run("build-emoset", photos, *captioned)[0] == 0
+    assert "1 pictures of 'emoset' have no caption: 1 refused: HTTP 400 this picture is too odd" in lines
 
 
 def test_recaption_in_which_all_failed(run, photos, captioned, stub, tmp_path):
