@@ -100,7 +100,8 @@ def most_frequent_rejections(workspace: Workspace, source: str, parts: Sequence[
     rows = workspace.table("rejected", source).read(parts=list(parts))
     counts = rows.group_by("reason").agg(pl.len(), pl.first("path", "detail")).sort("len", "reason", descending=[True, False])
     reasons = counts.head(at_most).iter_rows(named=True)
-    return ", ".join(f"{row['len']:,} {row['reason']} ({row['path']}: {row['detail']})" for row in reasons)
+    told = (row | {"detail": row["detail"].removeprefix(f"{row['path']}: ")} for row in reasons)
+    return ", ".join(f"{row['len']:,} {row['reason']} ({row['path']}: {row['detail']})" for row in told)
 
 
 def _write_pictures(plan: PartPlan, write: Callable[[pl.DataFrame], None]) -> list[RejectedFile]:

@@ -57,10 +57,10 @@ class SourceFolder:
     def walk(self) -> Iterator[tuple[str, FileStamp | None]]:
         """All files at any depth, sorted by path relative to the root (as text that tables can hold); one folder at a time is in memory.
 
-        None marks what is no regular file (a pipe, a device, a dead link). Hidden names (starting with a dot) are left out, links are
-        followed, but never in a circle.
+        None marks what is no regular file (a pipe, a device, a dead link), and a folder below `MAX_DEPTH` others, whose path ends with '/':
+        nobody looks into it. Hidden names (starting with a dot) are left out, links are followed, but never in a circle.
         """
-        return self._walk(self._path, MAX_DEPTH)
+        return self._walk(self._path, MAX_DEPTH + 1)
 
     def read(self, path: str, stamp: FileStamp | None = None) -> bytes:
         """Bytes of one file; one that has another size by now than its stamp says is refused.
@@ -138,6 +138,8 @@ class SourceFolder:
                 yield name[len(self._path) + 1 :], stamp
             elif depth > 1:
                 yield from self._walk(name, depth - 1)
+            else:
+                yield f"{name[len(self._path) + 1 :]}/", None
 
     def _entries(self, folder: str) -> Iterator[tuple[str, str, bool, FileStamp | None]]:
         """Sorting key, name, whether it is a folder, and stamp. A folder's key ends with '/', as its files' paths do."""

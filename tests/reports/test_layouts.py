@@ -86,6 +86,21 @@ class TestWebDataset:
         again = Ingested(workspace, "webdataset", root)
         assert [(outcome.rows, outcome.dropped, outcome.reused) for outcome in again.outcomes] == [(2, 0, True)]
 
+    @pytest.mark.parametrize("ending", ["cls", "label", "emotion", "label.txt", "emotion.txt", "cls.txt", "LABEL.txt"])
+    def test_a_member_that_holds_the_name_alone(self, workspace, root, ending):
+        put(root, "a.tar", tar([("1.jpg", jpeg(1)), (f"1.{ending}", b"awe\n"), ("2.jpg", jpeg(2)), (f"2.{ending}", b"joy")]))
+        found = Ingested(workspace, "webdataset", root)
+        assert found.labels == {"a.tar/1.jpg": "awe", "a.tar/2.jpg": None}
+        assert found.reasons == {"a.tar/2.jpg": LABEL_LEFT_OUT}
+
+    def test_members_that_nobody_reads_are_counted(self, workspace, root):
+        members = [("1.jpg", jpeg(1)), ("1.npy", b"x"), ("1.sentiment", b"awe"), ("2.jpg", jpeg(2)), ("2.npy", b"x")]
+        put(root, "a.tar", tar(members))
+        found = Ingested(workspace, "webdataset", root)
+        assert set(found.labels) == {"a.tar/1.jpg", "a.tar/2.jpg"}
+        assert found.reasons == {"a.tar": "unread members"}
+        assert "2 .npy, 1 .sentiment" in found.details["a.tar"]
+
     def test_formats_that_are_not_read_are_rejected_by_name(self, workspace, root):
         put(root, "a.tar", tar([("1.jpg", jpeg(1)), ("2.avif", b"\0\0\0 ftypavif")]))
         assert Ingested(workspace, "webdataset", root).reasons == {"a.tar/2.avif": "unread format"}
@@ -100,7 +115,9 @@ class TestFolders:
             ("validation/awe/deeper/a.jpg", "val"),
             ("emotion=awe/a.jpg", None),
             ("split=test/label=awe/a.jpg", "test"),
+            ("class=awe/a.jpg", None),
             ("10_awe/a.jpg", None),
+            ("10_awe person/a.jpg", None),
             ("Awe/a.jpg", None),
         ],
     )
@@ -110,6 +127,18 @@ class TestFolders:
         found = Ingested(workspace, "image_folder", root)
         assert found.labels == {path: "awe", "other/b.jpg": None}
         assert found.rows[path]["split"] == split
+
+    def test_folders_without_an_emotion_beside_those_with_one_are_named(self, workspace, root, caplog):
+        for path in ("awe/a.jpg", "joy/b.jpg", "joy/c.jpg"):
+            put(root, path, jpeg(len(path)))
+        Ingested(workspace, "image_folder", root)
+        assert "2 pictures have no label, in: joy (2)" in caplog.text
+
+    def test_folders_that_lie_too_deep_are_listed(self, workspace, root):
+        put(root, "awe/a.jpg", jpeg(1))
+        deep = "/".join("abcdefghijklmnopq")
+        put(root, f"{deep}/b.jpg", jpeg(2))
+        assert Ingested(workspace, "image_folder", root).reasons == {f"{deep}/": "too deep"}
 
     def test_folders_that_contradict_each_other(self, workspace, root):
         put(root, "awe/fear/a.jpg", jpeg(1))
@@ -151,6 +180,30 @@ class TestFolders:
         assert (found.labels, found.reasons) == ({"a.jpg": "awe"}, {})
         if "two" in table:
             assert json.loads(found.rows["a.jpg"]["attributes"])["text"] == "two\r\nlines"
+
+    @pytest.mark.parametrize("column", ["file_name", "File_Name", "filename", "image_file_name", "path", "photo_file_name"])
+    def test_a_column_that_names_the_file(self, workspace, root, column):
+        put(root, "a.jpg", jpeg(1))
+        put(root, "metadata.csv", f"{column},label\na.jpg,awe\n")
+        found = Ingested(workspace, "image_folder", root)
+        assert (found.labels, found.reasons) == ({"a.jpg": "awe"}, {})
+
+    def test_metadata_as_a_table(self, workspace, root):
+        put(root, "train/a.jpg", jpeg(1))
+        put(root, "train/metadata.parquet", parquet({"file_name": ["a.jpg", "gone.jpg"], "label": ["awe", "fear"], "stars": [5, 1]}))
+        found = Ingested(workspace, "image_folder", root)
+        assert (found.labels, found.reasons) == ({"train/a.jpg": "awe"}, {"train/gone.jpg": "missing file"})
+        assert json.loads(found.rows["train/a.jpg"]["attributes"]) == {"label": "awe", "stars": 5}
+
+    def test_lines_of_another_length_are_listed_and_read(self, workspace, root):
+        for name in ("a.jpg", "b.jpg", "c.jpg"):
+            put(root, name, jpeg(ord(name[0])))
+        put(root, "metadata.csv", "file_name,label,text\na.jpg,awe,x\nb.jpg\nc.jpg,fear,x,y\n")
+        found = Ingested(workspace, "image_folder", root)
+        assert found.labels == {"a.jpg": "awe", "b.jpg": None, "c.jpg": "fear"}
+        assert found.reasons == {"metadata.csv#1": "broken list entry", "metadata.csv#2": "broken list entry"}
+        assert "fewer columns" in found.details["metadata.csv#1"]
+        assert "more columns" in found.details["metadata.csv#2"]
 
     def test_metadata_that_cannot_be_read_loses_no_picture(self, workspace, root):
         put(root, "a.jpg", jpeg(1))
@@ -204,6 +257,9 @@ TABLES = {
     "texts beside numbers": parquet({"image": PICTURES, "label": [1, 6], "label_text": ["awe", "fear"]}),
     "a capital": parquet({"image": PICTURES, "Emotion": ["Awe", "FEAR"]}),
     "a class": parquet({"image": PICTURES, "class_name": ["awe", "fear"]}),
+    "a list of one": parquet({"image": PICTURES, "labels": [1, 2], "label": [["awe"], ["fear"]]}),
+    "a record": parquet({"image": PICTURES, "label": [{"id": 1, "name": "awe"}, {"id": 6, "name": "fear"}]}),
+    "bytes": parquet({"image": PICTURES, "label": [b"awe", b"fear"]}),
     "large strings": parquet({"image": PICTURES, "label": pa.array(["awe", "fear"], pa.large_string())}),
 }
 
@@ -220,6 +276,12 @@ class TestParquet:
         found = Ingested(workspace, "hf_parquet", root)
         assert found.labels == {"a.parquet#0": None, "a.parquet#1": None}
         assert set(found.reasons.values()) == {LABEL_LEFT_OUT}
+
+    def test_several_labels_of_one_picture_are_left_out_and_listed(self, workspace, root):
+        put(root, "a.parquet", parquet({"image": PICTURES, "label": [["awe"], ["awe", "fear"]]}))
+        found = Ingested(workspace, "hf_parquet", root)
+        assert found.labels == {"a.parquet#0": "awe", "a.parquet#1": None}
+        assert found.reasons == {"a.parquet#1": LABEL_LEFT_OUT}
 
     def test_columns_that_contradict_each_other(self, workspace, root):
         put(root, "a.parquet", parquet({"image": PICTURES, "label": ["awe", "fear"], "emotion": ["awe", "anger"]}))

@@ -4,7 +4,6 @@ Planning reads footers. Rows come a row group at a time, so a shard is read once
 groups that two parts share.
 """
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -12,8 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from coemogen_core.data.readers.parquet_file import SourceParquet
+from coemogen_core.data.readers.parquet_file import SourceParquet, named_value, plain_columns
 from coemogen_core.data.readers.reader import (
+    LABEL_NAMES,
     LoadItem,
     SourceReader,
     known_text,
@@ -110,17 +110,18 @@ class HfParquetReader(SourceReader):
             wanted = self.image_column or "image"
             detail = f"{table.path} has no column {wanted!r} of bytes or of struct<bytes, path>; it has {', '.join(names)[:500]}"
             raise UnusableItem("no image column", f"{detail}; name the right one by image_column")
-        return [image, *(field.name for field in table.schema if names.count(field.name) == 1 and _is_plain_value(field.type))]
+        return [image, *(name for name in plain_columns(table.schema, besides=LABEL_NAMES) if name != image)]
 
 
 def _joined(item: SourceItem, values: Mapping[str, Any], image: str, class_names: Mapping[str, list[str]]) -> tuple[SourceItem, bytes]:
     if "error_message" in values:  # img2dataset's; another table's status may be anything
         require_success(values, item.path)
     data, file_name = _picture(values[image], item.path)
-    said = {name: _named(value, class_names.get(name)) for name, value in values.items() if name != image and value is not None}
+    said = {name: named_value(value, class_names.get(name)) for name, value in values.items() if name != image and value is not None}
     said |= {"file_name": file_name} if file_name else {}
     taken = [name for name in _SAID if known_text(said.get(name)) is not None]
-    attributes = {name: value for name, value in said.items() if name not in taken and value is not None and len(str(value)) <= MAX_TEXT}
+    plain = {name: value for name, value in said.items() if isinstance(value, str | int | float) and len(str(value)) <= MAX_TEXT}
+    attributes = {name: value for name, value in plain.items() if name not in taken}
     return with_annotation(item, said, read_label(said, item.path), attributes), data
 
 
@@ -136,15 +137,6 @@ def _picture(value: Any, path: str) -> tuple[bytes, str | None]:
     return data, known_text(value.get("path"))
 
 
-def _named(value: Any, names: list[str] | None) -> Any:
-    """A value as it is kept: a class by its name, a number that JSON does not know as nothing."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if names is not None and isinstance(value, int) and 0 <= value < len(names):
-        return names[value]
-    return value
-
-
 def _holds_pictures(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return any(field.name == "bytes" and _is_binary(field.type) for field in kind)
@@ -153,10 +145,3 @@ def _holds_pictures(kind: pa.DataType) -> bool:
 
 def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
-
-
-def _is_plain_value(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):  # pandas' categories, polars' Enum and Categorical
-        kind = kind.value_type
-    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer, pa.types.is_floating)
-    return any(test(kind) for test in tests) or pa.types.is_boolean(kind)

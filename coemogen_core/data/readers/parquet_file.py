@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -143,6 +143,26 @@ class SourceParquet:
             return {}
 
 
+def plain_columns(schema: pa.Schema, besides: Collection[str] = ()) -> list[str]:
+    """Columns of text, numbers and booleans, and those with one of the names `besides`, whatever they hold; no name that stands twice."""
+    return [
+        field.name
+        for field in schema
+        if schema.names.count(field.name) == 1 and (field.name.lower() in besides or _is_plain_value(field.type))
+    ]
+
+
+def named_value(value: Any, names: list[str] | None) -> Any:
+    """A value as it is kept: a class by its name, a number that JSON does not know as nothing; in a list each."""
+    if isinstance(value, list):
+        return [named_value(each, names) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if names is not None and isinstance(value, int) and 0 <= value < len(names):
+        return names[value]
+    return value
+
+
 def _parse_footer(folder: SourceFolder, path: str, size: int) -> tuple[pq.FileMetaData, pa.Schema]:
     """Reads the footer's bytes alone; Arrow never sees the rest of the file here."""
     if size < len(_MAGIC) + _TAIL:
@@ -170,6 +190,15 @@ def _broken(path: str, error: Exception) -> UnusableItem:
     return UnusableItem("broken table", f"{path}: {str(error) or type(error).__name__}; fetch it again or write it again")
 
 
+def _is_plain_value(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):  # pandas' categories, polars' Enum and Categorical
+        kind = kind.value_type
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_integer, pa.types.is_floating)
+    return any(test(kind) for test in tests) or pa.types.is_boolean(kind)
+
+
 def _names(feature: dict[str, Any]) -> list[str] | None:
+    if isinstance(inner := feature.get("feature"), dict):  # of a list
+        feature = inner
     names = feature.get("names")
     return [str(name) for name in names] if feature.get("_type") == "ClassLabel" and isinstance(names, list) else None

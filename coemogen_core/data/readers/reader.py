@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import PurePosixPath
 
-from coemogen_core.data.source_folder import UNREAD_ENDINGS, SourceFolder, is_picture, is_plain_text
+from coemogen_core.data.source_folder import MAX_DEPTH, UNREAD_ENDINGS, SourceFolder, is_picture, is_plain_text
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.emotions import Emotion, parse_emotion
 
@@ -24,7 +24,9 @@ Raises:
     OSError: a remote store failed; trying again may help.
 """
 Describe = Callable[[str, FileStamp], SourceItem | RejectedFile]
-LABEL_NAMES = ("label", "emotion", "emotion_label", "label_name", "label_text", "emotion_name", ".cls")
+NAME_ENDINGS = (".cls", ".label", ".emotion", ".label.txt", ".emotion.txt", ".cls.txt")
+"""Endings of files that hold nothing but the name of the emotion."""
+LABEL_NAMES = ("label", "emotion", "emotion_label", "label_name", "label_text", "emotion_name", *NAME_ENDINGS)
 """What a picture's emotion is called in tables and JSON, in any case of letters; whatever stands there is meant as a label."""
 CLASS_NAMES = ("class", "class_name", "category", "cls")
 """Names under which an emotion may stand, and anything else as well."""
@@ -90,6 +92,8 @@ def list_pictures(
         if is_picture(path):
             pictures += 1
             yield _describe_safely(path, stamp, describe)
+        elif path.endswith("/"):
+            yield _too_deep(path)
         elif PurePosixPath(path).name not in lists:
             others[PurePosixPath(path).suffix.lower() or "without an ending"] += 1
     if not pictures:
@@ -97,6 +101,10 @@ def list_pictures(
     if others:
         kinds = ", ".join(f"{number} {printable(ending)}" for ending, number in others.most_common(5))
         logger.warning("%s: %d files whose names do not end like a picture's are left out (%s)", folder.root, others.total(), kinds)
+
+
+def _too_deep(path: str) -> RejectedFile:
+    return RejectedFile(printable(path), "too deep", f"folders more than {MAX_DEPTH} deep are not looked into; move its pictures up")
 
 
 def _describe_safely(path: str, stamp: FileStamp | None, describe: Describe) -> SourceItem | RejectedFile:
@@ -128,6 +136,9 @@ def list_containers(
     folder.require(expected)
     found = 0
     for path, stamp in folder.walk():
+        if path.endswith("/"):
+            yield _too_deep(path)
+            continue
         if path.lower().endswith(unreadable_endings):
             yield RejectedFile(printable(path), "compressed archive", "single pictures cannot be read out of it; uncompress it")
         elif not path.lower().endswith(endings):
@@ -170,7 +181,7 @@ def read_label(said: Mapping[str, object], path: str) -> tuple[Emotion | None, s
     Raises:
         UnusableItem: two names say different emotions.
     """
-    by_name = {name.lower(): value for name, value in said.items() if value is not None and value != ""}
+    by_name = {name.lower(): _one_text(value) for name, value in said.items() if value is not None and value != ""}
     found = {name: emotion for name in (*LABEL_NAMES, *CLASS_NAMES) if (emotion := known_emotion(by_name.get(name))) is not None}
     if len(set(found.values())) > 1:
         words = " and ".join(f"{emotion} ({name})" for name, emotion in found.items())
@@ -181,6 +192,15 @@ def read_label(said: Mapping[str, object], path: str) -> tuple[Emotion | None, s
     if not unknown:
         return None, None
     return None, f"{', '.join(unknown)} names none of the eight emotions; correct it, or take it as a picture without a label"
+
+
+def _one_text(value: object) -> object:
+    """A text however it is stored: as bytes, in a list of one, or as the name in a record (`{"id": 1, "name": "awe"}`)."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        value = next((value[name] for name in ("name", "label", "text", "value") if isinstance(value.get(name), str)), value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def with_annotation(

@@ -9,6 +9,7 @@ What img2dataset writes is read as it is: its JSON is kept, and what it failed t
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
 from itertools import groupby
@@ -17,6 +18,7 @@ from typing import Any
 
 from coemogen_core.data.readers.parquet_file import SourceParquet
 from coemogen_core.data.readers.reader import (
+    NAME_ENDINGS,
     SUCCESS,
     LoadItem,
     SourceReader,
@@ -36,7 +38,7 @@ from coemogen_core.data.source_item import Extent, FileStamp, Place, RejectedFil
 EXPECTED = "WebDataset archives: *.tar with <key>.jpg and, where there are any, <key>.json, <key>.cls, <key>.txt"
 MAX_ANNOTATION_BYTES = 2**20
 READ_ACROSS = 2**16  # bytes between two members of a sample that are read along rather than asked for apart
-_ANNOTATIONS = (".json", ".cls", ".txt")
+_ANNOTATIONS = (*sorted(NAME_ENDINGS, key=len, reverse=True), ".json", ".txt")
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +68,18 @@ class WebDatasetReader(SourceReader):
                 yield from (partial(self._load, item) for item in inside)
 
     def _list_archive(self, path: str, stamp: FileStamp) -> Iterator[SourceItem | RejectedFile]:
+        unread = Counter[str]()
         members = tar_members(self.folder, path, stamp.size or 0)
         for key, members_of_key in groupby(members, key=lambda member: _key(member) if isinstance(member, Extent) else None):
             if key is None:
                 yield from (member for member in members_of_key if isinstance(member, RejectedFile))
             else:
-                yield from self._list_sample(path, stamp, [member for member in members_of_key if isinstance(member, Extent)])
+                sample = [member for member in members_of_key if isinstance(member, Extent)]
+                unread.update(PurePosixPath(member.name).suffix.lower() for member in sample if not _is_read(member))
+                yield from self._list_sample(path, stamp, sample)
+        if unread:
+            kinds = ", ".join(f"{number:,} {printable(ending) or 'without an ending'}" for ending, number in sorted(unread.items()))
+            yield RejectedFile(path, "unread members", f"{kinds}: not read; they take nothing from the pictures beside them")
         yield from _failed_downloads(self.folder, path)
 
     def _list_sample(self, path: str, stamp: FileStamp, members: list[Extent]) -> Iterator[SourceItem | RejectedFile]:
@@ -116,7 +124,7 @@ class WebDatasetReader(SourceReader):
         for member in place.beside:
             _require_short(member)
         data, *annotations = self._read_together(place.container, [picture, *place.beside])
-        texts = {PurePosixPath(member.name).suffix.lower(): text for member, text in zip(place.beside, annotations, strict=True)}
+        texts = {_ending(member): text for member, text in zip(place.beside, annotations, strict=True)}
         return self._joined(item, texts), data
 
     def _read_together(self, path: str, members: list[Extent]) -> list[bytes]:
@@ -132,7 +140,7 @@ class WebDatasetReader(SourceReader):
     def _joined(self, item: SourceItem, texts: dict[str, bytes]) -> SourceItem:
         said = _parse_json(texts[".json"], item.path) if ".json" in texts else {}
         require_success(said, item.path)
-        label = read_label(said | ({".cls": self._class(texts[".cls"])} if ".cls" in texts else {}), item.path)
+        label = read_label(said | {ending: self._class(texts[ending]) for ending in NAME_ENDINGS if ending in texts}, item.path)
         for ending, name in ((".cls", "cls"), (".txt", "caption")):
             if ending in texts:
                 said.setdefault(name, texts[ending].decode("utf-8", "replace").strip())
@@ -159,9 +167,19 @@ def _key(member: Extent) -> str:
     return folder + separator + name.partition(".")[0]
 
 
+def _ending(member: Extent) -> str:
+    """The ending of an annotation, which may be of two words (`.label.txt`), or a file's."""
+    name = member.name.lower()
+    return next((ending for ending in _ANNOTATIONS if name.endswith(ending)), PurePosixPath(name).suffix)
+
+
 def _stem(member: Extent) -> str:
     """The whole name without its ending."""
-    return str(PurePosixPath(member.name).with_suffix(""))
+    return member.name[: len(member.name) - len(_ending(member))]
+
+
+def _is_read(member: Extent) -> bool:
+    return is_picture(member.name) or member.name.lower().endswith(_ANNOTATIONS)
 
 
 def _require_short(member: Extent) -> None:
