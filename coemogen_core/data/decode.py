@@ -20,7 +20,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from coemogen_core.data.png_metadata import without_large_metadata
+from coemogen_core.data.picture_metadata import without_odd_metadata
 from coemogen_core.errors import CoEmoGenError
 
 DECODER_VERSION = 2
@@ -68,7 +68,7 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     if not data:
         raise UnreadableImage("empty file", "the file has no bytes; fetch it again or remove it")
     try:
-        with _open(without_large_metadata(data)) as image:
+        with _open(without_odd_metadata(data)) as image:
             _check_size(image, max_pixels)
             with _one_large_picture if image.width * image.height > LARGE_PIXELS else nullcontext():
                 picture = _upright(_to_rgb(_load(image)), _orientation(image))

@@ -9,6 +9,7 @@ import pybase64
 from PIL import Image, ImageDraw, ImageFont
 
 from coemogen_core.data.decode import EXIF_ORIENTATION, FORMATS, decode_image
+from coemogen_core.data.picture_metadata import without_odd_metadata
 
 SMALL_SIDE = 96
 """Pictures up to this side are shown enlarged, pixel by pixel, so JPEG artefacts would be visible."""
@@ -98,6 +99,8 @@ def data_url(data: bytes, max_pixels: int) -> str:
         buffer = io.BytesIO()
         bounded_picture(data, max_pixels).save(buffer, format="JPEG", quality=BOUNDED_QUALITY)
         media_type, data = "image/jpeg", buffer.getvalue()
+    else:
+        data = without_odd_metadata(data, profiles=True)  # a workflow of megabytes helps no captioner
     return f"data:{media_type};base64,{pybase64.b64encode_as_string(data)}"
 
 

@@ -20,7 +20,7 @@ from coemogen_core.captioning.current_captions import admitted_chunks
 from coemogen_core.curation.decisions import DecisionsRecord, read_record
 from coemogen_core.curation.funnel import FUNNEL_COLUMNS, funnel
 from coemogen_core.data.decode import FORMATS
-from coemogen_core.data.png_metadata import without_large_metadata
+from coemogen_core.data.picture_metadata import without_odd_metadata
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.markdown import table_cell
 from coemogen_core.storage.location import open_file
@@ -130,7 +130,7 @@ def _with_pictures(images: Table, part: str, kept: pl.DataFrame) -> pl.DataFrame
 def _openable(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with pictures that any Pillow opens: it refuses a PNG for texts and profiles of more than a megabyte."""
     image = rows["image"].struct
-    pictures = [without_large_metadata(data, profiles=True) for data in image.field("bytes")]
+    pictures = [without_odd_metadata(data, profiles=True) for data in image.field("bytes")]
     return rows.with_columns(pl.struct(pl.Series("bytes", pictures, pl.Binary), image.field("path")).alias("image"))
 
 

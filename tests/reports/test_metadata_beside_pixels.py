@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from coemogen_core.data.decode import EXIF_ORIENTATION, UnreadableImage, decode_image
+from coemogen_core.data.picture_metadata import without_odd_metadata
 from tests.coemogen_core.data.pictures import encode, scene
 from tests.reports import odd_publication
 
@@ -40,6 +41,7 @@ def noise(size: int) -> bytes:
 
 
 WORKFLOW = b'{"prompt": "' + b"abc " * (LARGE // 4) + b'"}'
+SHORT = {"gAMA": 2, "cHRM": 8, "pHYs": 3, "sRGB": 0, "tIME": 1, "acTL": 1, "fcTL": 1, "tRNS": 1, "sBIT": 0, "bKGD": 0, "eXIf": 0}
 METADATA = {
     "zTXt": with_chunk(chunk(b"zTXt", b"workflow\0\0" + zlib.compress(WORKFLOW))),
     "zTXt that does not shrink": with_chunk(chunk(b"zTXt", b"workflow\0\0" + zlib.compress(noise(LARGE)))),
@@ -54,6 +56,12 @@ METADATA = {
     "EXIF with a wrong checksum": with_chunk(chunk(b"eXIf", b"II*\0", 1)),
     "EXIF that is none": with_chunk(chunk(b"eXIf", b"no exif")),
     "a text that is no zlib": with_chunk(chunk(b"zTXt", b"a\0\0no zlib")),
+    "a text that is packed in an unknown way": with_chunk(chunk(b"zTXt", b"a\0\5abc")),
+    "the same behind the pixels": with_chunk(chunk(b"zTXt", b"a\0\5abc"), last=True),
+    "a profile that is packed in an unknown way": with_chunk(chunk(b"iCCP", b"a\0\5abc")),
+    "nothing in a text": with_chunk(chunk(b"zTXt", b"") + chunk(b"iTXt", b"") + chunk(b"tEXt", b"")),
+    **{f"half of {kind}": with_chunk(chunk(kind.encode(), b"\0" * size)) for kind, size in SHORT.items()},
+    **{f"half of {kind} behind the pixels": with_chunk(chunk(kind.encode(), b"\0" * size), last=True) for kind, size in SHORT.items()},
     "a JPEG's profile": encode(PIXELS, "PNG", icc_profile=noise(LARGE)),
 }
 
@@ -74,6 +82,33 @@ JPEGS = {
 def test_a_jpeg_is_its_pixels(what):
     plain = decode_image(encode(PIXELS, "JPEG", quality=95))
     assert np.array_equal(np.asarray(decode_image(encode(PIXELS, "JPEG", quality=95, **JPEGS[what]))), np.asarray(plain))
+
+
+SEGMENTS = {
+    "half of Adobe's": (0xEE, b"Adobe"),
+    "most of Adobe's": (0xEE, b"Adobe\0d\0\0\0\0"),
+    "half of JFIF's": (0xE0, b"JFIF\0"),
+    "half of a profile": (0xE2, b"ICC_PROFILE\0"),
+    "half of EXIF": (0xE1, b"Exif\0\0II*\0\xff\xff\xff\xff"),
+    "half of Photoshop's": (0xED, b"Photoshop 3.0\x008BIM\4\4\0\0\xff\xff\xff\xff"),
+    "no comment": (0xFE, b""),
+    "half of FlashPix's": (0xE2, b"FPXR\0"),
+}
+
+
+@pytest.mark.parametrize("what", SEGMENTS)
+def test_a_jpeg_with_half_a_segment_is_its_pixels(what):
+    plain = encode(PIXELS, "JPEG", quality=95)
+    marker, content = SEGMENTS[what]
+    odd = plain[:2] + bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content + plain[2:]
+    assert np.array_equal(np.asarray(decode_image(odd)), np.asarray(decode_image(plain)))
+
+
+def test_what_adobe_says_of_the_colours_is_kept():
+    """It decides how three or four components are read."""
+    cmyk = encode(PIXELS.convert("CMYK"), "JPEG", quality=95)
+    assert b"Adobe" in cmyk
+    assert without_odd_metadata(cmyk) is cmyk
 
 
 def test_a_jpeg_whose_list_of_more_pictures_is_broken():

@@ -1,7 +1,7 @@
-"""PNG without the metadata that Pillow would refuse the whole picture for: large texts, colour profiles, chunks with a wrong checksum.
+"""PNG and JPEG without the metadata that Pillow would refuse the whole picture for: large, too short, or with a wrong checksum.
 
-ComfyUI and other generators write their whole workflow into a text chunk, scanners a profile of megabytes. Pillow unpacks each while it
-opens the file, and above 1 MiB it calls the file broken; none of them changes a pixel here.
+ComfyUI and other generators write their whole workflow into a text chunk, scanners a profile of megabytes, editors cut segments short.
+Pillow reads each while it opens the file, and calls the file broken; none of them changes a pixel here.
 """
 
 import struct
@@ -13,6 +13,11 @@ KEPT_BYTES = 2**19
 """Texts up to this size stay: a small one may hold the orientation."""
 MAX_UNPACKED_BYTES = 64 * 2**20
 _PIXELS = (b"tRNS", b"acTL", b"fcTL", b"fdAT", b"sBIT")
+_SHORTEST = {b"gAMA": 4, b"cHRM": 32, b"pHYs": 9, b"sRGB": 1, b"acTL": 8, b"fcTL": 26}
+"""Bytes of content without which a chunk says nothing, and Pillow gives up the file."""
+_SHORTEST_TRANSPARENCY = {0: 2, 2: 6, 3: 0}  # by colour type
+_SHORTEST_SEGMENT = ((0xE0, b"JFIF", 14), (0xE2, b"ICC_PROFILE\0", 14), (0xEE, b"Adobe", 12))
+"""The same of a JPEG's segments: marker, how it begins, bytes of content."""
 _PROFILE, _TEXTS = b"iCCP", (b"tEXt", b"zTXt", b"iTXt")
 
 
@@ -20,8 +25,8 @@ class MetadataBombError(ValueError):
     """Metadata that unpacks to more than any picture needs."""
 
 
-def without_large_metadata(data: bytes, *, profiles: bool = False) -> bytes:
-    """The file itself where nothing has to go, else one without it; what is no PNG, or a broken one, comes back as it is.
+def without_odd_metadata(data: bytes, *, profiles: bool = False) -> bytes:
+    """The file itself where nothing has to go, else one without it; another kind of file, or a broken one, comes back as it is.
 
     Args:
         profiles: keep colour profiles that others can read, for files that others open. Our own decoder uses none.
@@ -29,17 +34,21 @@ def without_large_metadata(data: bytes, *, profiles: bool = False) -> bytes:
     Raises:
         MetadataBombError: texts and profiles unpack to more than 64 MiB.
     """
-    if not data.startswith(SIGNATURE):
-        return data
+    if data.startswith(b"\xff\xd8\xff"):
+        return _jpeg_without_short_segments(data)
+    return _png(data, profiles) if data.startswith(SIGNATURE) else data
+
+
+def _png(data: bytes, profiles: bool) -> bytes:
     kept, unpacked, end = [SIGNATURE], 0, len(SIGNATURE)
     whole = True
     for kind, start, end in _chunks(data):
         if kind in _TEXTS or kind == _PROFILE:
             size = _unpacked(data[start + 8 : end - 4], MAX_UNPACKED_BYTES - unpacked)
             unpacked += size
-            wanted = size <= KEPT_BYTES and (profiles or kind != _PROFILE)
+            wanted = size <= KEPT_BYTES and (profiles or kind != _PROFILE) and _is_known_packing(kind, data[start + 8 : end - 4])
         else:
-            wanted = True
+            wanted = end - start - 12 >= (_SHORTEST_TRANSPARENCY.get(data[25], 0) if kind == b"tRNS" else _SHORTEST.get(kind, 0))
         ancillary = bool(kind[0] & 32) and kind not in _PIXELS
         if wanted and not (ancillary and not _is_intact(data, start, end)):
             kept.append(data[start:end])
@@ -60,6 +69,28 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if kind == b"IEND":
             return
         start = end
+
+
+def _is_known_packing(kind: bytes, content: bytes) -> bool:
+    """Whether a packed text or a profile says that it is packed by zlib, the only way there is; plain texts always."""
+    _, nul, rest = content.partition(b"\0")
+    if kind == b"iTXt":  # a flag, then the way
+        return not (nul and rest[:1] == b"\1" and rest[1:2] != b"\0")
+    return kind == b"tEXt" or bool(nul and rest[:1] == b"\0")
+
+
+def _jpeg_without_short_segments(data: bytes) -> bytes:
+    """Segments before the pixels that are shorter than what they have to say are left out."""
+    kept, start, whole = [data[:2]], 2, True
+    while start + 4 <= len(data) and data[start] == 0xFF and 0xC0 <= data[start + 1] <= 0xFE and data[start + 1] != 0xDA:
+        marker, end = data[start + 1], start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+        content = data[start + 4 : min(end, start + 4 + 16)]
+        if any(marker == odd and content.startswith(begin) and end - start - 4 < least for odd, begin, least in _SHORTEST_SEGMENT):
+            whole = False
+        else:
+            kept.append(data[start:end])
+        start = max(end, start + 4)
+    return data if whole else b"".join([*kept, data[start:]])
 
 
 def _is_intact(data: bytes, start: int, end: int) -> bool:
