@@ -11,6 +11,7 @@ from coemogen_core.recipe import IdentifiedOtherwise, Recipe, recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint, names_a_folder
 from schemas.choices import Device, Precision
 from schemas.frozen_model import FrozenModel, each_once
+from schemas.server_url import VARIABLE_NAME, ServerUrl
 
 BackendName = Literal["local", "server"]
 
@@ -96,7 +97,7 @@ class ServerSettings(_Settings):
     """The captioner is one or several OpenAI-compatible chat servers with images, e.g. `vllm serve`."""
 
     backend: Literal["server"] = "server"
-    endpoints: Annotated[tuple[Annotated[str, Field(pattern=r"^https?://")], ...], AfterValidator(each_once)] = Field(
+    endpoints: Annotated[tuple[ServerUrl, ...], AfterValidator(each_once)] = Field(
         default=("http://127.0.0.1:8000/v1",), min_length=1, description="base URLs of the API, with version: http://host:port/v1"
     )
     own: OwnServerSettings | None = Field(
@@ -114,7 +115,7 @@ class ServerSettings(_Settings):
         description="how long no endpoint at all may answer before the part fails, in seconds; what was answered is kept",
     )
     api_key_variable: str = Field(
-        default="OPENAI_API_KEY", description="environment variable with the key; most self-hosted servers need none"
+        default="OPENAI_API_KEY", pattern=VARIABLE_NAME, description="environment variable with the key; most self-hosted servers need none"
     )
 
 

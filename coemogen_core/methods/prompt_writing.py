@@ -11,11 +11,12 @@ from pydantic import Field
 from coemogen_core.captioning.answer_frame import texts_in_json, unframed
 from coemogen_core.captioning.model_text import NoTextError, readable_text
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
+from coemogen_core.captioning.server.connections import client_of
 from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_response
-from coemogen_core.captioning.server.proxies import client_of
 from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.methods.prompted import PromptFile, read_prompt_file, write_prompt_file
 from schemas.frozen_model import FrozenModel
+from schemas.server_url import VARIABLE_NAME, ServerUrl
 
 REQUEST = (
     "Write {count} short prompts for an image generator, one a line, without numbers. "
@@ -27,9 +28,7 @@ TRIES = 3  # at an emotion, with another seed each, until there are enough diffe
 class PromptWriter(FrozenModel):
     """Who writes the prompts, and how many."""
 
-    endpoint: str = Field(
-        default="http://127.0.0.1:8000/v1", pattern=r"^https?://", description="base URL of the API: the captioner's will do"
-    )
+    endpoint: ServerUrl = Field(default="http://127.0.0.1:8000/v1", description="base URL of the API: the captioner's will do")
     model: str = Field(min_length=1, description="name under which the server has the model")
     count: int = Field(default=10, ge=1, le=1000, description="prompts of every emotion")
     temperature: float = Field(default=0.7, ge=0.0, le=2.0, description="0 is greedy; some variety makes better prompts")
@@ -37,7 +36,7 @@ class PromptWriter(FrozenModel):
     max_tokens: int = Field(default=1024, ge=16, le=65_536, description="longest answer in tokens")
     timeout_s: float = Field(default=120.0, gt=0, description="longest time to wait for an answer, in seconds")
     api_key_variable: str = Field(
-        default="OPENAI_API_KEY", description="environment variable with the key; most self-hosted servers need none"
+        default="OPENAI_API_KEY", pattern=VARIABLE_NAME, description="environment variable with the key; most self-hosted servers need none"
     )
 
     @property

@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError
 from rich.console import Console
 from rich.markup import escape
 
+from coemogen_core.captioning.server.proxies import require_usable_proxies
 from coemogen_core.errors import CoEmoGenError
 from flows.command_line.signals import end_at_once_after_a_signal, end_soon_after_a_signal
 from flows.environment import STARTUP_TIMEOUT, prepare_environment
@@ -32,6 +33,7 @@ def run() -> None:
     try:
         end_soon_after_a_signal()
         command, bound, _ = app.parse_args(exit_on_error=False, print_error=False)
+        require_usable_proxies()
         prepare_environment(quiet=command.__name__ not in LOUD)
         command(*bound.args, **bound.kwargs)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -80,6 +81,8 @@ def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.E
         if fatal:
             number, deadline = signal.Signals(received[0]), time.monotonic() + grace_s
     try:
+        if select.select([], [2], [], 0)[1]:  # nobody may read what we say, and we must not wait for them
+            os.write(2, f"ended by {signal.Signals(number).name}; the same command goes on where it stopped\n".encode())
         _end_children()
     finally:
         os._exit(128 + number)

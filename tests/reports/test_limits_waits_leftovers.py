@@ -135,13 +135,17 @@ class TestSignals:
             "end_soon_after_a_signal(grace_s=0.5)\nwait = threading.Event().wait\nprint('ready', flush=True)\n" + STUBBORN[what]
         )
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen([sys.executable, "-c", code], **pipes, text=True, env=environment) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             time.sleep(0.1)
             process.send_signal(number)
             assert process.wait(120) != 0
-            assert process.communicate(timeout=60)[0] == ""  # children that hold it are gone
+            out, said = process.communicate(timeout=60)
+            assert out == ""  # children that hold it are gone
+            if what in ("a handler of its own", "an exception that is caught"):  # nothing else has a word to say
+                assert said == f"ended by {number.name}; the same command goes on where it stopped\n"
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_a_signal_after_the_work_is_no_traceback(self, number):
@@ -254,6 +258,20 @@ class TestSettings:
     def test_an_emotion_is_named_once(self):
         with pytest.raises(ValidationError, match="awe stands there more than once"):
             Selection(emotions=("awe", "fear", "awe"))
+
+    @pytest.mark.parametrize("url", ["http://", "http:///v1", "http://host:99999/v1", "http://host:x/v1", "http://a b/v1", "ftp://host/v1"])
+    def test_an_endpoint_is_an_address(self, url):
+        with pytest.raises(ValidationError, match="no address of a server"):
+            ServerSettings(endpoints=(url,))
+
+    def test_a_slash_makes_no_second_endpoint(self):
+        with pytest.raises(ValidationError, match="more than once"):
+            ServerSettings(endpoints=("http://127.0.0.1:1/v1", "http://127.0.0.1:1/v1/"))
+
+    @pytest.mark.parametrize("name", ["", "A KEY", "1KEY"])
+    def test_a_key_has_a_variable(self, name):
+        with pytest.raises(ValidationError, match="api_key_variable"):
+            ServerSettings(api_key_variable=name)
 
     def test_an_endpoint_is_named_once(self):
         with pytest.raises(ValidationError, match="more than once"):

@@ -14,7 +14,7 @@ import pytest
 
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
-from coemogen_core.captioning.server.proxies import is_loopback, proxy_of
+from coemogen_core.captioning.server.proxies import is_loopback, proxy_of, require_usable_proxies
 from coemogen_core.methods.prompt_writing import PromptWriter, write_prompts
 from flows.environment import loopback_without_proxy
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
@@ -110,6 +110,27 @@ def test_a_server_elsewhere_is_reached_through_a_socks_proxy(workspace, stub, mo
     assert set(handler.asked) == {b"captioner.example.org"}
 
 
+@pytest.mark.parametrize("value", ["http://proxy:notaport", "ftp://proxy:21", "socks4://proxy:1080", "http://", "proxy:99999", "://"])
+def test_a_proxy_that_cannot_be_used_is_named_with_its_variable(monkeypatch, value):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", value)
+    said = "variable (?:https_proxy|HTTPS_PROXY) names .*unset it"
+    with pytest.raises(ValueError, match=said):
+        require_usable_proxies()
+    with pytest.raises(ValueError, match=said):
+        proxy_of("https://api.example.org/v1")
+    assert proxy_of("http://127.0.0.1/v1") is None
+
+
+def test_a_proxy_without_a_scheme_is_one_of_http(monkeypatch):
+    monkeypatch.setenv("http_proxy", "proxy.example.org:3128")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    require_usable_proxies()
+    assert proxy_of("http://api.example.org/v1") == "http://proxy.example.org:3128"
+
+
 @pytest.mark.parametrize("given", ["", "example.org", "example.org, 127.0.0.1", "*"])
 def test_the_users_exceptions_stay(monkeypatch, given):
     monkeypatch.setenv("http_proxy", NOBODY)
@@ -140,6 +161,13 @@ def test_nothing_is_changed_without_a_proxy(monkeypatch):
         ("http://vllm.localhost/v1", True),
         ("http://[::1]:8000/v1", True),
         ("http://0.0.0.0:8000/v1", True),
+        ("http://127.1:8000/v1", True),
+        ("http://2130706433/v1", True),
+        ("http://[::ffff:127.0.0.1]:8000/v1", True),
+        ("http://ip6-localhost/v1", True),
+        (f"http://{socket.gethostname()}:8000/v1", True),
+        ("http://[::ffff:10.0.0.1]/v1", False),
+        ("http://12/v1", False),
         ("http://10.0.0.1/v1", False),
         ("https://api.example.org/v1", False),
         ("http://localhost.example.org/v1", False),

@@ -13,8 +13,8 @@ from yarl import URL
 from coemogen_core.captioning.backend import EndpointError
 from coemogen_core.captioning.recipe import ServerSettings
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
+from coemogen_core.captioning.server.connections import async_client_of, connections
 from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_error, outcome_of_response
-from coemogen_core.captioning.server.proxies import async_client_of, connections
 
 FIRST_LIMIT = 16
 DECREASE = 0.7
