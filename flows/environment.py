@@ -1,6 +1,8 @@
 """Variables that must stand before Prefect and the model libraries are imported: telemetry is off, logs stay readable."""
 
 import os
+import tempfile
+from pathlib import Path
 
 NOTHING_PHONES_HOME = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 STARTUP_TIMEOUT = "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS"
@@ -23,9 +25,32 @@ def prepare_environment(*, quiet: bool = True) -> None:
         quiet: Prefect logs next to nothing, since the command line says itself what went wrong, in one line. Services inherit this, and the
             logs of their runs are what an operator reads: not for them.
     """
+    if quiet:
+        os.environ.update(usable_prefect_home())
     for name, value in (NOTHING_PHONES_HOME | READABLE | (QUIET if quiet else {})).items():
         os.environ.setdefault(name, value)
     os.environ.update(loopback_without_proxy())
+
+
+def usable_prefect_home() -> dict[str, str]:
+    """Where Prefect may keep what it knows of runs, when its own folder cannot be written, as in many containers: a temporary one.
+
+    Raises:
+        ValueError: `PREFECT_HOME` was set to a folder that cannot be written.
+    """
+    given = os.environ.get("PREFECT_HOME")
+    home = Path(given or "~/.prefect").expanduser()
+    if _can_be_written(home):
+        return {}
+    if given:
+        raise ValueError(f"PREFECT_HOME={given} cannot be written: set it to a folder that can, or unset it")
+    return {"PREFECT_HOME": str(Path(tempfile.gettempdir()) / f"coemogen-prefect-{os.getuid()}")}
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Whether a folder can be written, or made and then written."""
+    there = next(each for each in (folder, *folder.parents) if each.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def loopback_without_proxy() -> dict[str, str]:

@@ -72,6 +72,9 @@ def reason(error: BaseException) -> str | None:
     """What a person can mend, in a line; None when it is nothing that a person could."""
     from pydantic import ValidationError
 
+    if _prefect_is_another(error):
+        said = " ".join(str(error).split())[:LONGEST_VALUE]
+        return f"what answers at {_prefect_address()} is no Prefect server of this version ({said}): correct or unset PREFECT_API_URL"
     if isinstance(error, ValidationError):
         return "; ".join(_problem(each) for each in error.errors())
     if isinstance(error, OSError) and error.errno and error.filename and type(error).__str__ is OSError.__str__:  # the system's words alone
@@ -79,8 +82,9 @@ def reason(error: BaseException) -> str | None:
     if isinstance(error, (CycloptsError, ValueError, OSError, ModuleNotFoundError)):
         return " ".join(str(error).split())
     if _prefect_is_away(error):
-        address = os.environ.get("PREFECT_API_URL", "the address in Prefect's settings")
-        return f"no Prefect server answers at {address}: start it (`coemogen serve`), or unset PREFECT_API_URL to run without one"
+        return (
+            f"no Prefect server answers at {_prefect_address()}: start it (`coemogen serve`), or unset PREFECT_API_URL to run without one"
+        )
     if "ephemeral Prefect API server" in str(error):
         waited = os.environ.get(STARTUP_TIMEOUT, "20")
         return (
@@ -113,10 +117,22 @@ def _prefect_is_away(error: BaseException | None) -> bool:
     """Whether a request to Prefect's API went unanswered; other programs of ours ask other servers, by httpx too."""
     httpx, settings = sys.modules.get("httpx"), sys.modules.get("prefect.settings")
     while error is not None and httpx is not None and settings is not None:
+        if isinstance(error, RuntimeError) and str(error).startswith("Failed to reach API"):
+            return True
         if isinstance(error, httpx.TransportError):
             return str(error.request.url).startswith(str(settings.PREFECT_API_URL.value()))
         error = error.__cause__ or error.__context__
     return False
+
+
+def _prefect_is_another(error: BaseException) -> bool:
+    """Whether Prefect's client could make nothing of an answer: something else listens there."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, ValueError) and any("/prefect/client/orchestration/" in frame.f_code.co_filename for frame, _ in frames)
+
+
+def _prefect_address() -> str:
+    return os.environ.get("PREFECT_API_URL", "the address in Prefect's settings")
 
 
 def _where_written(error: BaseException) -> str:

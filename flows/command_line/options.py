@@ -42,20 +42,28 @@ Settings = Annotated[
 def flow_params(profile: Profile, model: type["Params"], given: dict[str, Any], settings: list[str]) -> "Params":
     """Parameters of a flow: the profile's, over them what the options gave, over them what --set says.
 
+    `key={}` takes the defaults of what may be none; where something stands already, it would set nothing.
+
     Raises:
         ValueError: see `nested`; or a value is refused.
     """
     from coemogen_core.recipe import merge
     from flows.params import load_params
 
-    return load_params(profile, model, merge(given, nested(settings)))
+    params = load_params(profile, model, merge(given, nested(settings, may_be_empty=True)))
+    for number, setting in enumerate(settings):
+        if setting.partition("=")[2].strip() == "{}":
+            others = settings[:number] + settings[number + 1 :]
+            if load_params(profile, model, merge(given, nested(others, may_be_empty=True))) == params:
+                raise _sets_nothing(setting)
+    return params
 
 
-def nested(settings: list[str]) -> dict[str, Any]:
+def nested(settings: list[str], *, may_be_empty: bool = False) -> dict[str, Any]:
     """`["a.b=1", "c=x"]` as `{"a": {"b": 1}, "c": "x"}`; values are read as TOML where they can be, else as text; null is None.
 
     Raises:
-        ValueError: an item has no `=`, or sets nothing.
+        ValueError: an item has no `=`, or is `{}` where that may not be.
     """
     import tomllib
 
@@ -70,12 +78,17 @@ def nested(settings: list[str]) -> dict[str, Any]:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = None if text.strip() == "null" else text
-        if value == {}:
-            raise ValueError(f"--set {setting!r} sets nothing: name what is to change, e.g. {key.strip()}.model=...")
+        if value == {} and not may_be_empty:
+            raise _sets_nothing(setting)
         for part in reversed(key.strip().split(".")):
             value = {part: value}
         values = merge(values, value)
     return values
+
+
+def _sets_nothing(setting: str) -> ValueError:
+    key = setting.partition("=")[0].strip()
+    return ValueError(f"--set {setting!r} sets nothing: name what is to change, {key}.NAME=VALUE")
 
 
 def given_only(**options: Any) -> dict[str, Any]:

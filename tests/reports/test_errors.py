@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows.command_line import app
+from flows.environment import usable_prefect_home
 from tests.flows.test_command_line import COMMANDS, needed, run
 
 __all__ = ["run"]
@@ -84,6 +85,37 @@ def test_a_wrong_model_name(prefect_server, world, tmp_path):
 def test_a_prefect_server_that_is_not_there(world, tmp_path):
     done = command("build-emoset", world / "photos", "--workspace", tmp_path / "w", PREFECT_API_URL="http://127.0.0.1:9/api")
     assert_last_of_few(done, "http://127.0.0.1:9/api", "coemogen serve")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["http://", "foo", "http://127.0.0.1:99999/api"])
+def test_an_address_that_is_none(world, tmp_path, address):
+    done = command("build-emoset", world / "photos", "--workspace", tmp_path / "w", PREFECT_API_URL=address)
+    assert_last_of_few(done, f"no Prefect server answers at {address}", "unset PREFECT_API_URL")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("content", ['{"hello": 1}', '"2.0"', "<html>"])
+def test_another_server_in_prefects_place(world, tmp_path, httpserver, content):
+    httpserver.expect_request(re.compile(".*")).respond_with_data(content, content_type="application/json")
+    address = httpserver.url_for("/api")
+    done = command("build-emoset", world / "photos", "--workspace", tmp_path / "w", PREFECT_API_URL=address)
+    assert_last_of_few(done, address, "no Prefect server", "unset PREFECT_API_URL")
+
+
+@pytest.mark.slow
+def test_a_home_that_cannot_be_written(world, tmp_path):
+    (tmp_path / "file").touch()
+    done = command("build-emoset", world / "photos", "--workspace", tmp_path / "w", PREFECT_HOME=str(tmp_path / "file" / "x"))
+    assert_last_of_few(done, "PREFECT_HOME=", "cannot be written")
+
+
+def test_prefect_keeps_its_own_home_where_it_can(monkeypatch, tmp_path):
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert usable_prefect_home() == {}
+    (tmp_path / ".prefect").touch()  # a home that cannot be written, also for root
+    assert "coemogen-prefect" in usable_prefect_home()["PREFECT_HOME"]
 
 
 @pytest.mark.slow

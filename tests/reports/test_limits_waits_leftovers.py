@@ -19,6 +19,7 @@ from werkzeug import Response
 from coemogen_core.captioning.backend import EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+from coemogen_core.curation.near_duplicates import NearDuplicateRecipe
 from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.plan import plan_source
@@ -27,7 +28,7 @@ from coemogen_core.storage.whole_file import write_atomically, written_whole
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.checkpoint import CheckpointFolder
 from coemogen_core.training.recipes import TrainingRecipe
-from flows.command_line.options import nested
+from flows.command_line.options import flow_params, nested
 from flows.params import BuildEmosetParams, load_params
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
 from tests.coemogen_core.captioning.stub_server import MODEL
@@ -249,6 +250,12 @@ class TestSettings:
     def test_what_would_run_as_if_right_is_refused(self, setting):
         with pytest.raises((ValidationError, ValueError), match=setting.partition("=")[0].rpartition(".")[2]):
             load_params("lab", BuildEmosetParams, SOURCE_VALUES | nested([setting]))
+
+    def test_what_may_be_none_is_made_with_its_defaults(self):
+        assert flow_params("lab", BuildEmosetParams, SOURCE_VALUES, ["near_duplicates={}"]).near_duplicates == NearDuplicateRecipe()
+        for twice in (["encoder={}"], ["near_duplicates={}", "near_duplicates.max_distance=0.1"]):
+            with pytest.raises(ValueError, match=f"{twice[0]}' sets nothing"):
+                flow_params("lab", BuildEmosetParams, SOURCE_VALUES, twice)
 
     @pytest.mark.parametrize("value", [float("inf"), float("nan"), "0.1", True])
     def test_a_learning_rate_is_a_number(self, value):
