@@ -72,6 +72,12 @@ def reason(error: BaseException) -> str | None:
     """What a person can mend, in a line; None when it is nothing that a person could."""
     from pydantic import ValidationError
 
+    if "ephemeral Prefect API server" in str(error):
+        waited = os.environ.get(STARTUP_TIMEOUT, "20")
+        return (
+            f"Prefect's temporary server did not start within {waited} s: run the command again when the machine is less busy, "
+            f"set {STARTUP_TIMEOUT} to more, or start `coemogen serve` and set PREFECT_API_URL as it says"
+        )
     if _prefect_is_another(error):
         said = " ".join(str(error).split())[:LONGEST_VALUE]
         return f"what answers at {_prefect_address()} is no Prefect server of this version ({said}): correct or unset PREFECT_API_URL"
@@ -84,12 +90,6 @@ def reason(error: BaseException) -> str | None:
     if _prefect_is_away(error):
         return (
             f"no Prefect server answers at {_prefect_address()}: start it (`coemogen serve`), or unset PREFECT_API_URL to run without one"
-        )
-    if "ephemeral Prefect API server" in str(error):
-        waited = os.environ.get(STARTUP_TIMEOUT, "20")
-        return (
-            f"Prefect's temporary server did not start within {waited} s: run the command again when the machine is less busy, "
-            f"set {STARTUP_TIMEOUT} to more, or start `coemogen serve` and set PREFECT_API_URL as it says"
         )
     if type(error).__name__ == "OutOfMemoryError":
         return f"{str(error).partition('. ')[0]}: a smaller batch_size needs less (docs/operations.md)"
@@ -117,7 +117,7 @@ def _prefect_is_away(error: BaseException | None) -> bool:
     """Whether a request to Prefect's API went unanswered; other programs of ours ask other servers, by httpx too."""
     httpx, settings = sys.modules.get("httpx"), sys.modules.get("prefect.settings")
     while error is not None and httpx is not None and settings is not None:
-        if isinstance(error, RuntimeError) and str(error).startswith("Failed to reach API"):
+        if _is_unreached(error):
             return True
         if isinstance(error, httpx.TransportError):
             return str(error.request.url).startswith(str(settings.PREFECT_API_URL.value()))
@@ -127,8 +127,15 @@ def _prefect_is_away(error: BaseException | None) -> bool:
 
 def _prefect_is_another(error: BaseException) -> bool:
     """Whether Prefect's client could make nothing of an answer: something else listens there."""
+    if _is_unreached(error) or not isinstance(error, (ValueError, RuntimeError)):
+        return False
     frames = traceback.walk_tb(error.__traceback__)
-    return isinstance(error, ValueError) and any("/prefect/client/orchestration/" in frame.f_code.co_filename for frame, _ in frames)
+    return any("/prefect/client/orchestration/" in frame.f_code.co_filename for frame, _ in frames)
+
+
+def _is_unreached(error: BaseException) -> bool:
+    """Prefect's own words, in an error of no kind of its own."""
+    return isinstance(error, RuntimeError) and str(error).startswith("Failed to reach API")
 
 
 def _prefect_address() -> str:

@@ -136,7 +136,7 @@ def test_an_absent_workspace_or_folder_is_named_in_the_last_line(run: Run, comma
         (["serve", "--port", "0"], "port: Input should be greater than or equal to 1"),
         (["serve"], "no prefect.yaml in"),
         (["captioner", "--model", "nowhere", "--set", "environment=nothing"], "nothing"),
-        (["write-prompts", "f.toml", "--model", "m", "--endpoint", "htp://x"], "endpoint: String should match pattern"),
+        (["write-prompts", "f.toml", "--model", "m", "--endpoint", "htp://x"], "endpoint: Value error, no address of a server"),
     ],
     ids=lambda each: " ".join(each)[:40] if isinstance(each, list) else "",
 )
