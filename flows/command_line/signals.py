@@ -9,10 +9,12 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import psutil
 
-GRACE_S = 7.0
+GRACE_S = 6.0
 """For an orderly end: a training saves its step, a server is stopped. Then the process ends itself."""
 CHILDREN_S = 1.0
 FATAL = (signal.SIGTERM, signal.SIGINT)
@@ -30,6 +32,7 @@ def end_soon_after_a_signal(grace_s: float = GRACE_S) -> None:
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # which would end the process without a word, and leave its children
         signal.signal(signal.SIGTERM, _interrupt)
     heard = threading.Event()
+    sys.unraisablehook = _without_the_signals(sys.unraisablehook)
     looking = socket.socket(fileno=os.dup(reading.fileno()))  # without the other's timeout
     # registered first, so it comes last, after those who end theirs in order
     atexit.register(_end_children_after_a_signal, looking, heard)
@@ -81,17 +84,31 @@ def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.E
         if fatal:
             number, deadline = signal.Signals(received[0]), time.monotonic() + grace_s
     try:
-        if select.select([], [2], [], 0)[1]:  # nobody may read what we say, and we must not wait for them
-            os.write(2, f"ended by {signal.Signals(number).name}; the same command goes on where it stopped\n".encode())
-        _end_children()
+        # A process of its own, since here each system call may have to wait for a thread that computes; it has no other threads.
+        if helper := os.fork():
+            os.waitpid(helper, 0)
+        else:
+            _end_children(os.getppid())
+            if select.select([], [2], [], 0)[1]:  # nobody may read what we say, and we must not wait for them
+                os.write(2, f"ended by {signal.Signals(number).name}; the same command goes on where it stopped\n".encode())
     finally:
         os._exit(128 + number)
 
 
-def _end_children() -> None:
-    """Prefect's temporary server and the like, which would outlive this process."""
+def _without_the_signals(hook: Callable[[Any], object]) -> Callable[[Any], None]:
+    """What is raised by a signal while Python cleans up an object is lost, and no news: the process is ended anyway."""
+
+    def shown(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, SystemExit | KeyboardInterrupt) and unraisable.exc_type.__name__ != "TerminationSignal":
+            hook(unraisable)
+
+    return shown
+
+
+def _end_children(parent: int | None = None) -> None:
+    """Prefect's temporary server and the like, which would outlive this process, or the one that is named; all but this one."""
     with contextlib.suppress(psutil.Error):
-        children = psutil.Process().children(recursive=True)
+        children = [child for child in psutil.Process(parent).children(recursive=True) if child.pid != os.getpid()]
         for end in (psutil.Process.terminate, psutil.Process.kill):
             for child in children:
                 with contextlib.suppress(psutil.Error):
