@@ -10,14 +10,14 @@ _OWN_ROLE = re.compile(
     r"\A(?:[#*]+ *)*(?:(?:ASSISTANT|Assistant|AI|Model|Bot)\b\W{0,3}:[*\s]*|(?:assistant|model)[ \t]*\n|(?<=# )(?:Assistant|Response)\W*\n)"
 )
 _ECHO = re.compile(r"\A\W{0,4}(?:USER|User|Human|SYSTEM|System)\W{0,3}:.*\b(?:ASSISTANT|Assistant|AI|Model)\W{0,3}:[*\s]*", re.DOTALL)
-_NEXT_TURN = re.compile(r"\n\s*[#*]*\s*(?:(?:USER|User|Human|Instruction|Question|Input)\W{0,3}:|(?:user|human)\s*\n).*\Z", re.DOTALL)
+_NEXT_TURN = re.compile(r"\n[ \t]*[#*]*[ \t]*(?:(?:USER|User|Human|Instruction|Question|Input)\W{0,3}:|(?:user|human)\s*\n).*\Z", re.DOTALL)
 _REASONING = re.compile(
     r"\A\W{0,4}(?:(?:(?:my|the) )?(?:thoughts?|thought process|thinking|reasoning|rationale|analysis|observations?"
     r"|step[- ]by[- ]step[\w -]*)\W{0,4}:|thinking(?: process)?(?:\.\.\.|…)|here is my thought process|let(?:'|’)?s think)",
     re.IGNORECASE,
 )
 _UP_TO_THE_ANSWER = re.compile(
-    rf".*(?:(?:\.\.\.|…)\s*done thinking\.?|here is my response\s*:|(?:\A|[\s*_#(>])(?:the |my )?(?:final )?{_ANSWER}\W{{0,3}}:)[\s*_]*",
+    rf"\A.*(?:(?:\.\.\.|…)\s*done thinking\.?|here is my response\s*:|(?:\A|[\s*_#(>])(?:the |my )?(?:final )?{_ANSWER}\W{{0,3}}:)[\s*_]*",
     re.IGNORECASE | re.DOTALL,
 )
 _BOX = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")

@@ -19,6 +19,9 @@ ENGLISH_ALONE = re.compile(r"\b(?:the|and|with|(?:in|on|of|at|by|for|from|near|o
 """Words that settle it without asking (thirty microseconds each, at thousands of captions a second); only beside Latin letters."""
 
 
+LONGEST_CAPTION = 2**12  # characters: CLIP's text encoder reads three hundred
+
+
 def foreign_language(text: str) -> str | None:
     """ISO 639 code of the language when a text is surely not English, else None; texts without letters count as English."""
     letters = [character for character in text if character.isalpha()]
@@ -183,6 +186,8 @@ def _sentence_in(text: str) -> str:
         raise NoTextError(f"{len(texts)} texts instead of one ({text[:60]!r})")
     if not texts[0].strip():
         raise NoTextError("no text")
+    if len(texts[0]) > LONGEST_CAPTION:
+        raise NoTextError(f"a text of {len(texts[0]):,} characters ({texts[0][:60]!r})")
     return texts[0]
 
 

@@ -20,7 +20,7 @@ _REASONING_ENDS = (
     r"|<\|channel\|>\s*final[^<]*<\|message\|>|<channel\|>|(?-i:assistantfinal|\A\s*final(?=[A-Z]))"
 )
 _BEGIN = re.compile(_REASONING_BEGINS, re.IGNORECASE)
-_UP_TO_THE_LAST_END = re.compile(rf".*(?:{_REASONING_ENDS})", re.IGNORECASE | re.DOTALL)
+_UP_TO_THE_LAST_END = re.compile(rf"\A.*(?:{_REASONING_ENDS})", re.IGNORECASE | re.DOTALL)
 _TURN_ENDS = re.compile(
     r"<\|(?:im_end|endoftext|END_OF_TURN_TOKEN|end_of_text|eot_id|eom_id|end|return|eot|end_of_solution)\|>"
     r"|<｜end▁of▁sentence｜>|</s>|<eos>|<end_of_turn>|<turn\|>|\[EOS\]|(?:</s|<\|(?:im_end|eot_id|endoftext)\|?)\Z",
@@ -37,8 +37,12 @@ _CONTROL = re.compile(
     re.IGNORECASE,
 )
 """Marks that carry nothing. What is not known here may be the edge of a model's thoughts, so it is not taken away but refused."""
-_ANSWER = re.compile(r"<(answer|caption|description|output|response|final)>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
+_ANSWER_ENDS = re.compile(r"</(answer|caption|description|output|response|final)>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z|!?][^<>\n]{0,80}>|\[/?(?:THINK|INST)\]|◁/?[a-z]+▷|<\||\|>|<[A-Za-z]+\|>", re.IGNORECASE)
+
+
+LONGEST = 2**16
+"""Characters of an answer that are read: more than any limit of tokens allows for a caption; patterns take their time with more."""
 
 
 class NoTextError(CoEmoGenError, ValueError):
@@ -65,17 +69,26 @@ def without_marks(raw: str) -> str:
     Reasoning ends at its last end mark: templates that begin it themselves leave the end mark alone in the answer.
 
     Raises:
-        NoTextError: reasoning that does not end.
+        NoTextError: reasoning that does not end, or an answer of more than `LONGEST` characters.
     """
+    if len(raw) > LONGEST:
+        raise NoTextError(f"an answer of {len(raw):,} characters ({raw.strip()[:60]!r})")
     text = _UP_TO_THE_LAST_END.sub("", _without_escapes(raw))
     if _BEGIN.search(text):
         raise NoTextError(f"reasoning without an end ({raw.strip()[:60]!r})")
     text = _TURN_BEGINS.sub(" ", text)
     text = next((each for each in _TURN_ENDS.split(text) if any(map(str.isalnum, each))), "")
     text = _CONTROL.sub(" ", text)
-    if answers := _ANSWER.findall(text):
-        text = answers[-1][1]
-    return text.strip()
+    return _in_answer_tags(text).strip()
+
+
+def _in_answer_tags(text: str) -> str:
+    """What the last pair of `<answer>` and `</answer>` (or caption, final and so on) holds; without one, the text itself."""
+    for end in reversed(list(_ANSWER_ENDS.finditer(text))[-8:]):
+        begin = text.lower().rfind(f"<{end.group(1).lower()}>", 0, end.start())
+        if begin >= 0:
+            return text[begin + len(end.group(1)) + 2 : end.start()]
+    return text
 
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|lt|gt|amp|quot|apos|nbsp);", re.IGNORECASE)

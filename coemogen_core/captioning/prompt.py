@@ -21,6 +21,7 @@ from schemas.frozen_model import FrozenModel
 
 PROMPT_FOLDER = files("coemogen_core.captioning") / "prompts"
 FORM_FOLDER = files("coemogen_core.captioning") / "answer_forms"
+MAX_TRIES = 100  # braces of an answer at which an object is looked for
 SENTENCE = "sentence"
 """The form that needs no file: free text."""
 
@@ -158,8 +159,8 @@ def _asked_keys(value: dict[str, Any]) -> dict[str, Any]:
 
 def _objects(text: str, inside: int = 2) -> Iterator[dict[str, Any]]:
     """The JSON objects in a text, from left to right; what is wrapped in one, or written as a text in it, before itself."""
-    decoder, start = json.JSONDecoder(), text.find("{")
-    while start >= 0:
+    decoder, start, tries = json.JSONDecoder(), text.find("{"), 0
+    while start >= 0 and (tries := tries + 1) <= MAX_TRIES:
         try:
             value, end = decoder.raw_decode(text, start)
             for inner in value.values() if inside else ():
