@@ -113,4 +113,14 @@ def _end_children(parent: int | None = None) -> None:
             for child in children:
                 with contextlib.suppress(psutil.Error):
                     end(child)
-            _, children = psutil.wait_procs(children, timeout=CHILDREN_S)
+            deadline = time.monotonic() + CHILDREN_S
+            while (children := [child for child in children if _lives(child)]) and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A child that ended and was not waited for by its parent does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
