@@ -9,6 +9,7 @@ from py3langid.langid import MODEL_FILE, LanguageIdentifier
 from coemogen_core.captioning.answer_frame import texts_in_json, unframed
 from coemogen_core.captioning.backend import CaptionAnswer, FailureKind, failure
 from coemogen_core.captioning.model_text import NoTextError, readable_text, without_marks
+from coemogen_core.captioning.plain_line import QUOTES, clean_caption
 from coemogen_core.captioning.prompt import SENTENCE, BrokenAnswerError, CaptionFields, read_structured
 
 SURELY_ANOTHER = 0.5  # least probability of the language that it is taken for instead
@@ -42,52 +43,36 @@ def _identifier() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-QUOTES = "\"'`“”‘’«»"
-_OPENING = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»"}
-_ABBREVIATION = re.compile(r"mr|mrs|ms|dr|st|vs|etc|jr|sr|approx|(?:[a-z]\.)+[a-z]", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"mrs?|ms|dr|st|vs|etc|jr|sr|approx|mt|ft|gen|capt|prof|lt|sgt|col|rev|ave|blvd|inc|ltd|co|(?:[a-z]\.)+[a-z]", re.IGNORECASE
+)
 _INITIAL = re.compile(r"[A-Z]")
+_NUMBERED = re.compile(r"No|Nr|\d{1,2}", re.IGNORECASE)  # "No. 7", "2. Bundesliga"
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)")
 _REFUSAL = re.compile(
     r"^(?:(?:i'm|i am|we're|we are)\s+(?:(?:very|so|really) )?(?:sorry|unable|afraid|not able)\b"
     r"|(?:i|we)\s+(?:can(?:not|'t| not)|could(?:n't| not)|won't|do(?:n't| not))\b"
-    r"|sorry\b|unfortunately\b|my apologies\b|i apologi[sz]e\b|as an? (?:ai|artificial|large|language)\b)",
+    r"|sorry\b|unfortunately\b(?=,| i\b| we\b)|my apologies\b|i apologi[sz]e\b"
+    r"|as an? (?:ai|artificial intelligence|(?:large )?language model|assistant)\b)",
     re.IGNORECASE,
 )
+_PICTURES = r"(?:image|picture|photo|photograph|painting|artwork|scene)"
 _BOILERPLATE = re.compile(
-    r"^(?:sure|certainly|of course|here is|here's)(?:\W|$)"
-    r"|^(?:in )?(?:the|this|an)\s+(?:image|picture|photo|photograph|painting|artwork|scene)\s+(?:clearly |vividly |here )?"
-    r"(?:shows?|showing|depicts?|depicting|displays?|portrays?|presents?|features?|contains?|illustrates?|is of|is showing)\b"
-    r"|^in (?:the|this) (?:image|picture|photo|photograph|painting|artwork|scene)\b",
+    r"^(?:sure|certainly|of course|here is|here's)(?:[^\w-]|$)|^i (?:can )?see\b"
+    rf"|^(?:in )?(?:the|this|an)\s+(?:\w+ )?{_PICTURES}\s+(?:clearly |vividly |here )?"
+    r"(?:shows?|showing|depicts?|depicting|displays?|portrays?|presents?|features?|contains?|illustrates?|captures?|conveys?"
+    r"|is of|is showing)\b"
+    rf"|^this is an? (?:\w+ )?{_PICTURES} (?:of|with|that|which|showing|depicting)\b"
+    rf"|^in (?:the|this) (?:\w+ )?{_PICTURES}(?=\s*,|\s+(?:we|you|i|there|there's|one|is|are|an?|the)\b)",
     re.IGNORECASE,
 )
-
-
-_LABELS = r"(?:(?:the|final|image|one-sentence) )?(?:caption|description|answer|output|response)"
-_FENCE = re.compile(r"^```\w*\s(.*?)(?:```)?$", re.DOTALL)
-_HEADING = re.compile(r"^(?:#{1,6}|>|[-*•](?=\s+\D)|\d{1,2}[.)])\s+")
-_EMPHASIS = re.compile(r"(?<!\w)(\*\*\*|\*\*|__|\*)(?=\S)(.+?)(?<=\S)\1(?!\w)")
-_LABEL = re.compile(rf"^{_LABELS}\s*[:：]\s*", re.IGNORECASE)
-_LABEL_LINE = re.compile(rf"^(?:#{{1,6}} *)?([*_]*){_LABELS}\1 *\n+", re.IGNORECASE)
-
-
-def clean_caption(raw: str) -> str:
-    """One line without Markdown, a label ("Caption: ...") and surrounding quotes, and with single blanks.
-
-    Cleaning a clean caption changes nothing.
-    """
-    text, before = raw, None
-    while text != before:
-        text, before = _unwrapped(text), text
-    return "" if not text.strip(QUOTES + " ") else text
-
-
-def _unwrapped(raw: str) -> str:
-    """A caption without the outermost of what is around it."""
-    text = _LABEL_LINE.sub("", _FENCE.sub(r"\1", raw.replace("\u200b", "").strip()))
-    text = _LABEL.sub("", _EMPHASIS.sub(r"\2", _HEADING.sub("", " ".join(text.split()))))
-    if len(text) >= 2 and _OPENING.get(text[0]) == text[-1] and text[0] not in text[1:-1] and text[-1] not in text[1:-1]:
-        text = text[1:-1].strip()
-    return text
+_NOTHING = re.compile(
+    r"\A\W*(?:(?:none|null|nil|n/?a|nan|undefined|object object|string|text|caption|description|answer|true|false"
+    r"|internal server error|bad gateway|service unavailable|gateway time-?out)\W*\Z|error\s*(?::|\d))",
+    re.IGNORECASE,
+)
+"""What templates and gateways write where there is nothing."""
+_QUOTED_FIRST = re.compile(r"^[\"“«„'‘][^\"”»“]{1,200}[\"”»“'’]\s+\w")  # a sign's or a speaker's words, not the model's own
 
 
 def count_sentences(text: str) -> int:
@@ -113,7 +98,7 @@ def lint_caption(caption: str, max_sentences: int = 1) -> str | None:
     if not any(character.isalnum() for character in caption):
         return "empty"
     plain = caption.replace("’", "'").lstrip(QUOTES + " ")
-    if _REFUSAL.search(plain):
+    if _REFUSAL.search(plain) and not _QUOTED_FIRST.search(caption):
         return f"refusal ({_beginning(caption)})"
     if _BOILERPLATE.search(plain):
         return f"boilerplate ({_beginning(caption)})"
@@ -125,11 +110,12 @@ def lint_caption(caption: str, max_sentences: int = 1) -> str | None:
 
 def _goes_on(text: str, start: int, end: re.Match[str]) -> bool:
     """Whether the sentence that began at `start` goes on after this mark."""
+    after = text[end.end() : end.end() + 2].lstrip()
     if end.group() == ".":
         last_word = text[start : end.start()].rsplit(" ", 1)[-1].lstrip("(" + QUOTES)
-        return bool(_ABBREVIATION.fullmatch(last_word) or _INITIAL.fullmatch(last_word))
-    quoted = end.group()[-1] in QUOTES
-    return quoted and text[end.end() :].lstrip()[:1].islower()
+        known = _ABBREVIATION.fullmatch(last_word) or _INITIAL.fullmatch(last_word)
+        return bool(known or (_NUMBERED.fullmatch(last_word) and (after[:1].isdigit() or last_word.isdigit())))
+    return after[:1].islower()  # "The Yahoo! sign", "a man... waits", '"Stop!" says the sign'
 
 
 def _beginning(caption: str) -> str:
@@ -186,6 +172,8 @@ def _sentence_in(text: str) -> str:
         raise NoTextError(f"{len(texts)} texts instead of one ({text[:60]!r})")
     if not texts[0].strip():
         raise NoTextError("no text")
+    if _NOTHING.match(texts[0]):
+        raise NoTextError(f"no caption but {texts[0].strip()[:60]!r}")
     if len(texts[0]) > LONGEST_CAPTION:
         raise NoTextError(f"a text of {len(texts[0]):,} characters ({texts[0][:60]!r})")
     return texts[0]

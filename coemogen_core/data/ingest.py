@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import polars as pl
@@ -197,7 +197,11 @@ def _image_rows(accepted: Sequence[AcceptedImage]) -> pl.DataFrame:
 
 
 def _rejected_rows(rejected: Iterable[RejectedFile]) -> pl.DataFrame:
-    """Rows in the schema Rejected."""
-    files = list(rejected)
+    """Rows in the schema Rejected; what is wrong with one entry in several ways is one row, under the first of its reasons."""
+    by_path: dict[str, RejectedFile] = {}
+    for each in rejected:
+        known = by_path.get(each.path)
+        by_path[each.path] = each if known is None else replace(known, detail=f"{known.detail}; {each.reason}: {each.detail}")
+    files = list(by_path.values())
     columns = {name: [getattr(file, name) for file in files] for name in ("path", "reason", "detail")}
     return pl.DataFrame(columns, schema=Rejected.create_empty().schema)

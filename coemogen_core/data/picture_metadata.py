@@ -18,6 +18,7 @@ _SHORTEST = {b"gAMA": 4, b"cHRM": 32, b"pHYs": 9, b"sRGB": 1, b"acTL": 8, b"fcTL
 _SHORTEST_TRANSPARENCY = {0: 2, 2: 6, 3: 0}  # by colour type
 _SHORTEST_SEGMENT = ((0xE0, b"JFIF", 14), (0xE2, b"ICC_PROFILE\0", 14), (0xEE, b"Adobe", 12))
 """The same of a JPEG's segments: marker, how it begins, bytes of content."""
+_XMP = b"XML:com.adobe.xmp\0\0"  # not packed; it may hold the orientation, however long it is
 _PROFILE, _TEXTS = b"iCCP", (b"tEXt", b"zTXt", b"iTXt")
 
 
@@ -44,9 +45,12 @@ def _png(data: bytes, profiles: bool) -> bytes:
     whole = True
     for kind, start, end in _chunks(data):
         if kind in _TEXTS or kind == _PROFILE:
-            size = _unpacked(data[start + 8 : end - 4], MAX_UNPACKED_BYTES - unpacked)
+            content = data[start + 8 : end - 4]
+            size = _unpacked(kind, content, MAX_UNPACKED_BYTES - unpacked)
             unpacked += size
-            wanted = size <= KEPT_BYTES and (profiles or kind != _PROFILE) and _is_known_packing(kind, data[start + 8 : end - 4])
+            wanted = (
+                (size <= KEPT_BYTES or content.startswith(_XMP)) and (profiles or kind != _PROFILE) and _is_known_packing(kind, content)
+            )
         else:
             wanted = end - start - 12 >= (_SHORTEST_TRANSPARENCY.get(data[25], 0) if kind == b"tRNS" else _SHORTEST.get(kind, 0))
         ancillary = bool(kind[0] & 32) and kind not in _PIXELS
@@ -97,20 +101,21 @@ def _is_intact(data: bytes, start: int, end: int) -> bool:
     return zlib.crc32(memoryview(data)[start + 4 : end - 4]) == struct.unpack_from(">I", data, end - 4)[0]
 
 
-def _unpacked(content: bytes, room: int) -> int:
-    """Bytes that a text or a profile takes, packed or unpacked, whichever is more; no more than a block of it is ever in memory.
-
-    The packed part begins at a zlib header somewhere behind the first zero byte, which ends the keyword.
-    """
-    begin = content.find(b"\0") + 1
-    size = len(content)
-    for at in range(begin, min(begin + 200, len(content) - 1)):
-        if content[at] & 15 == 8 and int.from_bytes(content[at : at + 2], "big") % 31 == 0:
-            size = max(size, _inflated(content[at:], room))
-            break
+def _unpacked(kind: bytes, content: bytes, room: int) -> int:
+    """Bytes that a text or a profile takes, packed or unpacked, whichever is more; no more than a block of it is ever in memory."""
+    packed = _packed(kind, content)
+    size = max(len(content), _inflated(packed, room) if packed else 0)
     if size > room:
         raise MetadataBombError(f"its texts and profiles unpack to more than {MAX_UNPACKED_BYTES // 2**20} MiB")
     return size
+
+
+def _packed(kind: bytes, content: bytes) -> bytes:
+    """What a decoder would unpack: behind the keyword and how it is packed, and in iTXt behind the language and the translated keyword."""
+    rest = content.partition(b"\0")[2]
+    if kind == b"iTXt":
+        return rest[2:].partition(b"\0")[2].partition(b"\0")[2] if rest[:1] != b"\0" else b""
+    return b"" if kind == b"tEXt" else rest[1:]
 
 
 def _inflated(packed: bytes, room: int) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pybase64
 from PIL import Image, ImageDraw, ImageFont
 
-from coemogen_core.data.decode import EXIF_ORIENTATION, FORMATS, decode_image
-from coemogen_core.data.picture_metadata import without_odd_metadata
+from coemogen_core.data.decode import EXIF_ORIENTATION, FORMATS, UnreadableImage, decode_image
+from coemogen_core.data.picture_metadata import MetadataBombError, without_odd_metadata
 
 SMALL_SIDE = 96
 """Pictures up to this side are shown enlarged, pixel by pixel, so JPEG artefacts would be visible."""
@@ -94,13 +94,15 @@ def data_url(data: bytes, max_pixels: int) -> str:
     Raises:
         UnreadableImage: the bytes cannot be decoded.
     """
+    try:
+        data = without_odd_metadata(data, profiles=True)  # a workflow of megabytes helps no captioner
+    except MetadataBombError as error:
+        raise UnreadableImage("corrupt", f"{error}; remove them") from error
     media_type = _media_type_as_it_is(data, max_pixels)
     if media_type is None:
         buffer = io.BytesIO()
         bounded_picture(data, max_pixels).save(buffer, format="JPEG", quality=BOUNDED_QUALITY)
         media_type, data = "image/jpeg", buffer.getvalue()
-    else:
-        data = without_odd_metadata(data, profiles=True)  # a workflow of megabytes helps no captioner
     return f"data:{media_type};base64,{pybase64.b64encode_as_string(data)}"
 
 

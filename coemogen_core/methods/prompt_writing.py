@@ -10,6 +10,7 @@ from pydantic import Field
 
 from coemogen_core.captioning.answer_frame import texts_in_json, unframed
 from coemogen_core.captioning.model_text import NoTextError, readable_text
+from coemogen_core.captioning.plain_line import clean_caption
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
 from coemogen_core.captioning.server.connections import client_of
 from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_response
@@ -22,6 +23,7 @@ REQUEST = (
     "Write {count} short prompts for an image generator, one a line, without numbers. "
     "Each describes one concrete scene that evokes {{emotion}}, in simple words, without naming the emotion."
 )
+LONGEST_PROMPT = 1000  # characters
 TRIES = 3  # at an emotion, with another seed each, until there are enough different prompts
 
 
@@ -67,8 +69,11 @@ def write_prompts(writer: PromptWriter, file: Path) -> PromptFile:
     return written
 
 
-_BEFORE_A_PROMPT = re.compile(
-    r"^\s*(?:[-*•#>]+(?=\s)|\W*(?:(?:prompt|scene|image)\s*)?#?\d+\s?[.):\]]\W*|\W?(?:[a-z]|[ivx]{2,5})[.)]\s)?\s*", re.IGNORECASE
+_BULLET = re.compile(r"^\s*[-*•+–—▪●◦✅→]\s+")
+_NUMBER = re.compile(
+    r"^[\s*(\[\"]*(?:(?:prompt|scene|image|no\.?)\s*(?:#?\d+|[a-z])?\s*[:.)]|#?\d+\s?(?:[.):\]]|\\\.|-(?=\s))(?!\d)|[①-⑳]|\d\ufe0f?\u20e3"
+    r"|[a-z][.)]\s|[ivx]{2,5}[.)]\s)[*\s]*",
+    re.IGNORECASE,
 )
 
 
@@ -79,9 +84,24 @@ def parse_lines(answer: str) -> list[str]:
         NoTextError: see `readable_text` and `unframed`.
     """
     text = unframed(readable_text(answer))
-    found = texts_in_json(text) or (line for line in text.splitlines() if not line.startswith("```"))
-    lines = (_BEFORE_A_PROMPT.sub("", line).strip(" *_,").strip("\"'“”").strip() for line in found)
-    return list(dict.fromkeys(line for line in lines if any(map(str.isalnum, line)) and not line.endswith(":")))
+    found = texts_in_json(text) or list(filter(None, map(_line_of, text.splitlines())))
+    found = [line for line in found if len(line) <= LONGEST_PROMPT]
+    numbered = [_NUMBER.sub("", line) for line in found]
+    with_number = sum(line != rest for line, rest in zip(found, numbered, strict=True))
+    if with_number == len(found) or with_number >= max(2, len(found) / 2):  # else 1984 is a year
+        found = numbered
+    cleaned = (clean_caption(line) for line in found)
+    return list(dict.fromkeys(line for line in cleaned if any(map(str.isalnum, line))))
+
+
+def _line_of(line: str) -> str:
+    """A line without its bullet; of a table's row the last cell; nothing for headings, fences and rules."""
+    line = line.strip()
+    if line.startswith("|") and line.endswith("|"):
+        line = line.strip("|").rpartition("|")[2].strip()
+    said = line.strip("*_#:- ").lower()
+    heading = line.startswith(("```", "#")) or line.endswith((":", ":**")) or said in (*EMOTIONS, "prompt", "prompts", "")
+    return "" if heading or re.search(r"^\W*\d* ?prompts\W*$", said) else _BULLET.sub("", line)
 
 
 def _ask(client: openai.OpenAI, writer: PromptWriter, emotion: Emotion) -> tuple[str, ...]:

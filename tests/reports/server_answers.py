@@ -78,6 +78,7 @@ DRESSED: dict[str, Callable[[str], Response]] = {
     "Gemma's role": lambda sentence: said(f"model\n{sentence}"),
     "Alpaca's role": lambda sentence: said(f"### Assistant: {sentence}"),
     "Alpaca's heading": lambda sentence: said(f"### Response:\n{sentence}"),
+    "the whole turn of Mistral": lambda sentence: said(f"[INST] Describe it. [/INST] {sentence}"),
     "a turn that nobody took": lambda sentence: said(f"{sentence}\nUser: And what is the mood?"),
     "TeX's box": lambda sentence: said(f"The answer is $\\boxed{{\\text{{{sentence}}}}}$"),
     "Mistral's and Pixtral's marks": lambda sentence: said(f"[IMG]{sentence}[EOS]"),
@@ -89,6 +90,14 @@ DRESSED: dict[str, Callable[[str], Response]] = {
     "half a character": lambda sentence: said(f"{sentence} \ud83d"),
     "a number": lambda sentence: said(f"1. {sentence}"),
     "courtesies": lambda sentence: said(f"Sure! Here is a caption:\n\n{sentence}\n\nLet me know if you need another!"),
+    "a longer name of the ending": lambda sentence: said(sentence, "FINISH_REASON_STOP"),
+    "an error in a word that is none": lambda sentence: answer(
+        {"index": 0, "message": {"role": "assistant", "content": sentence}, "finish_reason": "stop"}, error="none"
+    ),
+    "OpenRouter's comments": lambda sentence: Response(
+        ": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\n\n" + json.dumps({"choices": [{"message": {"content": sentence}}]}), 200
+    ),
+    "Assistants' parts": lambda sentence: said([{"type": "text", "text": {"value": sentence}}]),
     "text parts": lambda sentence: said([{"type": "text", "text": sentence[:5]}, {"type": "text", "text": sentence[5:]}]),
     "Mistral's parts": lambda sentence: said(
         [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"type": "text", "text": sentence}]
@@ -120,13 +129,28 @@ NO_CAPTION = {
     "a lone angle": (said(f"{SENTENCE} <|"), "malformed: a tag in the answer"),
     "bare reasoning of gpt-oss": (said("analysisWe see a dog. It runs."), "malformed: reasoning without an end"),
     "words of reasoning alone": (said("Thought: There is a dog. It runs."), "malformed: reasoning without an answer"),
-    "paragraphs": (said(f"The user wants a caption.\n\n{SENTENCE}"), "malformed: more than one sentence"),
+    "paragraphs": (said(f"There is a dog, and it runs.\n\n{SENTENCE}"), "malformed: more than one sentence"),
     "an object without a caption": (said('{"mood": "joy", "objects": 3}'), "malformed: JSON instead of text"),
     "several texts": (said(json.dumps([SENTENCE, SENTENCE])), "malformed: 2 texts instead of one"),
     "a broken character": (said("A dog in a caf\ufffd."), "malformed: broken characters"),
     "a flood": (said("a dog runs. " * 20_000), "malformed: an answer of 240,000 characters"),
     "a long story": (said("<answer>" * 2_000 + "a dog runs. " * 2_000), "malformed: a tag in the answer|malformed: a text of"),
     "a story": (said("a dog runs. " * 2_000), "malformed: a text of 23,999 characters"),
+    "FastAPI's detail": (Response('{"detail": "Not Found"}', 200), "server: HTTP 200 with error 500: Not Found"),
+    "a message alone": (Response('{"message": "model is loading"}', 200), "server: HTTP 200 with error 500: model is loading"),
+    "Cloudflare's errors": (
+        Response('{"success": false, "errors": [{"code": 7003, "message": "no route"}]}', 200),
+        "server: HTTP 200 with error 500: no route",
+    ),
+    "an error in an error": (error_in_200({"error": {"message": "deep", "code": 400}}), "refused: HTTP 200 with error 400: deep"),
+    "an event": (
+        Response('event: error\ndata: {"error": {"message": "boom", "code": 500}}\n\n', 200),
+        "server: HTTP 200 with error 500: boom",
+    ),
+    "a part that is a refusal": (said([{"type": "refusal", "refusal": "no faces"}]), "rejected: refusal .'no faces'"),
+    "Gemini's other filters": (said("A dog", "PROHIBITED_CONTENT"), "refused: filtered"),
+    "an error without words": (Response('{"error": null, "message": "hi"}', 400), "refused: HTTP 400 hi"),
+    "a picture that is not wanted": (refusal(403, "content policy: image flagged"), "refused: HTTP 403 content policy"),
     "no text": (said(""), "malformed: no text"),
     "a picture": (said([{"type": "image_url", "image_url": {"url": "data:"}}]), "server: .*content is not text"),
     "an error of 429": (error_in_200({"message": "slow down", "code": 429}), "server: HTTP 200 with error 429: slow down"),

@@ -67,6 +67,8 @@ def test_what_is_no_caption_says_why_in_the_servers_words_and_is_asked_again(wor
     rows = caption(workspace, stub, response, CaptionRecipe(model=MODEL))
     assert rows["caption"].to_list() == [None]
     assert re.match(error, rows["error"][0]), rows["error"][0]
+    if error.startswith("rejected"):  # the model's own words: it would say them again
+        return
     stub.reset()
     settled = caption(workspace, stub, None, CaptionRecipe(model=MODEL))
     assert settled["caption"].drop_nulls().len() == 1

@@ -101,6 +101,25 @@ class TestWebDataset:
         assert found.reasons == {"a.tar": "unread members"}
         assert "2 .npy, 1 .sentiment" in found.details["a.tar"]
 
+    @pytest.mark.parametrize("said_twice", [b'{"Label": "awe", "label": "fear"}', b'{"emotion": "awe", "emotion": "fear"}'])
+    def test_two_labels_in_one_annotation(self, workspace, root, said_twice):
+        put(root, "a.tar", tar([("1.jpg", jpeg(1)), ("1.json", said_twice)]))
+        found = Ingested(workspace, "webdataset", root)
+        assert list(found.labels.values()) in ([], [None])
+        assert set(found.reasons.values()) <= {"contradictory emotion", LABEL_LEFT_OUT}
+        assert len(found.reasons) == 1
+
+    def test_two_annotations_of_one_picture(self, workspace, root):
+        put(root, "a.tar", tar([("1.jpg", jpeg(1)), ("1.json", said(label="awe")), ("1.JSON", said(label="fear"))]))
+        found = Ingested(workspace, "webdataset", root)
+        assert (found.labels, found.reasons) == ({"a.tar/1.jpg": "awe"}, {"a.tar/1.JSON": "listed twice"})
+
+    def test_a_failed_download_and_a_sample_without_a_picture_of_one_name(self, workspace, root):
+        put(root, "00.tar", tar([("1.jpg", jpeg(1)), ("2", b"x")]))
+        put(root, "00.parquet", parquet({"key": ["1", "2"], "status": ["success", "failed_to_download"]}))
+        found = Ingested(workspace, "webdataset", root)
+        assert (list(found.rows), "00.tar/2" in found.reasons) == (["00.tar/1.jpg"], True)
+
     def test_formats_that_are_not_read_are_rejected_by_name(self, workspace, root):
         put(root, "a.tar", tar([("1.jpg", jpeg(1)), ("2.avif", b"\0\0\0 ftypavif")]))
         assert Ingested(workspace, "webdataset", root).reasons == {"a.tar/2.avif": "unread format"}
@@ -205,6 +224,51 @@ class TestFolders:
         assert "fewer columns" in found.details["metadata.csv#1"]
         assert "more columns" in found.details["metadata.csv#2"]
 
+    @pytest.mark.parametrize(
+        ("files", "table", "reasons"),
+        [
+            (["b.heic"], "file_name,label\na.jpg,awe\nb.heic,fear\n", {"b.heic": "unread format"}),
+            (["awe/fear/b.jpg"], "file_name,label\na.jpg,awe\nawe/fear/b.jpg,fear\n", {"awe/fear/b.jpg": "contradictory emotion"}),
+            ([], "file_name,label\na.jpg,awe\n,fear,extra\n", {"metadata.csv#1": "broken list entry"}),
+            ([], "file_name,label\na.jpg,awe\na.jpg,awe,extra\n", {"metadata.csv#1": "broken list entry"}),
+            ([], "file_name,label,text\na.jpg,awe,x\n/abs/b.jpg,awe\n", {"metadata.csv#1": "broken list entry"}),
+        ],
+        ids=["a format", "folders", "no name", "twice", "a path"],
+    )
+    def test_what_is_wrong_in_two_ways_is_one_row(self, workspace, root, files, table, reasons):
+        for path in ("a.jpg", *files):
+            put(root, path, jpeg(len(path)))
+        put(root, "metadata.csv", table)
+        found = Ingested(workspace, "image_folder", root)
+        assert (found.labels, found.reasons) == ({"a.jpg": "awe"}, reasons)
+
+    def test_one_missing_file_that_two_tables_name(self, workspace, root):
+        put(root, "t/a.jpg", jpeg(1))
+        put(root, "metadata.csv", "file_name,label\nt/gone.jpg,awe\n")
+        put(root, "t/metadata.csv", "file_name,label\ngone.jpg,awe\n")
+        found = Ingested(workspace, "image_folder", root)
+        assert (found.labels, found.reasons) == ({"t/a.jpg": None}, {"t/gone.jpg": "missing file"})
+
+    def test_columns_that_differ_in_capitals_alone(self, workspace, root):
+        put(root, "a.jpg", jpeg(1))
+        put(root, "metadata.csv", "file_name,label,Label\na.jpg,awe,fear\n")
+        assert Ingested(workspace, "image_folder", root).reasons == {"a.jpg": "contradictory emotion"}
+
+    def test_a_column_that_stands_twice(self, workspace, root):
+        put(root, "a.jpg", jpeg(1))
+        put(root, "metadata.csv", "file_name,label,label\na.jpg,awe,fear\n")
+        found = Ingested(workspace, "image_folder", root)
+        assert (found.labels, found.reasons) == ({"a.jpg": None}, {"metadata.csv": "broken list entry"})
+
+    def test_a_quote_that_is_never_closed(self, workspace, root):
+        for name in ("a.jpg", "b.jpg"):
+            put(root, name, jpeg(ord(name[0])))
+        put(root, "metadata.csv", 'file_name,label,text\na.jpg,awe,"x\nb.jpg,fear,y\n')
+        found = Ingested(workspace, "image_folder", root)
+        assert found.labels == {"a.jpg": "awe", "b.jpg": None}
+        assert found.reasons == {"metadata.csv#0": "broken list entry"}
+        assert "never closed" in found.details["metadata.csv#0"]
+
     def test_metadata_that_cannot_be_read_loses_no_picture(self, workspace, root):
         put(root, "a.jpg", jpeg(1))
         put(root, "awe/b.jpg", jpeg(2))
@@ -255,9 +319,11 @@ TABLES = {
     "polars' Categorical": as_bytes(pl.DataFrame({"image": PICTURES, "label": pl.Series(["awe", "fear"], dtype=pl.Categorical)})),
     "names beside numbers": parquet({"image": PICTURES, "label": [1, 6], "label_name": ["awe", "fear"]}),
     "texts beside numbers": parquet({"image": PICTURES, "label": [1, 6], "label_text": ["awe", "fear"]}),
+    "a plural": parquet({"image": PICTURES, "labels": ["awe", "fear"]}),
+    "plural in lists": parquet({"image": PICTURES, "emotions": [["awe"], ["fear"]]}),
     "a capital": parquet({"image": PICTURES, "Emotion": ["Awe", "FEAR"]}),
     "a class": parquet({"image": PICTURES, "class_name": ["awe", "fear"]}),
-    "a list of one": parquet({"image": PICTURES, "labels": [1, 2], "label": [["awe"], ["fear"]]}),
+    "a list of one": parquet({"image": PICTURES, "number": [1, 2], "label": [["awe"], ["fear"]]}),
     "a record": parquet({"image": PICTURES, "label": [{"id": 1, "name": "awe"}, {"id": 6, "name": "fear"}]}),
     "bytes": parquet({"image": PICTURES, "label": [b"awe", b"fear"]}),
     "large strings": parquet({"image": PICTURES, "label": pa.array(["awe", "fear"], pa.large_string())}),
@@ -276,6 +342,11 @@ class TestParquet:
         found = Ingested(workspace, "hf_parquet", root)
         assert found.labels == {"a.parquet#0": None, "a.parquet#1": None}
         assert set(found.reasons.values()) == {LABEL_LEFT_OUT}
+
+    def test_columns_that_differ_in_capitals_alone(self, workspace, root):
+        put(root, "a.parquet", parquet({"image": PICTURES, "label": ["awe", "fear"], "Label": ["awe", "awe"]}))
+        found = Ingested(workspace, "hf_parquet", root)
+        assert (found.labels, found.reasons) == ({"a.parquet#0": "awe"}, {"a.parquet#1": "contradictory emotion"})
 
     def test_several_labels_of_one_picture_are_left_out_and_listed(self, workspace, root):
         put(root, "a.parquet", parquet({"image": PICTURES, "label": [["awe"], ["awe", "fear"]]}))

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from coemogen_core.data.decode import EXIF_ORIENTATION, UnreadableImage, decode_image
 from coemogen_core.data.picture_metadata import without_odd_metadata
+from coemogen_core.data.thumbnail import data_url
 from tests.coemogen_core.data.pictures import encode, scene
 from tests.reports import odd_publication
 
@@ -56,6 +57,8 @@ METADATA = {
     "EXIF with a wrong checksum": with_chunk(chunk(b"eXIf", b"II*\0", 1)),
     "EXIF that is none": with_chunk(chunk(b"eXIf", b"no exif")),
     "a text that is no zlib": with_chunk(chunk(b"zTXt", b"a\0\0no zlib")),
+    "a keyword that looks like a packed text": with_chunk(chunk(b"iTXt", b"workflow\0\1\0en\0Flux workflow\0" + zlib.compress(WORKFLOW))),
+    "a text that is packed and says it is not": with_chunk(chunk(b"tEXt", b"a\0" + zlib.compress(bytes(80 * 2**20), 9))),
     "a text that is packed in an unknown way": with_chunk(chunk(b"zTXt", b"a\0\5abc")),
     "the same behind the pixels": with_chunk(chunk(b"zTXt", b"a\0\5abc"), last=True),
     "a profile that is packed in an unknown way": with_chunk(chunk(b"iCCP", b"a\0\5abc")),
@@ -138,6 +141,21 @@ def test_the_orientation_is_kept_wherever_it_stands(last):
     exif[EXIF_ORIENTATION] = 6
     turned = with_chunk(chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")), last=last)
     assert decode_image(turned).size == (24, 40)
+
+
+@pytest.mark.parametrize("padding", [10, 600_000])
+def test_the_orientation_is_kept_in_however_long_a_text(padding):
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/>' + b" " * padding + b"</x:xmpmeta>"
+    turned = with_chunk(chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + xmp))
+    assert decode_image(turned).size == (24, 40)
+
+
+def test_a_captioner_is_sent_no_bomb():
+    with pytest.raises(UnreadableImage, match="unpack to more than 64 MiB"):
+        data_url(with_chunk(chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(80 * 2**20), 9))), 10**6)
+    sent = data_url(METADATA["zTXt"], 10**6)
+    assert sent.startswith("data:image/png;base64,")
+    assert len(sent) < 20_000
 
 
 def test_nothing_is_decoded_before_the_size_is_checked(monkeypatch):

@@ -28,18 +28,31 @@ OVERLOADED = (429, 503)
 TRANSIENT = (408, 409, 425)
 LONGEST_PAUSE_S = 120.0
 LENGTHS = ("length", "max_tokens", "max_output_tokens", "model_length")
-GOOD_ENDINGS = ("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete", "completed", "done", *LENGTHS)
+GOOD_ENDINGS = ("stop", "eos", "eos_token", "stop_sequence", "end_turn", "end_of_turn", "complete", "completed", "done", *LENGTHS)
 """Finish reasons of whole texts, and of texts that reached the asked length, in any case of letters; some servers give none."""
-NO_ERROR = (None, "", 0, "0", 200, "200", "success", "ok")
-"""What stands as the code of an error beside a good completion."""
+NO_ERROR = (None, "", 0, "0", 200, "200", "success", "ok", "none", "null")
+"""What stands as an error, or as the code of one, beside a good completion."""
 BROKEN_OFF = ("abort", "aborted", "cancelled", "error", "failed")
-FILTERED = ("content_filter", "safety", "recitation", "blocked")
+FILTERED = (
+    "content_filter",
+    "content_filtered",
+    "safety",
+    "image_safety",
+    "recitation",
+    "blocked",
+    "blocklist",
+    "prohibited_content",
+    "spii",
+)
+OF_THE_PICTURE = re.compile(r"content.?(?:policy|filter)|flagged|moderation", re.IGNORECASE)
+"""In a refusal with 403: this picture is not wanted; the next one may be."""
+LONGEST_PAGE = 8192  # bytes of what is no JSON that are read for a reason
 CODE = re.compile(r"(?:(?:http|error|status|code)[ :]*)*\b([45]\d\d)\b")
 CODES_IN_WORDS = {
     401: re.compile(r"api_?key|authenti|unauthori|permission"),
     402: re.compile(r"quota|billing|payment|credit"),
     404: re.compile(r"model_?not_?found|not_?found"),
-    429: re.compile(r"rate_?limit|too_?many|throttl"),
+    429: re.compile(r"rate_?limit|too_?many|throttl|resource_?exhausted"),
     503: re.compile(r"overload|unavailable|capacity"),
     400: re.compile(r"invalid|bad_?request|context_?length|unsupported|unprocessable|content_policy|too_?(?:large|long)"),
 }
@@ -76,7 +89,9 @@ def outcome_of_response(status: int, headers: Mapping[str, str], content: bytes)
     if status == 200:
         return _outcome_of_completion(headers, content, body)
     detail = f"HTTP {status} {_reason(status, content, body)}"
-    words = _words_of(body.get("error", body)) if isinstance(body, dict) else ""
+    if status == 403 and OF_THE_PICTURE.search(detail):
+        return RequestOutcome("refused", kind="refused", detail=detail)
+    words = _words_of(body.get("error") or body) if isinstance(body, dict) else ""
     return _outcome_of_code(402 if status == 429 and CODES_IN_WORDS[402].search(words) else status, detail, headers)
 
 
@@ -108,8 +123,8 @@ def _outcome_of_code(code: int, detail: str, headers: Mapping[str, str]) -> Requ
 
 def _outcome_of_completion(headers: Mapping[str, str], content: bytes, body: Any) -> RequestOutcome:
     """What a 200 means: an error all the same, no completion, or one whose single choice says how it ended."""
-    if body is None and content.lstrip().startswith(b"data:"):  # a stream, though none was asked for
-        body = _json(content.lstrip().removeprefix(b"data:").partition(b"\n")[0])
+    if body is None:
+        body = _json(_first_event(content))
     if isinstance(body, list) and len(body) == 1:
         body = body[0]
     if not isinstance(body, dict):
@@ -117,8 +132,9 @@ def _outcome_of_completion(headers: Mapping[str, str], content: bytes, body: Any
     choices = body.get("choices")
     choice = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
     within = choice.get("error") if isinstance(choice, dict) else None
-    itself = body if body.get("object") == "error" or (choices is None and "code" in body) else None
-    for error in (body.get("error"), within, itself):
+    for error in (body.get("error"), within, body if _is_an_error(body) else None):
+        if isinstance(error, str) and error.lower() in NO_ERROR:
+            continue
         if error and not (isinstance(error, dict) and error.get("code") in NO_ERROR and (choices or not _message_of(error))):
             return _outcome_of_error_in_answer(headers, error)
     message = choice.get("message") if isinstance(choice, dict) else None
@@ -128,7 +144,23 @@ def _outcome_of_completion(headers: Mapping[str, str], content: bytes, body: Any
     return _outcome_of_choice(choice, message, body.get("usage"))
 
 
+def _is_an_error(body: dict[str, Any]) -> bool:
+    """Whether an answer without a completion says what went wrong, without calling it an error."""
+    if body.get("object") == "error":
+        return True
+    told = "code" in body or any(body.get(key) for key in _TOLD) or body.get("status") in ("error", "fail", "failed")
+    return body.get("choices") is None and (told or body.get("success") is False)
+
+
+def _first_event(content: bytes) -> bytes:
+    """Of a stream that nobody asked for, the first event; of an answer behind comments that keep a connection alive, the answer."""
+    lines = [line for line in content.splitlines() if line.strip() and not line.startswith((b":", b"event:", b"id:", b"retry:"))]
+    return lines[0].removeprefix(b"data:") if lines and lines[0].startswith(b"data:") else b"\n".join(lines)
+
+
 def _outcome_of_error_in_answer(headers: Mapping[str, str], error: Any) -> RequestOutcome:
+    while isinstance(error, dict) and isinstance(error.get("error"), dict):
+        error = error["error"]
     words = _words_of(error)
     number = (re.search if isinstance(error, dict) else re.match)(CODE, words)  # numbers in the middle of prose are none
     code = int(number.group(1)) if number else next((code for code, pattern in CODES_IN_WORDS.items() if pattern.search(words)), 500)
@@ -139,11 +171,12 @@ def _outcome_of_choice(choice: dict[str, Any], message: dict[str, Any], usage: A
     ending, text, refusal = choice.get("finish_reason"), _text_of(message.get("content")), message.get("refusal")
     if not isinstance(ending, str | None):
         return RequestOutcome("unusable", kind="malformed", detail=f"finish_reason is {orjson.dumps(ending).decode()[:100]}")
-    reason = (ending or "stop").lower()
+    reason = (ending or "stop").lower().removeprefix("finish_reason_")
     if reason in BROKEN_OFF:
         return RequestOutcome("failed", detail=f"HTTP 200, and the answer was broken off (finish_reason {ending})")
     if reason in FILTERED:
         return RequestOutcome("unusable", kind="refused", detail=f"filtered by the server (finish_reason {ending})")
+    refusal = refusal or _refusal_in(message.get("content"))
     if not text and isinstance(refusal, str) and refusal:
         return RequestOutcome("unusable", kind="rejected", detail=f"refusal ({refusal[:60]!r})")
     if reason not in GOOD_ENDINGS:
@@ -165,8 +198,15 @@ def _text_of(content: Any) -> str | None:
     if not isinstance(content, list):
         return None
     parts = [each if isinstance(each, str) else each.get("text") if _is_for_the_reader(each) else None for each in content]
+    parts = [part.get("value") if isinstance(part, dict) else part for part in parts]
     texts = [part for part in parts if isinstance(part, str)]
     return "".join(texts) if texts or not content else None
+
+
+def _refusal_in(content: Any) -> Any:
+    """The words of a part of the content that is a refusal."""
+    parts = content if isinstance(content, list) else ()
+    return next((part.get("refusal") for part in parts if isinstance(part, dict) and part.get("type") == "refusal"), None)
 
 
 def _is_for_the_reader(part: Any) -> bool:
@@ -194,11 +234,15 @@ def _json(content: bytes) -> Any:
 def _reason(status: int, content: bytes, body: Any) -> str:
     """The message in an error's body, as servers and gateways write it, or the body as it is; without one, what the status is called."""
     if isinstance(body, dict | list | str):
-        said = _message_of(body.get("error", body) if isinstance(body, dict) else body)
+        said = _message_of((body.get("error") or body) if isinstance(body, dict) else body)
     else:
-        page = content.decode("utf-8", errors="replace")
+        page = content[:LONGEST_PAGE].decode("utf-8", errors="replace")
         said = " ".join(re.sub(r"<(style|script)\b.*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL).split())
     return (said or http.client.responses.get(status, ""))[:300]
+
+
+_TOLD = ("message", "detail", "msg", "error", "errors", "description")
+"""Where servers put the words of an error."""
 
 
 def _message_of(error: Any) -> str:
@@ -207,7 +251,7 @@ def _message_of(error: Any) -> str:
         return "; ".join(_message_of(each) for each in error)
     if not isinstance(error, dict):
         return "" if error is None else str(error)
-    said = next((error[key] for key in ("message", "detail", "msg", "error", "errors", "description") if error.get(key)), None)
+    said = next((error[key] for key in _TOLD if error.get(key)), None)
     raw = error["metadata"].get("raw") if isinstance(error.get("metadata"), dict) else None  # a gateway's: what the server behind it said
     text = orjson.dumps(error).decode() if said is None and error else _message_of(said)
     return f"{text} ({raw})" if raw else text

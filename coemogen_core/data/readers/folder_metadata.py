@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from coemogen_core.data.readers.parquet_file import SourceParquet, named_value, plain_columns
+from coemogen_core.data.readers.reader import said_once
 from coemogen_core.data.source_folder import MAX_FILE_BYTES, SourceFolder, safe_relative_path, same_name
 from coemogen_core.data.source_item import RejectedFile, UnusableItem, printable
 
@@ -98,17 +99,23 @@ def _lines(folder: SourceFolder, name: str) -> Iterator[tuple[int, dict[str, Any
     if name.endswith(".csv"):
         csv.field_size_limit(MAX_FILE_BYTES)  # by default 128 KiB, less than a workflow of ComfyUI
         try:
-            for number, row in enumerate(csv.DictReader(io.StringIO(text, newline=""))):
+            rows = csv.DictReader(io.StringIO(text, newline=""))
+            columns = [str(column).strip() for column in rows.fieldnames or ()]
+            if twice := sorted({column for column in columns if columns.count(column) > 1}):
+                raise UnusableItem("broken list entry", f"it has more than one column {twice[0]!r}; rename or remove one")
+            for number, row in enumerate(rows):
                 said = {str(key).strip(): value for key, value in row.items() if key is not None and isinstance(value, str)}
                 if None in row or None in row.values():
                     said[_PROBLEM] = f"it has {'more' if None in row else 'fewer'} columns than the first line; what it has counts"
+                if number == 0 and text.count('"') % 2:
+                    said[_PROBLEM] = "a quote in this file is opened and never closed: what follows it counts as one value; close it"
                 yield number, said
         except csv.Error as error:
             raise UnusableItem("broken list entry", f"it is no CSV from some line on ({error}); mend it") from error
         return
     for number, line in enumerate(line for line in text.split("\n") if line.strip()):
         try:
-            value = json.loads(line, parse_constant=lambda _: None)
+            value = json.loads(line, parse_constant=lambda _: None, object_pairs_hook=said_once)
         except (ValueError, RecursionError):
             value = None
         yield number, value if isinstance(value, dict) else {}

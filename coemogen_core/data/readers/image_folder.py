@@ -45,6 +45,7 @@ class ImageFolderReader(SourceReader):
         labelled, without = 0, Counter[str]()
         for found in list_pictures(self.folder, EXPECTED, lambda path, stamp: self._describe(path, stamp, metadata), METADATA):
             yield found
+            metadata.of(found.path)  # it is there, whatever became of it
             if isinstance(found, SourceItem):
                 labelled += found.label is not None
                 if found.label is None and found.label_left_out is None:

@@ -26,7 +26,7 @@ Raises:
 Describe = Callable[[str, FileStamp], SourceItem | RejectedFile]
 NAME_ENDINGS = (".cls", ".label", ".emotion", ".label.txt", ".emotion.txt", ".cls.txt")
 """Endings of files that hold nothing but the name of the emotion."""
-LABEL_NAMES = ("label", "emotion", "emotion_label", "label_name", "label_text", "emotion_name", *NAME_ENDINGS)
+LABEL_NAMES = ("label", "labels", "emotion", "emotions", "emotion_label", "label_name", "label_text", "emotion_name", *NAME_ENDINGS)
 """What a picture's emotion is called in tables and JSON, in any case of letters; whatever stands there is meant as a label."""
 CLASS_NAMES = ("class", "class_name", "category", "cls")
 """Names under which an emotion may stand, and anything else as well."""
@@ -181,17 +181,26 @@ def read_label(said: Mapping[str, object], path: str) -> tuple[Emotion | None, s
     Raises:
         UnusableItem: two names say different emotions.
     """
-    by_name = {name.lower(): _one_text(value) for name, value in said.items() if value is not None and value != ""}
-    found = {name: emotion for name in (*LABEL_NAMES, *CLASS_NAMES) if (emotion := known_emotion(by_name.get(name))) is not None}
+    by_name = [(name, _one_text(value)) for name, value in said.items() if value is not None and value != ""]
+    meant = [(name, value) for known in (*LABEL_NAMES, *CLASS_NAMES) for name, value in by_name if name.lower() == known]
+    found = {name: emotion for name, value in meant if (emotion := known_emotion(value)) is not None}
     if len(set(found.values())) > 1:
         words = " and ".join(f"{emotion} ({name})" for name, emotion in found.items())
         raise UnusableItem("contradictory emotion", f"{path} is called {words}; correct its annotation")
     if found:
         return next(iter(found.values())), None
-    unknown = [f"{name} {str(by_name[name])[:60]!r}" for name in LABEL_NAMES if name in by_name]
+    unknown = [f"{name} {str(value)[:60]!r}" for name, value in meant if name.lower() in LABEL_NAMES]
     if not unknown:
         return None, None
     return None, f"{', '.join(unknown)} names none of the eight emotions; correct it, or take it as a picture without a label"
+
+
+def said_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """For `json.loads`: an object in which a key that stands twice has both values, so that neither is taken for the one that is meant."""
+    said: dict[str, object] = {}
+    for key, value in pairs:
+        said[key] = value if key not in said or said[key] == value else [said[key], value]
+    return said
 
 
 def _one_text(value: object) -> object:

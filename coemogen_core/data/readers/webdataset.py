@@ -26,6 +26,7 @@ from coemogen_core.data.readers.reader import (
     read_label,
     require_success,
     require_unchanged,
+    said_once,
     split_of,
     status_reason,
     unread_picture,
@@ -97,7 +98,12 @@ class WebDatasetReader(SourceReader):
                 yield RejectedFile(name, "second picture of a sample", detail)
                 continue
             taken[stem] = picture.name
-            own = tuple(member for member in beside if _stem(member) == stem)
+            by_ending: dict[str, Extent] = {}
+            for member in beside:
+                if _stem(member) == stem and by_ending.setdefault(_ending(member), member) is not member:
+                    detail = f"{by_ending[_ending(member)].name} says it already; remove one of the two"
+                    yield RejectedFile(f"{path}/{member.name}", "listed twice", detail)
+            own = tuple(by_ending.values())
             each = FileStamp(picture.size, stamp.tag, stamp.modified)
             place = Place(path, stamp, picture.start, own)
             yield unread_picture(name) or SourceItem(name, each, split=split_of(path), licence=self.licence, place=place)
@@ -189,7 +195,7 @@ def _require_short(member: Extent) -> None:
 
 def _parse_json(data: bytes, path: str) -> dict[str, Any]:
     try:
-        said = json.loads(data, parse_constant=lambda _: None)  # NaN and Infinity are no JSON
+        said = json.loads(data, parse_constant=lambda _: None, object_pairs_hook=said_once)  # NaN and Infinity are no JSON
     except (ValueError, RecursionError) as error:
         raise UnusableItem("broken annotation", f"{path}: its JSON is none ({error}); mend the sample") from error
     if not isinstance(said, dict):

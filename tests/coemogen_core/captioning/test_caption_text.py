@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coemogen_core.captioning.judge import clean_caption, count_sentences, lint_caption
+from coemogen_core.captioning.judge import count_sentences, lint_caption
+from coemogen_core.captioning.plain_line import clean_caption
 
 WORDS = st.sampled_from(["one", "dog", "runs", "over", "bright", "green", "grass", "under", "warm", "light", "and", "people", "laugh"])
 CLAUSES = st.lists(WORDS, min_size=2, max_size=12).map(lambda words: " ".join(words).capitalize())
