@@ -187,8 +187,10 @@ def measure(runner: Runner, case: Case, moments: int) -> list[Row]:
             continue
         ended += 1
         left, traceback = [each.name() for each in runner.left_behind], runner.traceback
-        runner.run(case.arguments)
         different = differences(wanted, tables(runner.folder / "state", case.results))
+        if different:  # else all was done, and only the process not ended: the same command would be another run
+            runner.run(case.arguments)
+            different = differences(wanted, tables(runner.folder / "state", case.results))
         print(f"  TERM after {moment:6.2f} s: exit {code}, {seconds:.2f} s, left {left}, different {different[:5]} {traceback}", flush=True)
         slowest = max(slowest, seconds)
         wrong += code == 0 or bool(left) or bool(different) or bool(traceback)
