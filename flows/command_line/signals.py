@@ -85,10 +85,11 @@ def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.E
             number, deadline = signal.Signals(received[0]), time.monotonic() + grace_s
     try:
         # A process of its own, since here each system call may have to wait for a thread that computes; it has no other threads.
+        this = psutil.Process()  # the main thread may end it before the helper looks; then the helper's parent is init
         if helper := os.fork():
             os.waitpid(helper, 0)
         else:
-            _end_children(os.getppid())
+            _end_children(this)
             if select.select([], [2], [], 0)[1]:  # nobody may read what we say, and we must not wait for them
                 os.write(2, f"ended by {signal.Signals(number).name}; the same command goes on where it stopped\n".encode())
     finally:
@@ -105,10 +106,10 @@ def _without_the_signals(hook: Callable[[Any], object]) -> Callable[[Any], None]
     return shown
 
 
-def _end_children(parent: int | None = None) -> None:
-    """Prefect's temporary server and the like, which would outlive this process, or the one that is named; all but this one."""
+def _end_children(parent: psutil.Process | None = None) -> None:
+    """Prefect's temporary server and the like, which would outlive this process, or the one that is given; all but this one."""
     with contextlib.suppress(psutil.Error):
-        children = [child for child in psutil.Process(parent).children(recursive=True) if child.pid != os.getpid()]
+        children = [child for child in (parent or psutil.Process()).children(recursive=True) if child.pid != os.getpid()]
         for end in (psutil.Process.terminate, psutil.Process.kill):
             for child in children:
                 with contextlib.suppress(psutil.Error):
