@@ -31,12 +31,12 @@ def end_soon_after_a_signal(grace_s: float = GRACE_S) -> None:
     signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:  # which would end the process without a word, and leave its children
         signal.signal(signal.SIGTERM, _interrupt)
-    heard = threading.Event()
+    heard, ending = threading.Event(), threading.Event()
     sys.unraisablehook = _without_the_signals(sys.unraisablehook)
     looking = socket.socket(fileno=os.dup(reading.fileno()))  # without the other's timeout
     # registered first, so it comes last, after those who end theirs in order
-    atexit.register(_end_children_after_a_signal, looking, heard)
-    threading.Thread(target=_watch, args=(reading, writing, heard, grace_s), name="signal-watch", daemon=True).start()
+    atexit.register(_end_children_after_a_signal, looking, heard, ending)
+    threading.Thread(target=_watch, args=(reading, writing, heard, ending, grace_s), name="signal-watch", daemon=True).start()
 
 
 def end_at_once_after_a_signal() -> None:
@@ -57,8 +57,10 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise SystemExit(128 + signal.SIGTERM)
 
 
-def _end_children_after_a_signal(looking: socket.socket, heard: threading.Event) -> None:
+def _end_children_after_a_signal(looking: socket.socket, heard: threading.Event, ending: threading.Event) -> None:
     """Whether one has come, the watching thread knows, or its socket, where it has not seen it yet."""
+    if ending.is_set():  # by the watching thread, which ends this process too
+        time.sleep(3 * CHILDREN_S)
     seen = b""
     with contextlib.suppress(OSError):
         seen = looking.recv(4096, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -66,7 +68,7 @@ def _end_children_after_a_signal(looking: socket.socket, heard: threading.Event)
         _end_children()
 
 
-def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.Event, grace_s: float) -> None:
+def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.Event, ending: threading.Event, grace_s: float) -> None:
     deadline: float | None = None
     number = signal.SIGTERM
     while deadline is None or time.monotonic() < deadline:
@@ -83,6 +85,7 @@ def _watch(reading: socket.socket, _kept_open: socket.socket, heard: threading.E
             break
         if fatal:
             number, deadline = signal.Signals(received[0]), time.monotonic() + grace_s
+    ending.set()
     try:
         # A process of its own, since here each system call may have to wait for a thread that computes; it has no other threads.
         this = psutil.Process()  # the main thread may end it before the helper looks; then the helper's parent is init
