@@ -147,7 +147,6 @@ NO_CAPTION = {
         Response('event: error\ndata: {"error": {"message": "boom", "code": 500}}\n\n', 200),
         "server: HTTP 200 with error 500: boom",
     ),
-    "a part that is a refusal": (said([{"type": "refusal", "refusal": "no faces"}]), "rejected: refusal .'no faces'"),
     "Gemini's other filters": (said("A dog", "PROHIBITED_CONTENT"), "refused: filtered"),
     "an error without words": (Response('{"error": null, "message": "hi"}', 400), "refused: HTTP 400 hi"),
     "a picture that is not wanted": (refusal(403, "content policy: image flagged"), "refused: HTTP 403 content policy"),

@@ -67,11 +67,14 @@ def test_what_is_no_caption_says_why_in_the_servers_words_and_is_asked_again(wor
     rows = caption(workspace, stub, response, CaptionRecipe(model=MODEL))
     assert rows["caption"].to_list() == [None]
     assert re.match(error, rows["error"][0]), rows["error"][0]
-    if error.startswith("rejected"):  # the model's own words: it would say them again
-        return
     stub.reset()
     settled = caption(workspace, stub, None, CaptionRecipe(model=MODEL))
     assert settled["caption"].drop_nulls().len() == 1
+
+
+def test_a_refusal_in_a_part_of_its_own_is_the_models(workspace, stub):
+    rows = caption(workspace, stub, said([{"type": "refusal", "refusal": "no faces"}]), CaptionRecipe(model=MODEL))
+    assert rows["error"].to_list() == ["rejected: refusal ('no faces')"]
 
 
 @pytest.mark.parametrize(("code", "kind"), [(401, "key"), ("invalid_api_key", "key"), ("model_not_found", "model")])

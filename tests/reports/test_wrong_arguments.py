@@ -4,6 +4,7 @@ A command is given what it needs, and one thing wrong: left out, of another type
 """
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -76,6 +77,12 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def own_chain(chain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the workspace: what is refused late has done the stages before."""
+    return Path(shutil.copytree(chain, tmp_path_factory.mktemp("wrong") / "chain"))
+
+
 def good(command: str, world: Path, chain: Path, place: Path) -> list[str]:
     """What a command needs."""
     workspace, photos = ["--workspace", str(chain)], str(world / "photos")
@@ -134,11 +141,11 @@ def _without(arguments: list[str], name: str) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 @pytest.mark.parametrize("command", COMMANDS)
-def test_one_line_for_each(run, world, chain, place, command, record_property):
+def test_one_line_for_each(run, world, own_chain, place, command, record_property):
     offences, tried = [], 0
     logging.disable(logging.CRITICAL)  # as the command does, before Prefect is imported
     try:
-        for arguments in wrong(command, good(command, world, chain, place)):
+        for arguments in wrong(command, good(command, world, own_chain, place)):
             tried += 1
             try:
                 code, said = run(command, *arguments)
