@@ -36,7 +36,7 @@ def usable_prefect_home() -> dict[str, str]:
     """Where Prefect may keep what it knows of runs, when its own folder cannot be written, as in many containers: a temporary one.
 
     Raises:
-        ValueError: `PREFECT_HOME` was set to a folder that cannot be written.
+        ValueError: `PREFECT_HOME` was set to a folder that cannot be written, or somebody else has the temporary one.
     """
     given = os.environ.get("PREFECT_HOME")
     home = Path(given or "~/.prefect").expanduser()
@@ -44,12 +44,16 @@ def usable_prefect_home() -> dict[str, str]:
         return {}
     if given:
         raise ValueError(f"PREFECT_HOME={given} cannot be written: set it to a folder that can, or unset it")
-    return {"PREFECT_HOME": str(Path(tempfile.gettempdir()) / f"coemogen-prefect-{os.getuid()}")}
+    temporary = Path(tempfile.gettempdir()) / f"coemogen-prefect-{os.getuid()}"
+    temporary.mkdir(mode=0o700, exist_ok=True)
+    if temporary.is_symlink() or temporary.stat().st_uid != os.getuid():
+        raise ValueError(f"{home} cannot be written, and {temporary} is somebody else's: set PREFECT_HOME to a folder that can be written")
+    return {"PREFECT_HOME": str(temporary)}
 
 
 def _can_be_written(folder: Path) -> bool:
     """Whether a folder can be written, or made and then written."""
-    there = next(each for each in (folder, *folder.parents) if each.exists())
+    there = next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))  # which says no where it may not look
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 

@@ -4,6 +4,7 @@ import json
 import re
 
 from coemogen_core.captioning.model_text import NoTextError
+from coemogen_core.captioning.plain_line import FENCE
 
 _ANSWER = r"(?:caption|description|answer|response|output|result)"
 _ROLE = r"(?:ASSISTANT|[Aa]ssistant|GPT)"
@@ -77,7 +78,7 @@ def texts_in_json(text: str) -> list[str] | None:
     Raises:
         NoTextError: it looks like JSON, and no texts alone can be found in it.
     """
-    inner = _JSON.sub("", _FENCE.sub(r"\1", text.strip()).strip())
+    inner = _JSON.sub("", FENCE.sub(r"\1", text.strip()).strip())
     if not _OBJECT.match(inner) and not (_LIST.match(inner) and inner.endswith("]")):
         return None
     try:
@@ -93,7 +94,6 @@ def texts_in_json(text: str) -> list[str] | None:
     return texts
 
 
-_FENCE = re.compile(r"^```\w*\s(.*?)(?:```)?$", re.DOTALL)
 _JSON = re.compile(r"\Ajson\s*:?\s*(?=[\[{])", re.IGNORECASE)
 _OBJECT = re.compile(r"""\{\s*(?:["'][\w .-]+["']|\w+)\s*:|\{\s*\}""")
 _LIST = re.compile(r"""\[\s*["'{\]]""")

@@ -47,7 +47,7 @@ _ABBREVIATION = re.compile(
     r"mrs?|ms|dr|st|vs|etc|jr|sr|approx|mt|ft|gen|capt|prof|lt|sgt|col|rev|ave|blvd|inc|ltd|co|(?:[a-z]\.)+[a-z]", re.IGNORECASE
 )
 _INITIAL = re.compile(r"[A-Z]")
-_NUMBERED = re.compile(r"No|Nr|\d{1,2}", re.IGNORECASE)  # "No. 7", "2. Bundesliga"
+_NUMBERED = re.compile(r"No|Nr", re.IGNORECASE)  # "No. 7"
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s|$)")
 _REFUSAL = re.compile(
     r"^(?:(?:i'm|i am|we're|we are)\s+(?:(?:very|so|really) )?(?:sorry|unable|afraid|not able)\b"
@@ -112,9 +112,11 @@ def _goes_on(text: str, start: int, end: re.Match[str]) -> bool:
     """Whether the sentence that began at `start` goes on after this mark."""
     after = text[end.end() : end.end() + 2].lstrip()
     if end.group() == ".":
-        last_word = text[start : end.start()].rsplit(" ", 1)[-1].lstrip("(" + QUOTES)
+        said = text[start : end.start()].strip()
+        last_word = said.rsplit(" ", 1)[-1].lstrip("(" + QUOTES)
         known = _ABBREVIATION.fullmatch(last_word) or _INITIAL.fullmatch(last_word)
-        return bool(known or (_NUMBERED.fullmatch(last_word) and (after[:1].isdigit() or last_word.isdigit())))
+        ordinal = said.isdigit()  # "2. Bundesliga"; a number at the end of a sentence ends it
+        return bool(known or ordinal or (_NUMBERED.fullmatch(last_word) and after[:1].isdigit()))
     return after[:1].islower()  # "The Yahoo! sign", "a man... waits", '"Stop!" says the sign'
 
 

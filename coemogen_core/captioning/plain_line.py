@@ -13,7 +13,7 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _LABEL_LINE = re.compile(rf"^(?:#{{1,6}} *)?([*_]*){_LABELS}\1 *\n+", re.IGNORECASE)
-_FENCE = re.compile(r"^```(?:\w*\n)?\s*(.*?)\s*(?:```)?$", re.DOTALL)
+FENCE = re.compile(r"^```(?:\w*\n)?\s*(.*?)\s*(?:```)?$", re.DOTALL)
 _PICTURE = re.compile(r"^!\[[^\]\n]*\]\([^)\n]*\)\s*")
 _ENDS_OF_LINES = re.compile(r"^(?:\\n|\s)+|(?:\\n|\s)+$")
 _HEADING = re.compile(r"^(?:#{1,6}|>|[-–*•▪●+](?=\s+\D)|\(?1[.)])\s+")
@@ -36,7 +36,7 @@ def clean_caption(raw: str) -> str:
 def _unwrapped(raw: str) -> str:
     """A caption without the outermost of what is around it."""
     text = _PICTURE.sub("", _ENDS_OF_LINES.sub("", raw.replace("\u200b", "")))
-    text = _LABEL_LINE.sub("", _FENCE.sub(r"\1", text))
+    text = _LABEL_LINE.sub("", FENCE.sub(r"\1", text))
     text = _UNDERSCORES.sub(r"\2", _EMPHASIS.sub(r"\2", _HEADING.sub("", " ".join(text.split()))))
     return _unquoted(_LABEL.sub("", _LEFT_MARKS.sub("", text)).replace('\\"', '"')).strip()
 

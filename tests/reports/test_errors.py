@@ -115,7 +115,13 @@ def test_prefect_keeps_its_own_home_where_it_can(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert usable_prefect_home() == {}
     (tmp_path / ".prefect").touch()  # a home that cannot be written, also for root
-    assert "coemogen-prefect" in usable_prefect_home()["PREFECT_HOME"]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    temporary = Path(usable_prefect_home()["PREFECT_HOME"])
+    assert temporary.stat().st_mode & 0o777 == 0o700
+    temporary.rmdir()
+    temporary.symlink_to(tmp_path)  # laid there by somebody else
+    with pytest.raises(ValueError, match="set PREFECT_HOME"):
+        usable_prefect_home()
 
 
 @pytest.mark.slow

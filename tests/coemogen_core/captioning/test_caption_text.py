@@ -66,6 +66,8 @@ def test_text_without_a_letter_is_empty(raw):
         ("", "empty"),
         ("A dog runs. A cat sleeps.", "more than one sentence"),
         ("a dog runs. a cat sleeps.", "more than one sentence"),
+        ("The score is 2. A man cries.", "more than one sentence"),
+        ("There is no. A man cries.", "more than one sentence"),
         ('A man shouts "Stop!" The dog runs.', "more than one sentence"),
         ("I'm sorry, but I can't help with that.", "refusal"),
         ("I’m sorry, I cannot describe people.", "refusal"),
