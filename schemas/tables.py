@@ -53,6 +53,14 @@ class Images(dy.Schema):
     attributes = dy.String(nullable=True)  # the source's own annotation of this picture, as JSON
 
 
+class Pictures(dy.Schema):
+    """`pictures/<decoder>/<source>`: which pictures a part holds, or held; it stays when the part goes."""
+
+    image_id = _image_id()
+    width = dy.Int32(min=1, nullable=False)
+    height = dy.Int32(min=1, nullable=False)
+
+
 class Rejected(dy.Schema):
     """`rejected/<source>`: one file that could not become an image row."""
 

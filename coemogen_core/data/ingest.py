@@ -17,13 +17,14 @@ import polars as pl
 
 from coemogen_core.data.decode import UnreadableImage, decode_image
 from coemogen_core.data.part_plan import PartPlan, read_plan
+from coemogen_core.data.picture_index import PictureIndex, open_index, pictures_table
 from coemogen_core.data.readers.reader import LoadItem, SourceReader
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem, UnusableItem, printable
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace
 from schemas.outcomes import PartOutcome
-from schemas.tables import Images, Rejected
+from schemas.tables import Images, Pictures, Rejected
 
 LABEL_LEFT_OUT = "label left out"
 """Reason of a row of `rejected` whose picture was accepted: as one without a label."""
@@ -61,8 +62,8 @@ def ingest_part(workspace: Workspace, source: str, part: str) -> PartOutcome:
     """Read, check and write one part; nothing is done where it exists already.
 
     Every listed entry ends as one row, of `images/<source>` or of `rejected/<source>`; a picture whose label is none of the eight emotions
-    stands in both. Pictures are written while others are decoded, a row group at a time, and appear after the rejected rows: the part of
-    `images` means done.
+    stands in both. Pictures are written while others are decoded, a row group at a time, and appear after the rejected rows and the list of
+    pictures: the part of `images` means done. A picture that was decoded before, in whatever part and source, is not decoded again.
 
     Raises:
         FileNotFoundError: the part was not planned.
@@ -73,8 +74,16 @@ def ingest_part(workspace: Workspace, source: str, part: str) -> PartOutcome:
     reused = images.has_part(part)
     if not reused:
         plan = read_plan(workspace, source, part)
+        listed: list[pl.DataFrame] = []
+
+        def write_both(rows: pl.DataFrame) -> None:
+            listed.append(rows.select(Pictures.column_names()))
+            write(rows)
+
         with images.part_writer(part, Images) as write:
-            rejected.write_part(part, _rejected_rows(_write_pictures(plan, write)), Rejected)
+            unusable = _write_pictures(plan, write_both, open_index(workspace))
+            rejected.write_part(part, _rejected_rows(unusable), Rejected)
+            pictures_table(workspace, source).write_part(part, pl.concat([Pictures.create_empty(), *listed]), Pictures)
     reasons = rejected.read_part(part, ["reason"])["reason"]
     rows, dropped = images.count([part]), int((reasons != LABEL_LEFT_OUT).sum())
     outcome = PartOutcome(part=part, rows=rows, dropped=dropped, reused=reused, seconds=time.perf_counter() - started)
@@ -89,7 +98,7 @@ def examine_part(plan: PartPlan) -> ExaminedPart:
     Raises:
         OSError: a remote store failed; trying again may help.
     """
-    examined = list(_examine(plan))
+    examined = list(_examine(plan, None))
     accepted = [outcome for outcome in examined if isinstance(outcome, AcceptedImage)]
     unusable = [row for each in examined for row in ([each] if isinstance(each, RejectedFile) else _label_left_out(each))]
     return ExaminedPart(_image_rows(accepted), _rejected_rows(unusable))
@@ -104,13 +113,13 @@ def most_frequent_rejections(workspace: Workspace, source: str, parts: Sequence[
     return ", ".join(f"{row['len']:,} {row['reason']} ({row['path']}: {row['detail']})" for row in told)
 
 
-def _write_pictures(plan: PartPlan, write: Callable[[pl.DataFrame], None]) -> list[RejectedFile]:
+def _write_pictures(plan: PartPlan, write: Callable[[pl.DataFrame], None], known: PictureIndex) -> list[RejectedFile]:
     """Write the accepted pictures, at most two row groups in memory; what is not accepted comes back, and labels that are left out."""
     accepted: list[AcceptedImage] = []
     unusable: list[RejectedFile] = []
     written: Future[None] | None = None
     with ThreadPoolExecutor(1) as thread:
-        for outcome in _examine(plan):
+        for outcome in _examine(plan, known):
             if isinstance(outcome, RejectedFile):
                 unusable.append(outcome)
                 continue
@@ -133,36 +142,38 @@ def _label_left_out(accepted: AcceptedImage) -> list[RejectedFile]:
     return [RejectedFile(accepted.item.path, LABEL_LEFT_OUT, printable(said))] if said is not None else []
 
 
-def _examine(plan: PartPlan) -> Iterator[AcceptedImage | RejectedFile]:
+def _examine(plan: PartPlan, known: PictureIndex | None) -> Iterator[AcceptedImage | RejectedFile]:
     """What becomes of every entry of a part: first those that were rejected while listing, then all items in their order."""
     yield from plan.rejected
     reader = open_reader(plan.layout, plan.root, plan.licence, plan.image_column)
     workers = LOCAL_THREADS if reader.folder.is_local else REMOTE_THREADS
     with ThreadPoolExecutor(workers) as threads:
-        yield from _without_duplicates(_examined(threads, AHEAD * workers, reader, plan.items))
+        yield from _without_duplicates(_examined(threads, AHEAD * workers, reader, plan.items, known))
 
 
 def _examined(
-    threads: ThreadPoolExecutor, ahead: int, reader: SourceReader, items: Sequence[SourceItem]
+    threads: ThreadPoolExecutor, ahead: int, reader: SourceReader, items: Sequence[SourceItem], known: PictureIndex | None
 ) -> Iterator[AcceptedImage | RejectedFile]:
     """In the order of the items; a reader that reads ahead is never more than a few pictures ahead."""
     running: deque[Future[AcceptedImage | RejectedFile]] = deque()
     for item, load in zip(items, reader.load_items(items), strict=True):
-        running.append(threads.submit(_examine_item, item, load))
+        running.append(threads.submit(_examine_item, item, load, known))
         if len(running) >= ahead:
             yield running.popleft().result()
     while running:
         yield running.popleft().result()
 
 
-def _examine_item(item: SourceItem, load: LoadItem) -> AcceptedImage | RejectedFile:
-    """Read, join and decode one picture."""
+def _examine_item(item: SourceItem, load: LoadItem, known: PictureIndex | None) -> AcceptedImage | RejectedFile:
+    """Read and join one picture, and decode it unless it is known."""
     try:
         joined, data = load()
-        width, height = decode_image(data).size
+        image_id = hashlib.sha256(data).hexdigest()
+        size = None if known is None else known.size(image_id)
+        width, height = decode_image(data).size if size is None else size
     except (UnusableItem, UnreadableImage) as error:
         return RejectedFile(item.path, error.reason, printable(error.detail))
-    return AcceptedImage(joined, hashlib.sha256(data).hexdigest(), data, width, height)
+    return AcceptedImage(joined, image_id, data, width, height)
 
 
 def _without_duplicates(examined: Iterator[AcceptedImage | RejectedFile]) -> Iterator[AcceptedImage | RejectedFile]:

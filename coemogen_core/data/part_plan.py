@@ -1,7 +1,19 @@
-"""The plan of one part: which files it will hold. A small JSON file in the workspace, so that a worker needs only its name."""
+"""Plans of parts: which files each will hold, a small JSON file in the workspace, so that a worker needs only the part's name.
 
-from typing import Any
+Beside them lies, for every part size that a source was planned with, the list of its parts (a cut). Two cuts of one source stand side by
+side and share the parts that they have in common; `current.json` names the cut that was planned last.
+"""
 
+import hashlib
+import io
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import polars as pl
+import pyarrow as pa
 from pydantic import Field
 
 from coemogen_core.data.source_item import FileStamp, RejectedFile, SourceItem
@@ -17,7 +29,7 @@ PLAN_FOLDER = "_plan"
 class PartPlan(FrozenModel):
     """The files of one part, in the order of the listing."""
 
-    name: str = Field(description="part-<five digits>-<8 hex digits of the listing's hash>")
+    name: str = Field(description="part-<16 hex digits of the listing's hash, or of the files' content>")
     layout: Layout = Field(description="reader of the source")
     root: str = Field(description="folder or URI of the source; not part of the name")
     licence: str | None = Field(default=None, description="licence of every picture")
@@ -37,10 +49,38 @@ class PartPlan(FrozenModel):
         return len(self.items) + len(self.rejected)
 
 
-def part_name(index: int, listing: str, content: str | None = None) -> str:
-    """Name of the part at this position of the plan."""
-    digest = listing if content is None else recipe_id("part", {"listing": listing, "content": content})
-    return f"part-{index:05d}-{digest.rsplit('-', 1)[-1][:8]}"
+class PlannedPart(NamedTuple):
+    """One part in the list of a cut."""
+
+    name: str
+    listing: str  # hash of what the listing tells about its files
+    content: str | None  # hash of the files' content, where the listing alone cannot tell it from an earlier part's
+    state: str  # hash of the whole plan, root and modification times included
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """`_plan/cut-<part size>.arrow`: the parts of a source when it was last planned with this part size, in the order of the listing."""
+
+    part_size: int  # listed entries in a part, at most
+    planned_at: float  # seconds since 1970
+    parts: pl.DataFrame  # columns of `PlannedPart`: a tenth of the memory that objects take
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the parts."""
+        return self.parts["name"].to_list()
+
+
+def part_name(listing: str, content: str | None = None) -> str:
+    """Name of the part that holds these files, whoever lists them: 64 bits, two of 100,000 parts share a name once in 10^9 cases."""
+    digest = hashlib.sha256(f"{listing}/{content or ''}".encode()).hexdigest()
+    return f"part-{digest[:16]}"
+
+
+def plan_state(plan: PartPlan) -> str:
+    """Hash of all that a plan says."""
+    return hashlib.sha256(plan.model_dump_json().encode()).hexdigest()[:16]
 
 
 def listing_hash(entries: list[SourceItem | RejectedFile], recipe: dict[str, Any]) -> str:
@@ -65,10 +105,54 @@ def write_plan(workspace: Workspace, source: str, plan: PartPlan) -> None:
     workspace.write_file(plan.model_dump_json().encode(), "images", source, PLAN_FOLDER, f"{plan.name}.json")
 
 
-def planned_parts(workspace: Workspace, source: str) -> list[str]:
-    """Names of the planned parts, in order."""
+def read_cuts(workspace: Workspace, source: str) -> dict[int, Cut]:
+    """Every cut of a source, by part size; none when it was never planned."""
     names = workspace.list_files("images", source, PLAN_FOLDER)
-    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+    sizes = [int(found[1]) for name in names if (found := re.fullmatch(r"cut-(\d+)\.arrow", name))]
+    return {size: cut for size in sizes if (cut := read_cut(workspace, source, size)) is not None}
+
+
+def read_cut(workspace: Workspace, source: str, part_size: int) -> Cut | None:
+    """The cut of one part size; None when the source was not planned with it."""
+    try:
+        data = workspace.read_file("images", source, PLAN_FOLDER, f"cut-{part_size}.arrow")
+    except FileNotFoundError:
+        return None
+    table = pa.ipc.open_file(data).read_all()
+    return Cut(part_size, float(table.schema.metadata[b"planned_at"]), cast(pl.DataFrame, pl.from_arrow(table)))
+
+
+def write_cut(workspace: Workspace, source: str, part_size: int, parts: Sequence[PlannedPart]) -> None:
+    """Keep a cut and make it the current one."""
+    schema = pa.schema([(name, pa.string()) for name in PlannedPart._fields], metadata={"planned_at": str(time.time())})
+    columns = [pa.array([part[index] for part in parts], pa.string()) for index in range(len(schema))]
+    buffer = io.BytesIO()
+    with pa.ipc.new_file(buffer, schema) as writer:
+        writer.write_table(pa.table(columns, schema=schema))
+    workspace.write_file(buffer.getvalue(), "images", source, PLAN_FOLDER, f"cut-{part_size}.arrow")
+    workspace.write_json({"part_size": part_size}, "images", source, PLAN_FOLDER, "current.json")
+
+
+def remove_cut(workspace: Workspace, source: str, part_size: int) -> None:
+    """Forget a cut. Its parts stay until `retire_parts` removes those that no other cut has."""
+    workspace.remove_file("images", source, PLAN_FOLDER, f"cut-{part_size}.arrow")
+
+
+def current_parts(workspace: Workspace, source: str) -> list[str]:
+    """The finished parts that hold what a source held when it was last planned, sorted; of a table that nobody planned, all."""
+    finished = workspace.table("images", source).parts()
+    try:
+        part_size = workspace.read_json("images", source, PLAN_FOLDER, "current.json")["part_size"]
+    except FileNotFoundError:
+        return finished
+    cut = read_cut(workspace, source, part_size)
+    return finished if cut is None else sorted(set(cut.names) & set(finished))
+
+
+def planned_parts(workspace: Workspace, source: str) -> list[str]:
+    """Names of all parts that have a plan, in whatever cut, sorted."""
+    names = workspace.list_files("images", source, PLAN_FOLDER)
+    return sorted(name.removesuffix(".json") for name in names if name.startswith("part-"))
 
 
 def remove_plan(workspace: Workspace, source: str, part: str) -> None:

@@ -1,22 +1,35 @@
 """Planning of a source: its listing is cut into parts before any picture is read.
 
-A part's name carries a hash of its listing (paths, sizes, content tags, labels) and of the reader's and decoder's versions: what
-changes in a source gives other parts, and a copy of a source, wherever and whenever made, gives the same. A local disk has no content
-tags, so a file rewritten with other content of the same size looks the same; such a file has another modification time than in the
-earlier plan, and then the part is read again at once: if its content differs, it gets a name of its own.
+A part's name hashes its listing (paths, sizes, content tags, labels) and the reader's and decoder's versions, and nothing of its position:
+what changes in a source gives other parts where it changes, and a copy of a source, wherever and whenever made, gives the same. A local
+disk has no content tags, so a file rewritten with other content of the same size looks the same; such a file has another modification time
+than in the earlier plan, and then the part is read again at once: if its content differs, it gets a name of its own.
 
-Parts that stand in no current plan are removed from `images` and `rejected` (tables derived from them stay, and are found by the
-names of current parts only), so whoever reads a source sees what the source holds now.
+Each part size has a plan of its own. Parts that stand in no plan are removed from `images` and `rejected` by `retire_parts`, once their
+successors are there; tables derived from them stay, and their rows are found again (`data.standing_rows`).
 """
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 from coemogen_core.data.decode import DECODER_VERSION
 from coemogen_core.data.ingest import ExaminedPart, examine_part
-from coemogen_core.data.part_plan import PartPlan, listing_hash, part_name, planned_parts, read_plan, remove_plan, write_plan
+from coemogen_core.data.part_cuts import Entry, cut_into_parts
+from coemogen_core.data.part_plan import (
+    PartPlan,
+    PlannedPart,
+    listing_hash,
+    part_name,
+    plan_state,
+    planned_parts,
+    read_cut,
+    read_cuts,
+    read_plan,
+    remove_plan,
+    write_cut,
+    write_plan,
+)
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem
 from coemogen_core.storage.names import SOURCE_NAME
@@ -24,7 +37,6 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.choices import Layout
 
 DEFAULT_PART_SIZE = 1000
-MAX_PART_BYTES = 256 * 2**20  # a part of large scans is cut earlier, so that memory stays bounded
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +50,14 @@ def plan_source(
     part_size: int = DEFAULT_PART_SIZE,
     image_column: str | None = None,
 ) -> list[str]:
-    """List a source, cut it into parts, write their plans and retire the parts of earlier plans; see `open_reader` for how it is read.
+    """List a source, cut it into parts, and write their plans; see `open_reader` for how it is read. What stands is left as it is.
+
+    In memory are one part and, of all others, what `PlannedPart` holds (0.4 kB each). A part whose plan is as before costs no request,
+    any other at most three unless its files were touched.
 
     Args:
         source: name of the source in the workspace: letters, digits, dot, underscore, hyphen.
-        part_size: listed entries in a part, at least 1.
+        part_size: listed entries in a part at most, at least 1.
 
     Returns:
         Names of the parts, in the order of the listing.
@@ -58,71 +73,87 @@ def plan_source(
     reader = open_reader(layout, root, licence, image_column)
     recipe = {"layout": layout, "reader": reader.version, "decoder": DECODER_VERSION} | ({"column": image_column} if image_column else {})
     shared: dict[str, Any] = {"layout": layout, "root": reader.folder.lasting_root, "licence": licence, "image_column": image_column}
-    earlier = {read_plan(workspace, source, name).listing: name for name in planned_parts(workspace, source)}
-    names: list[str] = []
+    earlier = read_cut(workspace, source, part_size)
+    known = {} if earlier is None else {part.listing: part for part in map(PlannedPart._make, earlier.parts.iter_rows())}
+    planned: list[PlannedPart] = []
     listed = 0
     try:
-        for index, entries in enumerate(_cut(reader.list_items(), part_size)):
-            listing = listing_hash(entries, recipe)
-            items = tuple(entry for entry in entries if isinstance(entry, SourceItem))
-            rejected = tuple(entry for entry in entries if isinstance(entry, RejectedFile))
-            plan = PartPlan(name=part_name(index, listing), listing=listing, items=items, rejected=rejected, **shared)
-            same = earlier.get(plan.listing)
-            plan = _told_apart(workspace, source, plan, index, read_plan(workspace, source, same) if same is not None else None)
-            write_plan(workspace, source, plan)
-            names.append(plan.name)
+        for entries in cut_into_parts(reader.list_items(), part_size):
+            plan = _plan_of(entries, recipe, shared)
+            planned.append(_written(workspace, source, plan, known.get(plan.listing)))
             listed += plan.listed
     except BaseException:
-        for name in set(names) - set(earlier.values()):  # of a listing that did not come to its end
-            remove_plan(workspace, source, name)
-        raise
-    _retire_all_but(workspace, source, set(names))
-    logger.info("%s: %d pictures listed in %d parts", source, listed, len(names))
-    return names
+        _remove_plans(workspace, source, {part.name for part in planned} - _planned_by_cuts(workspace, source))
+        raise  # of a listing that did not come to its end
+    write_cut(workspace, source, part_size, planned)
+    logger.info("%s: %d pictures listed in %d parts", source, listed, len(planned))
+    return [part.name for part in planned]
 
 
-def _cut(listed: Iterable[SourceItem | RejectedFile], part_size: int) -> Iterator[list[SourceItem | RejectedFile]]:
-    """Consecutive runs of at most `part_size` entries and, unless a single file is larger, `MAX_PART_BYTES`; one at a time in memory."""
-    part: list[SourceItem | RejectedFile] = []
-    room_bytes = MAX_PART_BYTES
-    for entry in listed:
-        size = (entry.stamp.size or 0) if isinstance(entry, SourceItem) else 0
-        if part and (len(part) == part_size or size > room_bytes):
-            yield part
-            part, room_bytes = [], MAX_PART_BYTES
-        part.append(entry)
-        room_bytes -= size
-    if part:
-        yield part
+def retire_parts(workspace: Workspace, source: str) -> list[str]:
+    """Remove the parts of `images` and `rejected` that stand in no plan, of whatever part size; returns their names.
+
+    To be called when the parts of the new plan are there, so that at no time a picture of the source is missing.
+    """
+    current = _planned_by_cuts(workspace, source)
+    retired = set(planned_parts(workspace, source)) - current
+    for table in (workspace.table("images", source), workspace.table("rejected", source)):
+        stale = [part for part in table.parts() if part not in current]
+        for part in stale:
+            table.remove_part(part)
+        retired |= set(stale)
+    _remove_plans(workspace, source, retired)
+    if retired:
+        logger.info("%s: removed %d parts that are in no current plan", source, len(retired))
+    return sorted(retired)
 
 
-def _told_apart(workspace: Workspace, source: str, plan: PartPlan, index: int, earlier: PartPlan | None) -> PartPlan:
-    """The plan, under another name if its files were changed since an earlier plan without a trace in the listing."""
-    if earlier is None:
+def _plan_of(entries: list[Entry], recipe: dict[str, Any], shared: dict[str, Any]) -> PartPlan:
+    listing = listing_hash(entries, recipe)
+    items = tuple(entry for entry in entries if isinstance(entry, SourceItem))
+    rejected = tuple(entry for entry in entries if isinstance(entry, RejectedFile))
+    return PartPlan(name=part_name(listing), listing=listing, items=items, rejected=rejected, **shared)
+
+
+def _written(workspace: Workspace, source: str, plan: PartPlan, earlier: PlannedPart | None) -> PlannedPart:
+    """The plan as it stands in the workspace from now on; it is written where it says anything new."""
+    if earlier is not None:
+        as_before = _named(plan, earlier.content)
+        if plan_state(as_before) == earlier.state:
+            return earlier
+        plan = _told_apart(workspace, source, as_before)
+    write_plan(workspace, source, plan)
+    return PlannedPart(plan.name, plan.listing, plan.content, plan_state(plan))
+
+
+def _told_apart(workspace: Workspace, source: str, plan: PartPlan) -> PartPlan:
+    """The plan, under another name if its files were changed since the earlier one without a trace in the listing."""
+    try:
+        earlier = read_plan(workspace, source, plan.name)
+    except FileNotFoundError:
         return plan
-    content = earlier.content
-    if _modified(plan) != _modified(earlier) and workspace.table("images", source).has_part(earlier.name):
-        examined = examine_part(plan)
-        images = workspace.table("images", source).read_part(earlier.name)
-        ingested = ExaminedPart(images, workspace.table("rejected", source).read_part(earlier.name))
-        if examined.content() != ingested.content():
-            content = examined.content()
-            logger.info("%s: content of %s has changed, its sizes have not", source, earlier.name)
-    return plan.model_copy(update={"content": content, "name": part_name(index, plan.listing, content)})
+    if _modified(plan) == _modified(earlier) or not workspace.table("images", source).has_part(plan.name):
+        return plan
+    examined = examine_part(plan)
+    images, rejected = (workspace.table(name, source).read_part(plan.name) for name in ("images", "rejected"))
+    if examined.content() == ExaminedPart(images, rejected).content():
+        return plan
+    logger.info("%s: content of %s has changed, its sizes have not", source, plan.name)
+    return _named(plan, examined.content())
+
+
+def _named(plan: PartPlan, content: str | None) -> PartPlan:
+    return plan.model_copy(update={"content": content, "name": part_name(plan.listing, content)})
 
 
 def _modified(plan: PartPlan) -> list[tuple[float | None, float | None]]:
     return [(item.stamp.modified, item.annotation_stamp.modified if item.annotation_stamp else None) for item in plan.items]
 
 
-def _retire_all_but(workspace: Workspace, source: str, current: set[str]) -> None:
-    images, rejected = workspace.table("images", source), workspace.table("rejected", source)
-    for table in (images, rejected):
-        stale = [part for part in table.parts() if part not in current]
-        for part in stale:
-            table.remove_part(part)
-        if stale:
-            logger.info("%s: removed %d parts that are in no current plan: %s", table.uri, len(stale), ", ".join(stale))
-    for part in planned_parts(workspace, source):
-        if part not in current:
-            remove_plan(workspace, source, part)
+def _planned_by_cuts(workspace: Workspace, source: str) -> set[str]:
+    return {name for cut in read_cuts(workspace, source).values() for name in cut.names}
+
+
+def _remove_plans(workspace: Workspace, source: str, parts: set[str]) -> None:
+    for part in sorted(parts):
+        remove_plan(workspace, source, part)

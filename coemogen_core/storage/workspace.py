@@ -64,6 +64,12 @@ class Workspace:
         if filesystem.exists(path):
             filesystem.rm_file(path)
 
+    def remove_folder(self, *names: str) -> None:
+        """Remove a folder with all that is in it, where there is one."""
+        filesystem, path = resolve(self.path(*names))
+        if filesystem.isdir(path):
+            filesystem.rm(path, recursive=True)
+
     def exists(self, *names: str) -> bool:
         """Whether a file or folder exists."""
         filesystem, path = resolve(self.path(*names))

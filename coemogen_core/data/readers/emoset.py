@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 from coemogen_core.data.readers.reader import SourceReader
@@ -27,7 +28,7 @@ class EmoSetReader(SourceReader):
     """Reader of EmoSet's layout. The label is the split file's; an annotation must not contradict it."""
 
     def list_items(self) -> list[SourceItem | RejectedFile]:
-        """All entries of the split files that exist, in the order train, val, test.
+        """All entries of the split files that exist, in the order train, val, test, and by path within a split: lists come in any order.
 
         Raises:
             FileNotFoundError, NotADirectoryError: the root is no folder or has no split file.
@@ -39,7 +40,10 @@ class EmoSetReader(SourceReader):
             raise FileNotFoundError(f"{self.folder.root} has none of train.json, val.json, test.json: expected {EXPECTED}")
         files = dict(self.folder.walk())
         listing = _SplitListing(files=files, licence=self.licence, names={same_name(path): path for path in files})
-        listed = [listing.describe(entry, split, number) for split, entries in splits.items() for number, entry in enumerate(entries)]
+        listed: list[SourceItem | RejectedFile] = []
+        for split, entries in splits.items():
+            described = [listing.describe(entry, split, number) for number, entry in enumerate(entries)]
+            listed += sorted(described, key=attrgetter("path"))
         if not listed:
             raise ValueError(f"the split files in {self.folder.root} list no pictures ({', '.join(splits)}): expected {EXPECTED}")
         unlisted = sum(path.startswith("image/") and path not in listing.seen for path in listing.files)
