@@ -1,4 +1,4 @@
-"""The machine: where to compute, memory given back to it, library versions, the largest memory of a run."""
+"""The machine: where to compute and in whose turn, memory given back to it, library versions, the largest memory of a run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ import ctypes
 import platform
 import resource
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+Slot = Callable[[], AbstractContextManager[None]]
+"""What to enter around computing, where runs take turns at a machine; `contextlib.nullcontext`, the default everywhere, has no turns.
+
+A function that may find its result standing looks first and reads what it needs, enters the slot for what its networks compute alone, and
+writes outside of it: so nothing that stands already waits behind a training.
+"""
 
 
 def resolve_device(device: str) -> torch.device:

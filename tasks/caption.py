@@ -3,6 +3,8 @@
 Without Prefect: `coemogen_core.captioning.caption_part` and `.recaption`.
 """
 
+from functools import partial
+
 from prefect import task
 
 from coemogen_core.captioning.caption_part import caption_part
@@ -37,8 +39,7 @@ def caption_part_task(
     """
     workspace = Workspace(workspace_uri)
     wanted = selection.wanted(workspace, source, part)
-    with captioner_slot(settings):
-        return shown(caption_part(workspace, source, part, wanted, recipe, settings))
+    return shown(caption_part(workspace, source, part, wanted, recipe, settings, slot=partial(captioner_slot, settings)))
 
 
 @task(name="choose pictures", task_run_name="choose pictures of {run_id}", **STORED)
@@ -82,8 +83,7 @@ def recaption_part_task(
     """Caption the candidates of one part anew; after `stop_at` (seconds since 1970) nothing more is asked. See `caption_part`."""
     workspace = Workspace(workspace_uri)
     candidates = read_candidates(workspace, dataset, run_id, part).select("image_id", "emotion", "after_attempt")
-    with captioner_slot(settings):
-        return shown(caption_part(workspace, source, part, candidates, recipe, settings, stop_at))
+    return shown(caption_part(workspace, source, part, candidates, recipe, settings, stop_at, slot=partial(captioner_slot, settings)))
 
 
 @task(name="compare captions", task_run_name="compare captions of {run_id}", **STORED)

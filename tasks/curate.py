@@ -4,6 +4,7 @@ Without Prefect: the functions of the same name in the packages of `coemogen_cor
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from prefect import task
 
@@ -31,8 +32,7 @@ from tasks.options import STORED, shown
 @task(name="align captions", task_run_name="align {source}/{part}", **STORED)
 def align_captions_task(workspace_uri: str, source: str, part: str, policy: CaptionPolicy, recipe: EncoderRecipe) -> PartOutcome:
     """Score the captions of one image part, those that a policy may choose from, against its pictures. See `align_captions`."""
-    with device_slot(recipe.device):
-        return shown(align_captions(Workspace(workspace_uri), source, part, policy, recipe))
+    return shown(align_captions(Workspace(workspace_uri), source, part, policy, recipe, slot=partial(device_slot, recipe.device)))
 
 
 @task(name="train classifier", task_run_name="train classifier on {source}", **STORED)
@@ -68,7 +68,8 @@ def audit_styles_task(
     workspace_uri: str, dataset: str, source: str, parts: Sequence[str], classifier_id: str, encoder: EncoderRecipe, min_confidence: float
 ) -> StyleAuditOutcome:
     """How sure the classifier is of each style, and how often zero-shot CLIP disagrees. See `audit_styles`."""
-    return audit_styles(Workspace(workspace_uri), dataset, source, parts, classifier_id, encoder, min_confidence)
+    scored = source, parts, classifier_id, encoder, min_confidence
+    return audit_styles(Workspace(workspace_uri), dataset, *scored, slot=partial(device_slot, encoder.device))
 
 
 @task(name="score part", task_run_name="score {source}/{part}", **STORED)

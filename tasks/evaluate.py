@@ -3,6 +3,8 @@
 Without Prefect: the functions of the same name in `coemogen_core.evaluation`.
 """
 
+from functools import partial
+
 from prefect import task
 
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
@@ -29,15 +31,15 @@ def select_reference_task(workspace_uri: str, source: str, recipe: EvaluationRec
 @task(name="reference part", task_run_name="reference {part}", **STORED)
 def reference_part_task(workspace_uri: str, selection: ReferenceSelection, part: str, recipe: EvaluationRecipe) -> PartOutcome:
     """Compute the features of one part of the real images. See `reference_part`."""
-    with device_slot(recipe.device):
-        return shown(reference_part(Workspace(workspace_uri), selection, part, recipe, load_extractors(recipe)))
+    slot = partial(device_slot, recipe.device)
+    return shown(reference_part(Workspace(workspace_uri), selection, part, recipe, load_extractors(recipe), slot=slot))
 
 
 @task(name="evaluate real images", task_run_name="evaluate real images", **STORED)
 def evaluate_real_images_task(workspace_uri: str, selection: ReferenceSelection, recipe: EvaluationRecipe) -> ReferenceMetrics:
     """Measure the real images themselves. See `evaluate_real_images`."""
-    with device_slot(recipe.device):
-        return evaluate_real_images(Workspace(workspace_uri), selection, recipe, load_extractors(recipe))
+    slot = partial(device_slot, recipe.device)
+    return evaluate_real_images(Workspace(workspace_uri), selection, recipe, load_extractors(recipe), slot=slot)
 
 
 @task(name="evaluate method", task_run_name="evaluate {method}", **STORED)
@@ -45,8 +47,8 @@ def evaluate_method_task(
     workspace_uri: str, run_id: str, method: str, selection: ReferenceSelection, recipe: EvaluationRecipe
 ) -> MethodEvaluation:
     """Measure the samples of one method against the real images. See `evaluate_samples`."""
-    with device_slot(recipe.device):
-        return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe))
+    slot = partial(device_slot, recipe.device)
+    return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe), slot=slot)
 
 
 @task(name="collect cell", task_run_name="collect {samples.method.name}, seed {seed}", **STORED)
@@ -54,8 +56,8 @@ def cell_result_task(
     workspace_uri: str, samples: SamplePlan, seed: int, evaluation: MethodEvaluation, recipe: EvaluationRecipe
 ) -> MethodRun:
     """The numbers of a measured cell of a matrix, and which of its pictures were recognised. See `cell_result`."""
-    with device_slot(recipe.device):
-        return cell_result(Workspace(workspace_uri), samples, seed, evaluation, recipe, load_extractors(recipe))
+    slot = partial(device_slot, recipe.device)
+    return cell_result(Workspace(workspace_uri), samples, seed, evaluation, recipe, load_extractors(recipe), slot=slot)
 
 
 @task(name="write experiments", task_run_name="write experiments {run_id}", **STORED)
@@ -82,4 +84,5 @@ def write_report_task(
 ) -> str:
     """Write report.html of a run; returns its URI. See `build_report_data`."""
     workspace = Workspace(workspace_uri)
-    return write_report(workspace, build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation))
+    slot = partial(device_slot, "auto" if evaluation is None else evaluation.device)
+    return write_report(workspace, build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation, slot=slot))

@@ -3,6 +3,8 @@
 Without Prefect: `coemogen_core.data.plan`, `.ingest`, and `coemogen_core.encoders.embedding`.
 """
 
+from functools import partial
+
 from prefect import task
 
 from coemogen_core.data.ingest import ingest_part
@@ -39,5 +41,4 @@ def ingest_part_task(workspace_uri: str, source: str, part: str) -> PartOutcome:
 @task(name="embed part", task_run_name="embed {source}/{part}", **STORED)
 def embed_part_task(workspace_uri: str, source: str, part: str, recipe: ImageEncoderRecipe) -> PartOutcome:
     """Embed the pictures of one image part. See `embed_part`."""
-    with device_slot(recipe.device):
-        return shown(embed_part(Workspace(workspace_uri), source, part, recipe))
+    return shown(embed_part(Workspace(workspace_uri), source, part, recipe, slot=partial(device_slot, recipe.device)))

@@ -4,6 +4,7 @@ Without Prefect: `coemogen_core.training.features.cache_features_part`, the meth
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from prefect import task
@@ -29,8 +30,8 @@ LOG_LINES = 20  # of one training in Prefect's log; the run's own log.jsonl has 
 @task(name="cache features", task_run_name="features {dataset}/{part}", **STORED)
 def cache_features_part_task(workspace_uri: str, dataset: str, version: str, source: str, part: str, recipe: FeatureRecipe) -> PartOutcome:
     """Cache the features of the kept pictures of one part. See `cache_features_part`."""
-    with device_slot(recipe.device):
-        return shown(cache_features_part(Workspace(workspace_uri), dataset, version, source, part, recipe))
+    slot = partial(device_slot, recipe.device)
+    return shown(cache_features_part(Workspace(workspace_uri), dataset, version, source, part, recipe, slot=slot))
 
 
 @task(name="train", task_run_name="train {method.name} on {dataset}", **STORED)
@@ -40,15 +41,13 @@ def train_task(
     """Train what a method needs, None when that is nothing; goes on from an interrupted run's newest checkpoint. See `Method.train`."""
     data = TrainingData(Workspace(workspace_uri), dataset, feature_id, models)
     report = _progress_reporter(f"{method.name} on {dataset}")
-    with device_slot():
-        return method.train(data, report, launch)
+    return method.train(data, report, launch, slot=device_slot)
 
 
 @task(name="generate part", task_run_name="generate {plan.method.name}/{part}", **STORED)
 def generate_part_task(workspace_uri: str, plan: SamplePlan, part: str) -> PartOutcome:
     """Generate the pictures of one part. See `generate_part`."""
-    with device_slot(plan.recipe.device):
-        return shown(generate_part(Workspace(workspace_uri), plan, part))
+    return shown(generate_part(Workspace(workspace_uri), plan, part, slot=partial(device_slot, plan.recipe.device)))
 
 
 def _progress_reporter(what: str) -> Callable[[Progress], None]:

@@ -6,6 +6,7 @@ Chunks of up to 500 attempts become part of the table; until its chunk is writte
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,7 +29,7 @@ from coemogen_core.captioning.journal import Journal, journal_path, part_lock
 from coemogen_core.captioning.judge import JudgedAnswer, judge_answer
 from coemogen_core.captioning.prompt import Prompt, form_instruction, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
-from coemogen_core.device import give_back_heap
+from coemogen_core.device import Slot, give_back_heap
 from coemogen_core.storage.workspace import Workspace, local_folder
 from schemas.outcomes import PartOutcome
 from schemas.tables import Captions
@@ -51,6 +52,8 @@ def caption_part(
     recipe: CaptionRecipe,
     settings: LocalSettings | ServerSettings,
     stop_at: float | None = None,
+    *,
+    slot: Slot = nullcontext,
 ) -> PartOutcome:
     """Caption the wanted pictures of one part, one round of attempts (`attempts.due_now`). One run at a time does a part.
 
@@ -58,6 +61,7 @@ def caption_part(
         wanted: columns `image_id, emotion`, all of this part; the emotion is the prior, and may be null for a plain prompt. With a
             column `after_attempt`, only attempts with larger numbers count: so a recipe can caption a picture anew.
         stop_at: time (seconds since 1970) from which nothing more is asked; what was asked is waited for.
+        slot: of the captioner, a server or a model in this process; entered to ask, when something is due.
 
     Returns:
         rows = wanted pictures that have a caption, dropped = those that have none; reused when nothing was left to do, and then
@@ -77,7 +81,8 @@ def caption_part(
             due = due_now(table.history(ordered), settings.max_attempts)  # another run may have done it while we waited
             idle = due.is_empty()
             if not idle:
-                table.caption(due)
+                with slot():
+                    table.caption(due)
         done = table.history(ordered)
         give_back_heap()
     captioned = int(done["captioned"].sum())

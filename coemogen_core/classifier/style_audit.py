@@ -5,12 +5,14 @@ eight texts are the one thing that a model is asked about.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import numpy as np
 import polars as pl
 from pydantic import Field
 
 from coemogen_core.classifier.rating_agreement import REPORTS
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS, POSITIVE
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.recipe import recipe_id
@@ -54,7 +56,15 @@ class StyleAuditOutcome(FrozenModel):
 
 
 def audit_styles(
-    workspace: Workspace, dataset: str, source: str, parts: Sequence[str], classifier_id: str, encoder: EncoderRecipe, min_confidence: float
+    workspace: Workspace,
+    dataset: str,
+    source: str,
+    parts: Sequence[str],
+    classifier_id: str,
+    encoder: EncoderRecipe,
+    min_confidence: float,
+    *,
+    slot: Slot = nullcontext,
 ) -> StyleAuditOutcome:
     """Audit a scored source, and keep the answer: `reports/<dataset>/<audit_id>.json`. Holds one part's embeddings at a time.
 
@@ -67,7 +77,8 @@ def audit_styles(
     name = recipe_id("styles", {**fields, "text": ZERO_SHOT_TEXT, "min_confidence": min_confidence})
     if workspace.exists(REPORTS, dataset, f"{name}.json"):
         return StyleAuditOutcome(report=StyleAudit.model_validate(workspace.read_json(REPORTS, dataset, f"{name}.json")), reused=True)
-    texts = load_encoder(encoder).encode_texts([ZERO_SHOT_TEXT.format(emotion=emotion) for emotion in EMOTIONS])
+    with slot():
+        texts = load_encoder(encoder).encode_texts([ZERO_SHOT_TEXT.format(emotion=emotion) for emotion in EMOTIONS])
     found = [_sums(workspace, source, part, classifier_id, encoder.encoder_id, texts, min_confidence) for part in sorted(parts)]
     sums = pl.concat(found).group_by("style").sum().sort("pictures", "style", descending=[True, False])
     styles = [_style_row(**values) for values in sums.iter_rows(named=True)]

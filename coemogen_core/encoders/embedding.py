@@ -4,12 +4,13 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 
 import numpy as np
 import polars as pl
 
 from coemogen_core.data.decode import UnreadableImage, decode_image
-from coemogen_core.device import give_back_heap
+from coemogen_core.device import Slot, give_back_heap
 from coemogen_core.encoders.image_encoder import ImageEncoder, ImageEncoderRecipe, load_image_encoder
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.outcomes import PartOutcome
@@ -19,7 +20,7 @@ DECODING_THREADS = 2
 BATCHES_AHEAD = 2  # decoded while the model computes; bounds the pixels in memory
 
 
-def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncoderRecipe) -> PartOutcome:
+def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncoderRecipe, *, slot: Slot = nullcontext) -> PartOutcome:
     """Embed the pictures of `images/<source>/<part>` into `embeddings/<source>/<encoder_id>/<part>`.
 
     A picture that no longer decodes gets no row and is counted as dropped; the curation then names it "not embedded".
@@ -34,11 +35,13 @@ def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncode
     reused = embeddings.has_part(part)
     if not reused:
         images.require_parts([part], f"ingest source {source!r} first")
-        encoder = load_image_encoder(recipe)
-        embeddings.write_part(part, _embed(images, part, encoder), embeddings_schema(encoder.dim))
+        with slot():
+            encoder = load_image_encoder(recipe)
+            rows = _embed(images, part, encoder)
+        embeddings.write_part(part, rows, embeddings_schema(encoder.dim))
         give_back_heap()
-    rows = embeddings.count([part])
-    return PartOutcome(part=part, rows=rows, dropped=images.count([part]) - rows, reused=reused, seconds=time.perf_counter() - started)
+    done = embeddings.count([part])
+    return PartOutcome(part=part, rows=done, dropped=images.count([part]) - done, reused=reused, seconds=time.perf_counter() - started)
 
 
 def _embed(images: Table, part: str, encoder: ImageEncoder) -> pl.DataFrame:

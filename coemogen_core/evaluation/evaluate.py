@@ -1,11 +1,13 @@
 """From features to numbers: all metrics of one method, overall and per emotion, with intervals."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation import colour, emo_a, lpips, semantics
 from coemogen_core.evaluation.distributions import Compared, compare_distributions
@@ -35,6 +37,8 @@ def evaluate_method(
     extractors: ExtractorSet,
     recipe: EvaluationRecipe,
     pictures: PictureAccess | None = None,
+    *,
+    slot: Slot = nullcontext,
 ) -> MethodMetrics:
     """All metrics of one set of images.
 
@@ -44,6 +48,7 @@ def evaluate_method(
         extractors: what computed the features.
         recipe: seed, resamples and level of the intervals.
         pictures: the images themselves, from which protocol "emogen" draws pairs for LPIPS and Sem-D; no other looks at them again.
+        slot: entered to measure these pairs; all other numbers need no network.
 
     Raises:
         ValueError: they are missing under "emogen".
@@ -56,7 +61,9 @@ def evaluate_method(
     if recipe.protocol == "emogen":
         if pictures is None:
             raise ValueError("protocol 'emogen' draws pairs from the pictures themselves: give them, too")
-        measured = _with_pairs(measured, measure_pairs(pictures, extractors, recipe.seed), recipe)
+        with slot():
+            pairs = measure_pairs(pictures, extractors, recipe.seed)
+        measured = _with_pairs(measured, pairs, recipe)
     compared = compare_distributions(features, reference, counts, extractors, recipe)
     enough, level = (counts if bootstrap.too_few(groups, EMOTIONS) is None else None), recipe.confidence_level
     probes = [emo_a.probe_metrics(probabilities, groups, enough, level) for probabilities in features.probabilities]
@@ -85,9 +92,11 @@ def evaluate_reference(
     extractors: ExtractorSet,
     recipe: EvaluationRecipe,
     pictures: PictureAccess | None = None,
+    *,
+    slot: Slot = nullcontext,
 ) -> ReferenceMetrics:
     """The same metrics of the real images: what a perfect generator would score. What compares with real images is null."""
-    numbers = evaluate_method(features, None, extractors, recipe, pictures)
+    numbers = evaluate_method(features, None, extractors, recipe, pictures, slot=slot)
     return ReferenceMetrics(**numbers.model_dump(), source=source, split=split)
 
 

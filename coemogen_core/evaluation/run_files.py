@@ -1,9 +1,11 @@
 """From the samples of a run to its metrics.json."""
 
 import time
+from contextlib import nullcontext
 
 from pydantic import BaseModel, Field
 
+from coemogen_core.device import Slot
 from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import concatenate
@@ -28,7 +30,14 @@ class MethodEvaluation(FrozenModel):
 
 
 def evaluate_samples(
-    workspace: Workspace, run_id: str, method: str, selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet
+    workspace: Workspace,
+    run_id: str,
+    method: str,
+    selection: ReferenceSelection,
+    recipe: EvaluationRecipe,
+    extractors: ExtractorSet,
+    *,
+    slot: Slot = nullcontext,
 ) -> MethodEvaluation:
     """Measure `runs/<run_id>/samples/<method>` against the real images; nothing is computed twice.
 
@@ -37,21 +46,22 @@ def evaluate_samples(
     """
     started = time.perf_counter()
     emotions = SampleSet(workspace, run_id, method).emotions()
-    found = [sample_part(workspace, run_id, method, emotion, recipe, extractors) for emotion in emotions]
+    found = [sample_part(workspace, run_id, method, emotion, recipe, extractors, slot=slot) for emotion in emotions]
     features = concatenate([block for _, block in found])
     place = _numbers_place(selection, recipe, extractors, features.digest())
     if reused := workspace.exists(*place):
         metrics = MethodMetrics.model_validate(workspace.read_json(*place))
     else:
         reference = load_reference(workspace, selection, recipe, extractors)
-        metrics = evaluate_method(features, reference, extractors, recipe, stored_samples(workspace, run_id, method))
+        pictures = stored_samples(workspace, run_id, method)
+        metrics = evaluate_method(features, reference, extractors, recipe, pictures, slot=slot)
         workspace.write_file(_as_json(metrics), *place)
     seconds = time.perf_counter() - started
     return MethodEvaluation(method=method, metrics=metrics, parts=tuple(part for part, _ in found), reused=reused, seconds=seconds)
 
 
 def evaluate_real_images(
-    workspace: Workspace, selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet
+    workspace: Workspace, selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet, *, slot: Slot = nullcontext
 ) -> ReferenceMetrics:
     """Measure the real images: what a perfect generator would score.
 
@@ -63,7 +73,7 @@ def evaluate_real_images(
         return ReferenceMetrics.model_validate(workspace.read_json(*place))
     reference = load_reference(workspace, selection, recipe, extractors)
     pictures = stored_reference(workspace, selection)
-    metrics = evaluate_reference(reference, selection.source, selection.split, extractors, recipe, pictures)
+    metrics = evaluate_reference(reference, selection.source, selection.split, extractors, recipe, pictures, slot=slot)
     workspace.write_file(_as_json(metrics), *place)
     return metrics
 

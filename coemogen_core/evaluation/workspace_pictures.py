@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
 from coemogen_core.evaluation.emogen_pairs import PictureAccess, Place
 from coemogen_core.evaluation.extractors import ExtractorSet
@@ -64,7 +66,13 @@ def select_reference(workspace: Workspace, source: str, minimum: int, protocol: 
 
 
 def reference_part(
-    workspace: Workspace, selection: ReferenceSelection, part: str, recipe: EvaluationRecipe, extractors: ExtractorSet
+    workspace: Workspace,
+    selection: ReferenceSelection,
+    part: str,
+    recipe: EvaluationRecipe,
+    extractors: ExtractorSet,
+    *,
+    slot: Slot = nullcontext,
 ) -> PartOutcome:
     """Compute the features of one part of the real images; nothing is done where they exist."""
 
@@ -76,7 +84,7 @@ def reference_part(
         ]
 
     started, place = time.perf_counter(), _reference_place(selection, part, recipe, extractors)
-    return _cached(workspace, place, images, recipe, extractors, part, started)[0]
+    return _cached(workspace, place, images, recipe, extractors, part, started, slot)[0]
 
 
 def load_reference(
@@ -88,7 +96,14 @@ def load_reference(
 
 
 def sample_part(
-    workspace: Workspace, run_id: str, method: str, emotion: Emotion, recipe: EvaluationRecipe, extractors: ExtractorSet
+    workspace: Workspace,
+    run_id: str,
+    method: str,
+    emotion: Emotion,
+    recipe: EvaluationRecipe,
+    extractors: ExtractorSet,
+    *,
+    slot: Slot = nullcontext,
 ) -> tuple[PartOutcome, ImageFeatures]:
     """Features of the samples of one method and emotion, computed or read.
 
@@ -99,7 +114,7 @@ def sample_part(
     digests = b"".join(hashlib.sha256(image.data).digest() for image in images)
     name = f"{emotion}-{hashlib.sha256(digests).hexdigest()[:12]}.safetensors"
     place = ("evaluation", recipe.features_id(extractors), "samples", name)
-    return _cached(workspace, place, lambda: images, recipe, extractors, emotion, started)
+    return _cached(workspace, place, lambda: images, recipe, extractors, emotion, started, slot)
 
 
 def sample_rows(workspace: Workspace, run_id: str, method: str, emotion: Emotion, recipe: EvaluationRecipe, rejected: int) -> list[int]:
@@ -135,7 +150,9 @@ class EvaluatedSet:
         return self.pictures.load([self.places[row] for row in rows])
 
 
-def evaluated_samples(workspace: Workspace, run_id: str, method: str, recipe: EvaluationRecipe, extractors: ExtractorSet) -> EvaluatedSet:
+def evaluated_samples(
+    workspace: Workspace, run_id: str, method: str, recipe: EvaluationRecipe, extractors: ExtractorSet, *, slot: Slot = nullcontext
+) -> EvaluatedSet:
     """The samples of one method of a run; their features are read where the evaluation left them.
 
     Raises:
@@ -143,7 +160,7 @@ def evaluated_samples(workspace: Workspace, run_id: str, method: str, recipe: Ev
     """
     blocks, places = [], []
     for emotion in SampleSet(workspace, run_id, method).emotions():
-        _, features = sample_part(workspace, run_id, method, emotion, recipe, extractors)
+        _, features = sample_part(workspace, run_id, method, emotion, recipe, extractors, slot=slot)
         rows = sample_rows(workspace, run_id, method, emotion, recipe, int(features.rejected.sum()))
         places += [(EMOTIONS.index(emotion), row) for row in rows]
         blocks.append(features)
@@ -221,12 +238,15 @@ def _cached(
     extractors: ExtractorSet,
     part: str,
     started: float,
+    slot: Slot,
 ) -> tuple[PartOutcome, ImageFeatures]:
     """The features in a file, which are computed of these images where there is none."""
     if reused := workspace.exists(*place):
         features = ImageFeatures.from_bytes(workspace.read_file(*place))
     else:
-        features = compute_features(images(), extractors, recipe)
+        pictures = images()
+        with slot():
+            features = compute_features(pictures, extractors, recipe)
         workspace.write_file(features.to_bytes(), *place)
     seconds, dropped = time.perf_counter() - started, int(features.rejected.sum())
     return PartOutcome(part=part, rows=len(features.emotions), dropped=dropped, reused=reused, seconds=seconds), features

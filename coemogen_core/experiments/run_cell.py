@@ -1,9 +1,11 @@
 """One cell of a matrix: a method trained, drawn and measured with one seed. What stands in the workspace is not computed again."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from pydantic import Field
 
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
@@ -81,6 +83,8 @@ def cell_result(
     evaluation: MethodEvaluation,
     recipe: EvaluationRecipe,
     extractors: ExtractorSet,
+    *,
+    slot: Slot = nullcontext,
 ) -> MethodRun:
     """The numbers of a measured cell."""
     found = {name: evaluation.metrics.estimate(name) for name in METRIC_NAMES}
@@ -89,7 +93,7 @@ def cell_result(
         for name, estimate in found.items()
         if estimate.value is not None
     }
-    recognised = {} if evaluation.metrics.rejected else _recognised(workspace, samples, recipe, extractors)
+    recognised = {} if evaluation.metrics.rejected else _recognised(workspace, samples, recipe, extractors, slot)
     return MethodRun(
         method=samples.method.name,
         seed=seed,
@@ -100,11 +104,13 @@ def cell_result(
     )
 
 
-def _recognised(workspace: Workspace, samples: SamplePlan, recipe: EvaluationRecipe, extractors: ExtractorSet) -> dict[str, str]:
+def _recognised(
+    workspace: Workspace, samples: SamplePlan, recipe: EvaluationRecipe, extractors: ExtractorSet, slot: Slot
+) -> dict[str, str]:
     """By emotion, 1 or 0 for every picture in the order of their seeds, from the cached features."""
     found: dict[str, str] = {}
     for index, emotion in enumerate(EMOTIONS):
-        _, features = sample_part(workspace, samples.run_id, samples.method.name, emotion, recipe, extractors)
+        _, features = sample_part(workspace, samples.run_id, samples.method.name, emotion, recipe, extractors, slot=slot)
         right = features.probabilities[0].argmax(axis=1) == index
         in_order = ["0"] * len(right)
         numbers = sample_rows(workspace, samples.run_id, samples.method.name, emotion, recipe, rejected=0)

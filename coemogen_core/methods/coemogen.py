@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 from PIL import Image
 
+from coemogen_core.device import Slot
 from coemogen_core.generation.pipeline import EmotionPipeline
 from coemogen_core.methods.generator import Generator
 from coemogen_core.methods.method import IN_THIS_PROCESS, TrainingData
@@ -33,7 +35,12 @@ class CoEmoGen(TrainedMethod[TrainingRecipe]):
     kind: ClassVar[str] = "train"
 
     def train(
-        self, data: TrainingData, on_progress: Callable[[Progress], None] | None = None, launch: LaunchSettings = IN_THIS_PROCESS
+        self,
+        data: TrainingData,
+        on_progress: Callable[[Progress], None] | None = None,
+        launch: LaunchSettings = IN_THIS_PROCESS,
+        *,
+        slot: Slot = nullcontext,
     ) -> TrainingOutcome:
         """Train, in several processes where that is asked for, or find the trained model; see `coemogen_core.training.run.train`.
 
@@ -44,10 +51,10 @@ class CoEmoGen(TrainedMethod[TrainingRecipe]):
         if launch.is_wanted:
             was_there = data.workspace.exists("runs", self.training_run_id(data), "model", "config.json")
             if not was_there:
-                train_in_processes(CHILD, self.job(data), launch, on_progress)
-        outcome = train(
-            data.workspace, data.dataset, data.feature_id, data.models, self.recipe, sheets=PipelineSheets, on_progress=on_progress
-        )
+                with slot():
+                    train_in_processes(CHILD, self.job(data), launch, on_progress)
+        corpus = data.workspace, data.dataset, data.feature_id, data.models
+        outcome = train(*corpus, self.recipe, sheets=PipelineSheets, on_progress=on_progress, slot=slot)
         if not launch.is_wanted:
             return outcome
         return outcome.model_copy(update={"reused": was_there, "seconds": time.perf_counter() - started})

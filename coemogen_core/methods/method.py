@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from coemogen_core.device import Slot
 from coemogen_core.methods.generator import Generator
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
@@ -48,6 +50,8 @@ class Method(ABC):
         data: TrainingData,  # noqa: ARG002
         on_progress: Callable[[Progress], None] | None = None,  # noqa: ARG002
         launch: LaunchSettings = IN_THIS_PROCESS,  # noqa: ARG002
+        *,
+        slot: Slot = nullcontext,  # noqa: ARG002
     ) -> TrainingOutcome | None:
         """Train into `runs/<run id>/model/`; goes on where it was interrupted. None when there is nothing to train.
 
@@ -55,6 +59,7 @@ class Method(ABC):
             data: what it learns from.
             on_progress: called after every log interval.
             launch: in how many processes; a method that cannot train in several trains in this one.
+            slot: entered when there is something to train.
 
         Raises:
             FileNotFoundError: no features are cached.

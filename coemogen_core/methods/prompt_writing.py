@@ -1,6 +1,7 @@
 """Have a language model write the prompts of the baseline "sd-llm": from any OpenAI-compatible chat server, once, into a file."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from coemogen_core.captioning.plain_line import clean_caption
 from coemogen_core.captioning.server.api_key import key_in_words, read_key
 from coemogen_core.captioning.server.connections import client_of
 from coemogen_core.captioning.server.outcome import RequestOutcome, outcome_of_response
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.methods.prompted import PromptFile, read_prompt_file, write_prompt_file
 from schemas.frozen_model import FrozenModel
@@ -47,7 +49,7 @@ class PromptWriter(FrozenModel):
         return REQUEST.format(count=self.count)
 
 
-def write_prompts(writer: PromptWriter, file: Path) -> PromptFile:
+def write_prompts(writer: PromptWriter, file: Path, *, slot: Slot = nullcontext) -> PromptFile:
     """Ask for all emotions and write the file; where it is there already, nothing is asked.
 
     Raises:
@@ -62,7 +64,7 @@ def write_prompts(writer: PromptWriter, file: Path) -> PromptFile:
         return found
     key = read_key(writer.api_key_variable)
     http_client = client_of(writer.endpoint, writer.timeout_s)
-    with openai.OpenAI(base_url=writer.endpoint, api_key=key, timeout=writer.timeout_s, http_client=http_client) as client:
+    with slot(), openai.OpenAI(base_url=writer.endpoint, api_key=key, timeout=writer.timeout_s, http_client=http_client) as client:
         prompts = {emotion: _ask(client, writer, emotion) for emotion in EMOTIONS}
     written = PromptFile(model=writer.model, request=writer.request, written=datetime.now(UTC).date().isoformat(), prompts=prompts)
     write_prompt_file(written, file)

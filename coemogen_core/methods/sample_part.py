@@ -3,10 +3,12 @@
 import io
 import threading
 import time
+from contextlib import nullcontext
 
 import polars as pl
 from PIL import Image
 
+from coemogen_core.device import Slot
 from coemogen_core.generation.denoising import batches, image_seeds
 from coemogen_core.methods.generator import Generator
 from coemogen_core.methods.sample_plan import SamplePlan, settings_place
@@ -20,13 +22,14 @@ _LOADING = threading.Lock()
 _loaded: dict[str, Generator] = {}
 
 
-def generate_part(workspace: Workspace, plan: SamplePlan, part: str) -> PartOutcome:
+def generate_part(workspace: Workspace, plan: SamplePlan, part: str, *, slot: Slot = nullcontext) -> PartOutcome:
     """Generate the pictures of one part into `runs/<plan.run_id>/samples/<method>/<part>.parquet`, with the plan's settings beside them.
 
     Args:
         workspace: holds the trained model and takes the samples.
         plan: what is to be made.
         part: one of `plan.parts()`.
+        slot: entered to load the generator and to draw.
 
     Raises:
         ValueError: no such part.
@@ -37,9 +40,10 @@ def generate_part(workspace: Workspace, plan: SamplePlan, part: str) -> PartOutc
     samples = workspace.table("runs", plan.run_id, "samples", plan.method.name)
     reused = samples.has_part(part)
     if not reused:
-        generator = _generator(workspace, plan)
+        with slot():
+            rows = _rows(_generator(workspace, plan), emotion, numbers, plan)
         workspace.write_json(plan.settings, *settings_place(plan.run_id, plan.method.name))
-        samples.write_part(part, _rows(generator, emotion, numbers, plan), Samples)
+        samples.write_part(part, rows, Samples)
     return PartOutcome(part=part, rows=len(numbers), reused=reused, seconds=time.perf_counter() - started)
 
 

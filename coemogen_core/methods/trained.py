@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar, Generic, NamedTuple, Self, TypeVar
 
@@ -10,6 +11,7 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load
 from torch import Tensor
 
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.methods.method import IN_THIS_PROCESS, Method, TrainingData
 from coemogen_core.model.base_models import BaseModels, load_noise_scheduler, load_text_encoder
@@ -56,7 +58,14 @@ class TrainedBaseline(TrainedMethod[RecipeT]):
     def fit(self, data: TrainingData, run_id: str, features: FeatureSet, on_progress: OnProgress) -> None:
         """Write all files of the model but `config.json`; what an interrupted call has finished is not computed again."""
 
-    def train(self, data: TrainingData, on_progress: OnProgress = None, launch: LaunchSettings = IN_THIS_PROCESS) -> TrainingOutcome:  # noqa: ARG002
+    def train(
+        self,
+        data: TrainingData,
+        on_progress: OnProgress = None,
+        launch: LaunchSettings = IN_THIS_PROCESS,  # noqa: ARG002
+        *,
+        slot: Slot = nullcontext,
+    ) -> TrainingOutcome:
         """Train, or find the trained model."""
         run_id = self.training_run_id(data)
 
@@ -66,7 +75,7 @@ class TrainedBaseline(TrainedMethod[RecipeT]):
             config = {"format": FORMAT, "kind": self.kind, "base_models": data.models.identity, "training": training}
             data.workspace.write_json(config, "runs", run_id, "model", "config.json")
 
-        return train_once(data.workspace, data.dataset, data.feature_id, run_id, self.recipe.steps, fit)
+        return train_once(data.workspace, data.dataset, data.feature_id, run_id, self.recipe.steps, fit, slot=slot)
 
 
 class FrozenParts(NamedTuple):

@@ -1,6 +1,7 @@
 """The report of a run, from the tables of a workspace; and that of pictures that were evaluated alone, without either."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import Field
 from coemogen_core.captioning.alignment_filter import LOW_ALIGNMENT
 from coemogen_core.curation.decisions import read_decisions, read_record
 from coemogen_core.curation.funnel import funnel
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.alone import METHOD, AloneEvaluation
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
@@ -69,6 +71,8 @@ def build_report_data(
     photos: CorpusVersion | None = None,
     art: CorpusVersion | None = None,
     evaluation: EvaluationRecipe | None = None,
+    *,
+    slot: Slot = nullcontext,
 ) -> ReportData:
     """Collect everything that the report of a run shows.
 
@@ -80,6 +84,7 @@ def build_report_data(
         photos: the labelled corpus that the model was trained on.
         art: the curated art corpus.
         evaluation: how the numbers were made; without it neither failures, nor the map, nor the nearest training pictures are shown.
+        slot: entered to ask the evaluation's networks.
 
     Raises:
         FileNotFoundError: decisions of a named corpus do not exist, or an extractor is missing.
@@ -94,7 +99,11 @@ def build_report_data(
         metrics=metrics,
         labels=labels,
         gallery=_gallery(workspace, ordered, labels, recipe.columns),
-        **({} if evaluation is None or not ordered else _single_samples(workspace, metrics, ordered, labels, recipe, evaluation, photos)),
+        **(
+            {}
+            if evaluation is None or not ordered
+            else _single_samples(workspace, metrics, ordered, labels, recipe, evaluation, photos, slot)
+        ),
         training=training_part(workspace, ordered),
         photos=None if photos is None else _corpus(workspace, photos, recipe),
         art=None if art is None else _corpus(workspace, art, recipe),
@@ -154,10 +163,13 @@ def _single_samples(
     recipe: ReportRecipe,
     evaluation: EvaluationRecipe,
     photos: CorpusVersion | None,
+    slot: Slot,
 ) -> dict[str, Any]:
     """What the evaluation's features say of single samples: failures, the map, the nearest training pictures."""
     extractors = load_extractors(evaluation)
-    sets = {method: evaluated_samples(workspace, run_id, method, evaluation, extractors) for method, run_id in sample_runs.items()}
+    sets = {
+        method: evaluated_samples(workspace, run_id, method, evaluation, extractors, slot=slot) for method, run_id in sample_runs.items()
+    }
     found: dict[str, Any] = {"failures": failure_parts(sets, labels, recipe.failures, recipe.seed)}
     if metrics.reference is not None:
         selection = select_reference(workspace, metrics.reference.source, evaluation.minimum_reference, evaluation.protocol)
@@ -168,7 +180,7 @@ def _single_samples(
     if trained is not None and photos is not None:
         source = read_record(workspace, photos.dataset, photos.version).source
         training = TrainingSet(workspace, *trained, source)
-        found["memorisation"] = memorisation_part(training, sets, labels, extractors.clip, recipe.columns, recipe.seed)
+        found["memorisation"] = memorisation_part(training, sets, labels, extractors.clip, recipe.columns, recipe.seed, slot=slot)
     return found
 
 

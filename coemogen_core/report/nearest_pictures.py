@@ -1,12 +1,14 @@
 """The nearest training pictures of the samples that the gallery shows."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ImageEmbedder, decode_rgb
 from coemogen_core.evaluation.memorisation import (
@@ -70,7 +72,14 @@ class _Found:
 
 
 def memorisation_part(
-    training: TrainingSet, sets: Mapping[str, EvaluatedSet], labels: Mapping[str, str], clip: ImageEmbedder, columns: int, seed: int
+    training: TrainingSet,
+    sets: Mapping[str, EvaluatedSet],
+    labels: Mapping[str, str],
+    clip: ImageEmbedder,
+    columns: int,
+    seed: int,
+    *,
+    slot: Slot = nullcontext,
 ) -> MemorisationPart | None:
     """The nearest training pictures of the first `columns` samples of every method and emotion.
 
@@ -78,7 +87,7 @@ def memorisation_part(
         None where fewer than two training pictures are known, or where their embeddings are not by this CLIP.
     """
     images = sum(len(part.image_ids) for part in training.parts())
-    if images < 2 or not any(len(found.places) for found in sets.values()) or not _is_by(clip, training, seed):
+    if images < 2 or not any(len(found.places) for found in sets.values()) or not _is_by(clip, training, seed, slot):
         return None
     typical = _typical(training, seed)
     nearest = {method: _search(found, found.rows_of_first(columns), training, typical) for method, found in sets.items()}
@@ -105,11 +114,13 @@ def memorisation_part(
     )
 
 
-def _is_by(clip: ImageEmbedder, training: TrainingSet, seed: int) -> bool:
+def _is_by(clip: ImageEmbedder, training: TrainingSet, seed: int, slot: Slot) -> bool:
     """Whether the kept embeddings are what this CLIP says of the same pictures."""
     drawn, kept = draw_training_pictures(training.parts, CHECKED, seed)
     pictures = training.pictures(drawn)
-    now = clip.embeddings([decode_rgb(pictures[neighbour.image_id]) for neighbour in drawn]).astype(np.float64)
+    decoded = [decode_rgb(pictures[neighbour.image_id]) for neighbour in drawn]
+    with slot():
+        now = clip.embeddings(decoded).astype(np.float64)
     if now.shape != kept.shape:
         return False
     lengths = np.linalg.norm(now, axis=1) * np.linalg.norm(kept.astype(np.float64), axis=1)

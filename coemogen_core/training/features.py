@@ -14,6 +14,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated
@@ -28,7 +29,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from coemogen_core.data.decode import decode_image
-from coemogen_core.device import resolve_device
+from coemogen_core.device import Slot, resolve_device
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
 from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_vae
@@ -61,7 +62,9 @@ class FeatureRecipe(Recipe):
         return recipe_id("features", {**self.identity, "models": models, "format": FORMAT, "version": version})
 
 
-def cache_features_part(workspace: Workspace, dataset: str, version: str, source: str, part: str, recipe: FeatureRecipe) -> PartOutcome:
+def cache_features_part(
+    workspace: Workspace, dataset: str, version: str, source: str, part: str, recipe: FeatureRecipe, *, slot: Slot = nullcontext
+) -> PartOutcome:
     """Cache the features of one part: the kept rows of `decisions/<dataset>/<version>/<part>`, pictures from `images/<source>/<part>`.
 
     Raises:
@@ -76,7 +79,9 @@ def cache_features_part(workspace: Workspace, dataset: str, version: str, source
         kept = decisions.filter(pl.col("kept"))
         if kept.select(pl.col("label").is_null().any() | pl.col("caption").is_null().any()).item():
             raise ValueError(f"decisions/{dataset}/{version}/{part}: a kept row has no label or no caption; curate the dataset again")
-        workspace.write_file(_compute(workspace, source, part, kept, recipe), *place)
+        with slot():
+            features = _compute(workspace, source, part, kept, recipe)
+        workspace.write_file(features, *place)
     rows = count_rows(workspace.path(*place))
     return PartOutcome(part=part, rows=rows, reused=reused, seconds=time.perf_counter() - started)
 

@@ -3,9 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 
 from pydantic import Field
 
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.clusters import EmotionClusters
@@ -67,7 +69,14 @@ def training_run_id(
 
 
 def train_once(
-    workspace: Workspace, dataset: str, feature_id: str, run_id: str, steps: int, fit: Callable[[FeatureSet], Progress | None]
+    workspace: Workspace,
+    dataset: str,
+    feature_id: str,
+    run_id: str,
+    steps: int,
+    fit: Callable[[FeatureSet], Progress | None],
+    *,
+    slot: Slot = nullcontext,
 ) -> TrainingOutcome:
     """Fit a model that is not there yet. `fit` writes its `config.json` last, which means done, and returns the last interval's losses.
 
@@ -77,7 +86,10 @@ def train_once(
     started = time.perf_counter()
     features = FeatureSet.open(workspace, dataset, feature_id)
     reused = workspace.exists("runs", run_id, "model", "config.json")
-    last = None if reused else fit(features)
+    last = None
+    if not reused:
+        with slot():
+            last = fit(features)
     return TrainingOutcome(
         run_id=run_id,
         steps=steps,
@@ -99,6 +111,7 @@ def train(
     run_id: str | None = None,
     sheets: NewSheets | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    slot: Slot = nullcontext,
 ) -> TrainingOutcome:
     """Train on cached features into `runs/<run_id>/model/`; resumes after an interruption, returns at once when the model exists.
 
@@ -111,6 +124,7 @@ def train(
         run_id: folder below runs/; None takes `training_run_id`. An id of your own must change with everything that is hashed there.
         sheets: makes what draws sample pictures on the way; None draws none.
         on_progress: called after every log interval.
+        slot: entered when there is something to train.
 
     Raises:
         FileNotFoundError: no features are cached under this id.
@@ -132,4 +146,4 @@ def train(
         trainer.wait_for_all()
         return last
 
-    return train_once(workspace, dataset, feature_id, run, recipe.steps, fit)
+    return train_once(workspace, dataset, feature_id, run, recipe.steps, fit, slot=slot)

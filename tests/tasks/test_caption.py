@@ -48,4 +48,5 @@ def test_the_task_captions_by_confident_scores_with_the_predicted_emotion(tmp_pa
 def test_the_task_takes_uris_and_recipes_where_the_core_takes_workspace_and_frame():
     names = list(inspect.signature(caption_part_task.fn).parameters)
     assert names == ["workspace_uri", "source", "part", "selection", "recipe", "settings"]
-    assert list(inspect.signature(caption_part).parameters) == ["workspace", "source", "part", "wanted", "recipe", "settings", "stop_at"]
+    taken = ["workspace", "source", "part", "wanted", "recipe", "settings", "stop_at", "slot"]
+    assert list(inspect.signature(caption_part).parameters) == taken

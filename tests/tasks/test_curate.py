@@ -50,7 +50,8 @@ PAIRS = [
 
 @pytest.mark.parametrize(("task", "core"), PAIRS)
 def test_tasks_take_what_the_core_takes(task, core):
-    assert list(inspect.signature(task.fn).parameters)[1:] == list(inspect.signature(core).parameters)[1:]
+    taken = [name for name in inspect.signature(core).parameters if name != "slot"]  # the task's own affair
+    assert list(inspect.signature(task.fn).parameters)[1:] == taken[1:]
 
 
 @flow
