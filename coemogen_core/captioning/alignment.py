@@ -6,8 +6,9 @@ from contextlib import nullcontext
 import numpy as np
 import polars as pl
 
-from coemogen_core.captioning.attempts import ATTEMPT_KEY, part_recipe_sequence
+from coemogen_core.captioning.attempts import ATTEMPT_KEY, chunk_names, part_recipe_sequence
 from coemogen_core.captioning.current_captions import CaptionPolicy, admitted_chunks
+from coemogen_core.data.standing_rows import standing_rows
 from coemogen_core.device import Slot, give_back_heap
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.storage.workspace import Workspace
@@ -18,7 +19,8 @@ from schemas.tables import Alignment
 def align_part(workspace: Workspace, source: str, captions_part: str, recipe: EncoderRecipe, *, slot: Slot = nullcontext) -> PartOutcome:
     """Score the captions of one chunk into `alignment/<source>/<encoder_id>/<captions_part>`.
 
-    Failed attempts have no caption and no score; `dropped` counts captions whose picture has no embedding.
+    Failed attempts have no caption and no score; `dropped` counts captions whose picture has no embedding. A caption that was scored in
+    another part or source, where the same attempt stands, is not scored again.
 
     Raises:
         FileNotFoundError: the captions chunk or the embeddings of its image part do not exist.
@@ -33,10 +35,28 @@ def align_part(workspace: Workspace, source: str, captions_part: str, recipe: En
         image_part = part_recipe_sequence(captions_part)[0]
         embeddings = workspace.table("embeddings", source, recipe.encoder_id)
         embeddings.require_parts([image_part], f"embed source {source!r} with this encoder first")
-        pairs = captions.join(embeddings.read_part(image_part), on="image_id", how="inner", maintain_order="left")
-        alignment.write_part(captions_part, _with_similarity(pairs, recipe, slot), Alignment)
+        found = _standing_scores(workspace, source, image_part, captions, recipe.encoder_id)
+        new = captions.join(found, on=ATTEMPT_KEY, how="anti", maintain_order="left")
+        pairs = new.join(embeddings.read_part(image_part), on="image_id", how="inner", maintain_order="left")
+        rows = pl.concat([found, Alignment.cast(_with_similarity(pairs, recipe, slot))])
+        alignment.write_part(captions_part, rows.sort(ATTEMPT_KEY), Alignment)
     rows = alignment.count([captions_part])
     return PartOutcome(part=captions_part, rows=rows, dropped=captions.height - rows, reused=reused, seconds=time.perf_counter() - started)
+
+
+def _standing_scores(workspace: Workspace, source: str, part: str, captions: pl.DataFrame, encoder_id: str) -> pl.DataFrame:
+    """Scores of these captions (`ATTEMPT_KEY`, `caption`) that stand in other parts, of the same text."""
+    recipes = set(captions["recipe_id"])
+
+    def read(other: str, standing: str) -> pl.DataFrame | None:
+        chunks = [chunk for chunk in chunk_names(workspace, other, standing) if part_recipe_sequence(chunk)[1] in recipes]
+        scored = [workspace.table("alignment", other, encoder_id).find_part(chunk) for chunk in chunks]
+        told = [workspace.table("captions", other).read_part(chunk, [*ATTEMPT_KEY, "caption"]) for chunk in chunks]
+        pairs = [texts.join(scores, on=ATTEMPT_KEY) for texts, scores in zip(told, scored, strict=True) if scores is not None]
+        return pl.concat(pairs).join(captions, on=[*ATTEMPT_KEY, "caption"], how="semi") if pairs else None
+
+    found = standing_rows(workspace, captions.select(ATTEMPT_KEY), read, but=(source, part))
+    return Alignment.create_empty() if found is None else found.select(Alignment.column_names())
 
 
 def align_captions(

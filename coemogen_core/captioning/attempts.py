@@ -16,6 +16,8 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions
 
 FOLDER = "caption_recipes"
+ROWS_PER_FILE = 500
+"""Attempts in a chunk at most, where a journal beside the table keeps every answer until its chunk is worth writing."""
 ATTEMPT_KEY = ("image_id", "recipe_id", "attempt")
 """What names one caption among all."""
 HISTORY_COLUMNS = ["image_id", "attempt", "emotion_prior", "caption", "error"]

@@ -16,6 +16,7 @@ import polars as pl
 
 from coemogen_core.captioning.attempts import (
     HISTORY_COLUMNS,
+    ROWS_PER_FILE,
     attempts_of,
     chunk_name,
     chunk_names,
@@ -25,6 +26,7 @@ from coemogen_core.captioning.attempts import (
     write_recipe_record,
 )
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk, FailureKind, is_the_servers
+from coemogen_core.captioning.carried_attempts import carry_attempts
 from coemogen_core.captioning.journal import Journal, journal_path, part_lock
 from coemogen_core.captioning.judge import JudgedAnswer, judge_answer
 from coemogen_core.captioning.prompt import Prompt, form_instruction, load_prompt
@@ -36,8 +38,6 @@ from schemas.tables import Captions
 
 REQUESTS_AT_ONCE = 100
 """How many requests a backend is given together; a local model's answers are durable when so many are done."""
-ROWS_PER_FILE = 500
-"""Where a journal beside the table keeps every single answer, files may wait until they are worth writing."""
 ANSWER_COLUMNS = {
     name: Captions.create_empty().schema[name]
     for name in ("caption", "fields", "error", "prompt_tokens", "completion_tokens", "asked_at", "latency_s", "finish_reason")
@@ -57,6 +57,8 @@ def caption_part(
 ) -> PartOutcome:
     """Caption the wanted pictures of one part, one round of attempts (`attempts.due_now`). One run at a time does a part.
 
+    What was asked about these pictures in other parts and sources is taken over first (`carry_attempts`).
+
     Args:
         wanted: columns `image_id, emotion`, all of this part; the emotion is the prior, and may be null for a plain prompt. With a
             column `after_attempt`, only attempts with larger numbers count: so a recipe can caption a picture anew.
@@ -75,7 +77,10 @@ def caption_part(
     table = _Captioning(workspace, source, part, recipe, settings, stop_at)
     ordered = table.in_part_order(wanted)
     done = table.history(ordered)
-    idle = due_now(done, settings.max_attempts).is_empty()
+    idle = not table.is_due(done)
+    if not idle and carry_attempts(workspace, source, part):
+        done = table.history(ordered)
+        idle = not table.is_due(done)
     if not idle:
         with part_lock(table.uri, part, table.recipe_id):
             due = due_now(table.history(ordered), settings.max_attempts)  # another run may have done it while we waited
@@ -92,9 +97,12 @@ def caption_part(
 def has_due(
     workspace: Workspace, source: str, part: str, wanted: pl.DataFrame, recipe: CaptionRecipe, settings: LocalSettings | ServerSettings
 ) -> bool:
-    """Whether `caption_part` with these arguments would ask for anything. Raises like it."""
+    """Whether `caption_part` with these arguments would ask for anything; takes over attempts like it. Raises like it."""
     table = _Captioning(workspace, source, part, recipe, settings, None)
-    return not due_now(table.history(table.in_part_order(wanted)), settings.max_attempts).is_empty()
+    ordered = table.in_part_order(wanted)
+    if not table.is_due(table.history(ordered)):
+        return False
+    return not carry_attempts(workspace, source, part) or table.is_due(table.history(ordered))
 
 
 @dataclass(frozen=True)
@@ -139,6 +147,9 @@ class _Captioning:
                 f"prompt {self.recipe.prompt_id} gives it as a prior: leave them out or use a plain prompt"
             )
         return ordered
+
+    def is_due(self, history: pl.DataFrame) -> bool:
+        return not due_now(history, self.settings.max_attempts).is_empty()
 
     def history(self, ordered: pl.DataFrame) -> pl.DataFrame:
         attempts = read_attempts(self.workspace, self.source, self.part, self.recipe_id, HISTORY_COLUMNS)

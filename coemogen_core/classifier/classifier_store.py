@@ -13,6 +13,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from coemogen_core.classifier.emotion_probe import ClassifierMetrics, EmotionProbe, ProbeRecipe
+from coemogen_core.data.standing_rows import standing_rows
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
@@ -90,6 +91,8 @@ def save_classifier(workspace: Workspace, probe: EmotionProbe, card: ClassifierC
 def score_part(workspace: Workspace, source: str, part: str, encoder_id: str, classifier_id: str) -> PartOutcome:
     """Score `embeddings/<source>/<encoder_id>/<part>` into `emotion_scores/<source>/<classifier_id>/<part>`.
 
+    A picture that this classifier has scored before, in whatever part and source, is not scored again.
+
     Raises:
         FileNotFoundError: the classifier or the embeddings do not exist.
         ValueError: the classifier was trained on another encoder's embeddings.
@@ -105,10 +108,23 @@ def score_part(workspace: Workspace, source: str, part: str, encoder_id: str, cl
             )
         embeddings = workspace.table("embeddings", source, encoder_id)
         embeddings.require_parts([part], f"embed source {source!r} first")
-        rows = embeddings.read_part(part)
-        probabilities = load_probe(workspace, classifier_id).predict(rows["embedding"].to_numpy())
-        scores.write_part(part, score_rows(rows["image_id"], probabilities), EmotionScores)
+        scores.write_part(part, _standing_and_new(workspace, source, part, embeddings.read_part(part), classifier_id), EmotionScores)
     return PartOutcome(part=part, rows=scores.count([part]), reused=reused, seconds=time.perf_counter() - started)
+
+
+def _standing_and_new(workspace: Workspace, source: str, part: str, embedded: pl.DataFrame, classifier_id: str) -> pl.DataFrame:
+    """Scores of the embedded pictures of a part, in their order: those that stand in other parts, and those that are made now."""
+    columns = EmotionScores.column_names()
+
+    def read(other: str, standing: str) -> pl.DataFrame | None:
+        return workspace.table("emotion_scores", other, classifier_id).find_part(standing, columns)
+
+    found = standing_rows(workspace, embedded.select("image_id"), read, but=(source, part))
+    known = EmotionScores.create_empty() if found is None else found
+    new = embedded.join(known, on="image_id", how="anti", maintain_order="left")
+    scored = score_rows(new["image_id"], load_probe(workspace, classifier_id).predict(new["embedding"].to_numpy()))
+    rows = pl.concat([known, EmotionScores.cast(scored)])
+    return embedded.select("image_id").join(rows, on="image_id", how="inner", maintain_order="left")
 
 
 def score_rows(image_ids: pl.Series, probabilities: np.ndarray) -> pl.DataFrame:

@@ -13,9 +13,10 @@ from pydantic import Field
 
 from coemogen_core.classifier.classifier_store import score_rows
 from coemogen_core.classifier.emotion_probe import LabelledVectors, ProbeRecipe, expected_calibration_error
-from coemogen_core.classifier.probe_training import check_emotions, labelled_rows, labelled_vectors
+from coemogen_core.classifier.probe_training import check_emotions, embedded, labelled_pictures, labelled_vectors
 from coemogen_core.emotions import EMOTIONS, POSITIVE
 from coemogen_core.recipe import Recipe, recipe_id
+from coemogen_core.storage.row_digest import rows_digest
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
 from schemas.tables import EmotionScores
@@ -88,11 +89,11 @@ def cross_validate(
         ValueError: too few labels.
     """
     started = time.perf_counter()
-    fields = {"source": source, "parts": sorted(parts), "encoder": encoder_id, "recipe": recipe, "folds": folds}
-    name = recipe_id("folds", fields)
+    labelled = labelled_pictures(workspace, source, sorted(parts))
+    name = recipe_id("folds", {"pictures": rows_digest(labelled.drop("split")), "encoder": encoder_id, "recipe": recipe, "folds": folds})
     reused = workspace.exists(FOLDER, name, REPORT)
     if not reused:
-        rows = labelled_rows(workspace, source, sorted(parts), encoder_id).sort("image_id")
+        rows = embedded(labelled, workspace, source, sorted(parts), encoder_id)
         check_emotions(rows["label"], recipe)
         vectors = labelled_vectors(rows)
         probabilities, fold_of, strengths = predict_out_of_fold(vectors, recipe, folds)

@@ -11,6 +11,7 @@ from coemogen_core.classifier.classifier_store import ClassifierCard, has_classi
 from coemogen_core.classifier.emotion_probe import LabelledVectors, ProbeRecipe, measure_probe
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.row_digest import rows_digest
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import FrozenModel
 
@@ -85,10 +86,12 @@ class TrainedClassifier(FrozenModel):
     seconds: float = Field(ge=0, description="wall-clock time")
 
 
-def classifier_id(source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe) -> str:
-    """Recipe id of the classifier trained on these image parts of a source, embedded by this encoder."""
-    fields = {"source": source, "parts": sorted(parts), "encoder": encoder_id, "recipe": recipe}
-    return recipe_id("probe", fields)
+def classifier_id(labelled: pl.DataFrame, encoder_id: str, recipe: ProbeRecipe) -> str:
+    """Recipe id of the classifier trained on these labelled pictures (`labelled_pictures`), embedded by this encoder.
+
+    Which source and parts they lie in changes no answer.
+    """
+    return recipe_id("probe", {"pictures": rows_digest(labelled), "encoder": encoder_id, "recipe": recipe})
 
 
 def train_classifier(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str, recipe: ProbeRecipe) -> TrainedClassifier:
@@ -101,14 +104,15 @@ def train_classifier(workspace: Workspace, source: str, parts: Sequence[str], en
         ValueError: too few labels; see `check_classes`.
     """
     started = time.perf_counter()
-    name = classifier_id(source, parts, encoder_id, recipe)
+    labelled = labelled_pictures(workspace, source, sorted(parts))
+    name = classifier_id(labelled, encoder_id, recipe)
     reused = has_classifier(workspace, name)
     if reused:
         card = read_trained_card(workspace, name)
     else:
         from coemogen_core.classifier.probe_fitting import fit_probe  # here: scikit-learn takes a second to import
 
-        rows = assign_splits(labelled_rows(workspace, source, sorted(parts), encoder_id), recipe)
+        rows = assign_splits(embedded(labelled, workspace, source, sorted(parts), encoder_id), recipe)
         check_classes(rows, recipe)
         train, val, test = (labelled_vectors(rows.filter(pl.col("split") == split)) for split in ("train", "val", "test"))
         probe, strength = fit_probe(train, val, recipe)
@@ -129,23 +133,28 @@ def train_classifier(workspace: Workspace, source: str, parts: Sequence[str], en
     return TrainedClassifier(card=card, reused=reused, seconds=time.perf_counter() - started)
 
 
-def labelled_rows(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str) -> pl.DataFrame:
-    """`image_id`, `label`, `split` and `embedding` of the labelled pictures in these parts, each picture once.
+def labelled_pictures(workspace: Workspace, source: str, parts: Sequence[str]) -> pl.DataFrame:
+    """`image_id`, `label` and `split` of the labelled pictures in these parts, each picture once, sorted.
 
     Raises:
-        FileNotFoundError: a part has not been ingested or embedded.
+        FileNotFoundError: a part has not been ingested.
         ValueError: no picture is labelled.
     """
-    images, embeddings = workspace.table("images", source), workspace.table("embeddings", source, encoder_id)
+    images, columns = workspace.table("images", source), ["image_id", "label", "split"]
     images.require_parts(parts, f"ingest source {source!r} first")
-    embeddings.require_parts(parts, f"embed source {source!r} with this encoder first")
-    frames = []
-    for part in parts:
-        labelled = images.read_part(part, ["image_id", "label", "split"]).filter(pl.col("label").is_not_null())
-        frames.append(labelled.join(embeddings.read_part(part), on="image_id", how="inner"))
-    if not sum(frame.height for frame in frames):
+    rows = images.read_parts(parts, columns).select(columns).filter(pl.col("label").is_not_null())
+    if rows.is_empty():
         raise ValueError(f"source {source!r} has no labelled image in the given parts: train the classifier on a labelled source")
-    return pl.concat(frames).unique("image_id", keep="first", maintain_order=True)
+    return rows.sort(columns).unique("image_id", keep="first", maintain_order=True)  # sorted before: in whatever parts they lie
+
+
+def embedded(labelled: pl.DataFrame, workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str) -> pl.DataFrame:
+    """The labelled pictures that have an `embedding`, with it. Raises FileNotFoundError when a part has not been embedded."""
+    embeddings = workspace.table("embeddings", source, encoder_id)
+    embeddings.require_parts(parts, f"embed source {source!r} with this encoder first")
+    frames = [embeddings.read_part(part).join(labelled, on="image_id", how="semi") for part in parts]
+    vectors = pl.concat(frames).unique("image_id", keep="first", maintain_order=True)
+    return labelled.join(vectors, on="image_id", how="inner", maintain_order="left")
 
 
 def labelled_vectors(rows: pl.DataFrame) -> LabelledVectors:

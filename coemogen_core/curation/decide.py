@@ -87,7 +87,7 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
         groups = read_groups(workspace, source, part_names, recipe.encoder_id, recipe.near_duplicates)
     with tempfile.TemporaryDirectory(prefix="decide-") as folder:
         candidates = _Candidates(Path(folder))
-        rejected = rejected_attempts(workspace, source)
+        rejected = rejected_attempts(workspace)
         for start in range(0, len(part_names), PARTS_AT_ONCE):
             lot = part_names[start : start + PARTS_AT_ONCE]
             candidates.add(lot, _judge(workspace, source, lot, recipe, rejected))

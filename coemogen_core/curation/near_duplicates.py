@@ -7,7 +7,7 @@ still gives its next one. See docs/curation.md for what this costs and how far i
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from pydantic import Field
 from usearch.index import Index, MetricKind, ScalarKind
 
 from coemogen_core.recipe import Recipe, recipe_id
+from coemogen_core.storage.row_digest import RowDigest
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import NearDuplicates
@@ -91,9 +92,21 @@ class NearDuplicateRecipe(Recipe):
     max_distance: float = Field(default=0.04, gt=0.0, le=0.5, description="cosine distance (1 - similarity) of embeddings, at most")
 
 
-def near_duplicates_id(parts: Sequence[str], encoder_id: str, recipe: NearDuplicateRecipe) -> str:
-    """Recipe id of the groups: encoder, distance, and the image parts that were looked at together."""
-    return recipe_id("near-duplicates", {"parts": sorted(parts), "encoder_id": encoder_id, "recipe": recipe})
+def near_duplicates_id(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str, recipe: NearDuplicateRecipe) -> str:
+    """Recipe id of the groups: encoder, distance, and the pictures that are looked at together, in whatever parts they lie.
+
+    Raises:
+        FileNotFoundError: a part has not been ingested.
+    """
+    images, digest = workspace.table("images", source), RowDigest()
+    images.require_parts(parts, f"ingest source {source!r} first")
+    for lot in _lots(parts):
+        digest.add(images.read_parts(lot, ["image_id"]).select("image_id"))
+    return recipe_id("near-duplicates", {"pictures": digest.hexdigest(), "encoder_id": encoder_id, "recipe": recipe})
+
+
+def _lots(parts: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (parts[start : start + PARTS_AT_ONCE] for start in range(0, len(parts), PARTS_AT_ONCE))
 
 
 def group_near_duplicates(
@@ -111,7 +124,7 @@ def group_near_duplicates(
         FileNotFoundError: a part has not been ingested or embedded.
     """
     started = time.perf_counter()
-    name = near_duplicates_id(parts, encoder_id, recipe)
+    name = near_duplicates_id(workspace, source, sorted(parts), encoder_id, recipe)
     table = workspace.table("near_duplicates", source, name)
     embeddings = workspace.table("embeddings", source, encoder_id)
     reused = table.has_part(GROUPS)
@@ -128,7 +141,7 @@ def group_near_duplicates(
 
 def read_groups(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str, recipe: NearDuplicateRecipe) -> pl.DataFrame:
     """The groups of a source (schema `NearDuplicates`). Raises FileNotFoundError when they were not made."""
-    table = workspace.table("near_duplicates", source, near_duplicates_id(parts, encoder_id, recipe))
+    table = workspace.table("near_duplicates", source, near_duplicates_id(workspace, source, sorted(parts), encoder_id, recipe))
     table.require_parts([GROUPS], f"group the near-duplicates of source {source!r} first")
     return table.read_part(GROUPS)
 
@@ -157,11 +170,9 @@ def drop_near_duplicates(judged: pl.DataFrame, groups: pl.DataFrame) -> pl.DataF
 def _ranked(workspace: Workspace, source: str, embeddings: Table, parts: list[str]) -> pl.DataFrame:
     """`part, image_id, pixels, rank` of every embedded picture, once, best first."""
     images = workspace.table("images", source)
-    images.require_parts(parts, f"ingest source {source!r} first")
     embeddings.require_parts(parts, f"embed source {source!r} first")
-    lots = [parts[start : start + PARTS_AT_ONCE] for start in range(0, len(parts), PARTS_AT_ONCE)]
     frames = []
-    for lot in lots:
+    for lot in _lots(parts):
         sizes = images.read_parts(lot, ["image_id", "width", "height"])
         pixels = pl.col("width").cast(pl.Int64) * pl.col("height")
         embedded = embeddings.read_parts(lot, ["image_id"])

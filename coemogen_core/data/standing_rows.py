@@ -11,25 +11,26 @@ ReadPlace = Callable[[str, str], pl.DataFrame | None]
 """Rows with `image_id` of a part, given source and part; None where the stage has no such part."""
 
 
-def standing_rows(workspace: Workspace, image_ids: pl.Series, read: ReadPlace, but: tuple[str, str] | None = None) -> pl.DataFrame | None:
-    """Rows of these pictures, one each, from wherever they stand; None when there is not one.
+def standing_rows(workspace: Workspace, wanted: pl.DataFrame, read: ReadPlace, but: tuple[str, str] | None = None) -> pl.DataFrame | None:
+    """The wanted rows from wherever they stand, each once; None when there is not one.
 
-    Parts that hold many of them are opened first, and none after the last picture was found: after a change of a source that is one to
-    three parts. Of several rows that of the part with most of the pictures is taken; all say the same.
+    Parts that hold many of the pictures are opened first, and none after the last row was found: after a change of a source that is one to
+    three parts. Where a row stands in several, that of the part with most of the pictures is taken; all say the same.
 
     Args:
+        wanted: what names the rows: `image_id`, and whatever else.
         read: reads what the stage made of a part.
         but: source and part that is not looked into.
     """
-    frames, missing = [], set(image_ids)
-    for source, part, pictures in standing_places(workspace, image_ids, but):
-        if missing.isdisjoint(pictures):
+    key, frames, missing = wanted.columns, [], wanted
+    for source, part, pictures in standing_places(workspace, wanted["image_id"], but):
+        if not missing["image_id"].is_in(pictures).any():
             continue
         rows = read(source, part)
         if rows is None:
             continue
-        found = rows.filter(pl.col("image_id").is_in(list(missing & set(pictures)))).unique("image_id", keep="first", maintain_order=True)
-        missing -= set(found["image_id"])
+        found = rows.join(missing, on=key, how="semi", maintain_order="left").unique(key, keep="first", maintain_order=True)
+        missing = missing.join(found, on=key, how="anti", maintain_order="left")
         frames.append(found)
     return pl.concat(frames) if frames else None
 

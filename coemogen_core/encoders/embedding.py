@@ -5,11 +5,14 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from itertools import islice
+from typing import cast
 
 import numpy as np
 import polars as pl
 
 from coemogen_core.data.decode import UnreadableImage, decode_image
+from coemogen_core.data.standing_rows import standing_rows
 from coemogen_core.device import Slot, give_back_heap
 from coemogen_core.encoders.image_encoder import ImageEncoder, ImageEncoderRecipe, load_image_encoder
 from coemogen_core.storage.workspace import Table, Workspace
@@ -23,7 +26,9 @@ BATCHES_AHEAD = 2  # decoded while the model computes; bounds the pixels in memo
 def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncoderRecipe, *, slot: Slot = nullcontext) -> PartOutcome:
     """Embed the pictures of `images/<source>/<part>` into `embeddings/<source>/<encoder_id>/<part>`.
 
-    A picture that no longer decodes gets no row and is counted as dropped; the curation then names it "not embedded".
+    A picture that this encoder has embedded before, in whatever part and source, is not embedded again; where there is none but such, the
+    model is not even loaded. A picture that no longer decodes gets no row and is counted as dropped; the curation then names it "not
+    embedded".
 
     Raises:
         FileNotFoundError: the part of the images table does not exist.
@@ -35,19 +40,34 @@ def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncode
     reused = embeddings.has_part(part)
     if not reused:
         images.require_parts([part], f"ingest source {source!r} first")
-        with slot():
-            encoder = load_image_encoder(recipe)
-            rows = _embed(images, part, encoder)
-        embeddings.write_part(part, rows, embeddings_schema(encoder.dim))
+        rows = _standing_and_new(workspace, source, part, recipe, slot)
+        embeddings.write_part(part, rows, embeddings_schema(cast(pl.Array, rows.schema["embedding"]).size))
         give_back_heap()
     done = embeddings.count([part])
     return PartOutcome(part=part, rows=done, dropped=images.count([part]) - done, reused=reused, seconds=time.perf_counter() - started)
 
 
-def _embed(images: Table, part: str, encoder: ImageEncoder) -> pl.DataFrame:
+def _standing_and_new(workspace: Workspace, source: str, part: str, recipe: ImageEncoderRecipe, slot: Slot) -> pl.DataFrame:
+    """Embeddings of the pictures of a part, in its order: those that stand in other parts, and those that are made now."""
+    images = workspace.table("images", source)
+    ids = images.read_part(part, ["image_id"])["image_id"]
+
+    def read(other: str, standing: str) -> pl.DataFrame | None:
+        return workspace.table("embeddings", other, recipe.encoder_id).find_part(standing)
+
+    found = standing_rows(workspace, pl.DataFrame({"image_id": ids}), read, but=(source, part))
+    missing = set(ids) - set(() if found is None else found["image_id"])
+    if missing or found is None:
+        with slot():
+            new = _embed(images, part, load_image_encoder(recipe), missing)
+        found = new if found is None else pl.concat([found, new])
+    return pl.DataFrame({"image_id": ids}).join(found, on="image_id", how="inner", maintain_order="left")
+
+
+def _embed(images: Table, part: str, encoder: ImageEncoder, wanted: set[str]) -> pl.DataFrame:
     ids: list[str] = []
     vectors = [np.empty((0, encoder.dim), dtype=np.float16)]
-    for batch_ids, pixels in _decoded_batches(images, part, encoder):
+    for batch_ids, pixels in _decoded_batches(images, part, encoder, wanted):
         readable = [(image_id, array) for image_id, array in zip(batch_ids, pixels, strict=True) if array is not None]
         if readable:
             ids.extend(image_id for image_id, _ in readable)
@@ -66,13 +86,15 @@ def _halved(vectors: np.ndarray, encoder: ImageEncoder) -> np.ndarray:
     return half
 
 
-def _decoded_batches(images: Table, part: str, encoder: ImageEncoder) -> Iterator[tuple[list[str], list[np.ndarray | None]]]:
+def _decoded_batches(
+    images: Table, part: str, encoder: ImageEncoder, wanted: set[str]
+) -> Iterator[tuple[list[str], list[np.ndarray | None]]]:
     """Preprocessed pictures batch by batch (None = unreadable), decoded by threads while the caller computes."""
     waiting: deque[tuple[list[str], list[Future[np.ndarray | None]]]] = deque()
     with ThreadPoolExecutor(DECODING_THREADS, thread_name_prefix="decode") as threads:
-        for batch in images.iter_part(part, ["image_id", "image"], encoder.batch_size):
-            pictures = batch["image"].struct.field("bytes")
-            waiting.append((batch["image_id"].to_list(), [threads.submit(_preprocess, encoder, data) for data in pictures]))
+        pictures = images.iter_pictures(part, wanted)
+        while batch := list(islice(pictures, encoder.batch_size)):
+            waiting.append(([image_id for image_id, _ in batch], [threads.submit(_preprocess, encoder, data) for _, data in batch]))
             while len(waiting) > BATCHES_AHEAD:
                 ids, futures = waiting.popleft()
                 yield ids, [future.result() for future in futures]

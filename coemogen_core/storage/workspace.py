@@ -164,6 +164,13 @@ class Table:
         with self._opened(name) as (file, is_local):
             return _to_polars(pq.ParquetFile(file, pre_buffer=is_local).read(columns=columns, use_threads=is_local))
 
+    def find_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame | None:
+        """Like `read_part`; None when the part does not exist."""
+        try:
+            return self.read_part(name, columns)
+        except FileNotFoundError:
+            return None
+
     def iter_part(self, name: str, columns: list[str] | None = None, batch_size: int = 64) -> Iterator[pl.DataFrame]:
         """Rows of one part in batches of at most `batch_size`, so that pictures never lie in memory all at once."""
         return (_to_polars(pa.Table.from_batches([batch])) for batch in self._batches(name, columns, batch_size))

@@ -3,11 +3,17 @@
 import bisect
 import json
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.location import open_file
+from coemogen_core.storage.row_digest import RowDigest
+from coemogen_core.storage.tensor_files import read_header
 from coemogen_core.storage.workspace import Workspace, local_copy
 
 
@@ -23,15 +29,19 @@ class FeatureBatch:
 
 
 class FeatureSet:
-    """Feature parts as one sequence of rows, in part order. Only the pages that are read take memory; labels are held."""
+    """Feature parts as one sequence of rows, by image id, so that the parts that they lie in change no training.
 
-    def __init__(self, parts: list[dict[str, Tensor]], facts: list[dict[str, float]]) -> None:
+    Only the pages that are read take memory; labels, and the order of the rows, are held (16 bytes a row).
+    """
+
+    def __init__(self, parts: list[dict[str, Tensor]], facts: list[dict[str, Any]]) -> None:
         self._parts = parts
         self._facts = facts
         self._ends: list[int] = []
         for part in parts:
             self._ends.append((self._ends[-1] if self._ends else 0) + len(part["label"]))
-        self.labels = torch.cat([part["label"].long() for part in parts])
+        self._order = _by_image_id(parts)
+        self.labels = torch.cat([part["label"].long() for part in parts])[self._order]
 
     @classmethod
     def open(cls, workspace: Workspace, dataset: str, feature_id: str) -> "FeatureSet":
@@ -79,7 +89,7 @@ class FeatureSet:
 
     def visual_embeddings(self) -> Tensor:
         """CLIP image embeddings of all pictures as they are (not mirrored): float32 [n, d]."""
-        return torch.cat([part["visual"][:, 0].float() for part in self._parts])
+        return torch.cat([part["visual"][:, 0].float() for part in self._parts])[self._order]
 
     def batch(self, rows: list[int], variants: list[int]) -> FeatureBatch:
         """Features of rows, each in the named variant (0 as it is, 1 mirrored)."""
@@ -99,8 +109,32 @@ class FeatureSet:
         )
 
     def _place(self, row: int) -> tuple[int, int]:
+        row = int(self._order[row])
         part = bisect.bisect_right(self._ends, row)
         return part, row - (self._ends[part - 1] if part else 0)
+
+
+def _by_image_id(parts: list[dict[str, Tensor]]) -> Tensor:
+    """Where the rows stand, smallest image id first, int64 [n]."""
+    digests = torch.cat([part["image_id"] for part in parts]).numpy()
+    return torch.from_numpy(np.argsort(np.ascontiguousarray(digests).view("S32").ravel(), kind="stable"))
+
+
+def rows_of_set(workspace: Workspace, dataset: str, feature_id: str) -> tuple[str, int]:
+    """Hash of the rows of a feature set and of what made them, in whatever parts they lie, and their number. Reads headers alone.
+
+    Raises:
+        FileNotFoundError: there are no features.
+    """
+    digest, count, made_by = RowDigest(), 0, set[str]()
+    for name in cached_parts(workspace, dataset, feature_id):
+        with open_file(workspace.path("features", dataset, feature_id, f"{name}.safetensors")) as file:
+            header = read_header(file)
+        facts = json.loads(header["__metadata__"]["coemogen"])
+        digest.merge(facts["rows"])
+        made_by.add(facts["picture_id"])
+        count += header["label"]["shape"][0]
+    return recipe_id("rows", {"rows": digest.hexdigest(), "made_by": sorted(made_by)}), count
 
 
 def list_parts(workspace: Workspace, dataset: str, feature_id: str) -> list[str]:

@@ -7,17 +7,22 @@ image if the recipe says so):
     visual                   float16 [n, f, d]        CLIP image embedding v, unit length
     caption                  float16 [n, p]           pooled, projected CLIP text embedding of the caption, as CLIP gives it
     label                    uint8 [n]                index into EMOTIONS
-    image_id                 uint8 [n, 32]            SHA-256 of the picture
+    image_id, caption_id     uint8 [n, 32]            SHA-256 of the picture, and of the caption
+
+A picture whose features stand already, made by the same models for whatever part and version, is not encoded again, only its caption where
+that is another one.
 """
 
+import hashlib
 import io
 import json
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Annotated
+from itertools import islice
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
@@ -25,7 +30,6 @@ import torch
 from diffusers import AutoencoderKL
 from PIL import Image, ImageOps
 from pydantic import Field
-from safetensors.torch import save
 from torch import Tensor
 
 from coemogen_core.data.decode import decode_image
@@ -36,12 +40,15 @@ from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
 from coemogen_core.storage.location import open_file
-from coemogen_core.storage.tensor_files import read_header
-from coemogen_core.storage.workspace import Workspace
+from coemogen_core.storage.row_digest import rows_digest
+from coemogen_core.storage.tensor_files import read_header, safetensors_bytes
+from coemogen_core.storage.workspace import Table, Workspace
+from coemogen_core.training.standing_features import find_features
 from schemas.choices import Device
 from schemas.outcomes import PartOutcome
 
-FORMAT = 1  # raise when the meaning of a cached tensor changes
+FORMAT = 2  # raise when the meaning of a cached tensor changes
+ENCODED = ("latent_mean", "latent_std", "visual", "caption")
 
 
 class FeatureRecipe(Recipe):
@@ -56,10 +63,16 @@ class FeatureRecipe(Recipe):
         default="auto", description="where it computes; auto takes the GPU where there is one"
     )
 
-    def feature_id(self, version: str) -> str:
-        """Recipe id for one version of a dataset."""
+    @property
+    def picture_id(self) -> str:
+        """Recipe id of what makes the features of a picture, whichever pictures are chosen."""
         models = {"vae": self.models.vae_identity, "clip": self.models.identity["clip"]}
-        return recipe_id("features", {**self.identity, "models": models, "format": FORMAT, "version": version})
+        return recipe_id("features", {**self.identity, "splits": None, "models": models, "format": FORMAT})
+
+    def feature_id(self, version: str) -> str:
+        """Names the features of one version of a dataset: `<picture id>.<hash of version and splits>`."""
+        chosen = recipe_id("chosen", {"version": version, "splits": self.splits})
+        return f"{self.picture_id}.{chosen.removeprefix('chosen-')}"
 
 
 def cache_features_part(
@@ -79,9 +92,7 @@ def cache_features_part(
         kept = decisions.filter(pl.col("kept"))
         if kept.select(pl.col("label").is_null().any() | pl.col("caption").is_null().any()).item():
             raise ValueError(f"decisions/{dataset}/{version}/{part}: a kept row has no label or no caption; curate the dataset again")
-        with slot():
-            features = _compute(workspace, source, part, kept, recipe)
-        workspace.write_file(features, *place)
+        workspace.write_file(_standing_and_new(workspace, source, part, kept, recipe, slot), *place)
     rows = count_rows(workspace.path(*place))
     return PartOutcome(part=part, rows=rows, reused=reused, seconds=time.perf_counter() - started)
 
@@ -107,52 +118,113 @@ def _load_encoders(models: BaseModels, device_name: str) -> _Encoders:
     return _Encoders(load_vae(models).to(device), clip, load_text_encoder(models).to(device), device)
 
 
-def _compute(workspace: Workspace, source: str, part: str, kept: pl.DataFrame, recipe: FeatureRecipe) -> bytes:
-    encoders = _load_encoders(recipe.models, recipe.device)
-    columns: dict[str, list[Tensor]] = {}
-    for rows in _read_batches(workspace, source, part, kept, recipe):
-        for name, values in _encode_batch(rows, recipe, encoders).items():
-            columns.setdefault(name, []).append(values)
-    if not columns:
-        columns = {name: [values[:0]] for name, values in _encode_batch(_blank_row(), recipe, encoders).items()}
+def _standing_and_new(workspace: Workspace, source: str, part: str, kept: pl.DataFrame, recipe: FeatureRecipe, slot: Slot) -> bytes:
+    """The file of a part, in the order of its pictures: features that stand elsewhere, and those that are made now."""
+    chosen = _chosen(workspace, source, part, kept, recipe)
+    found = find_features(workspace, source, part, chosen["image_id"], recipe.picture_id)
+    known = pl.DataFrame(schema={"image_id": pl.String, "caption_id": pl.String}) if found is None else found.rows
+    new = chosen.join(known, on="image_id", how="anti", maintain_order="left")
+    retold = chosen.join(known, on="image_id", maintain_order="left").filter(pl.col("caption_id") != pl.col("caption_id_right"))
+    features = _Features() if found is None else _Features(dict(found.facts()))
+    for rows, tensors in () if found is None else found.tensors():
+        features.add(rows["image_id"], tensors)
+    if found is None or new.height or retold.height:
+        with slot():
+            encoders = _load_encoders(recipe.models, recipe.device)
+            features.facts = features.facts or _facts(encoders, recipe)
+            for batch in _with_pictures(workspace.table("images", source), part, new, recipe.batch_size):
+                features.add(batch["image_id"], _encode_batch(batch, recipe, encoders))
+            if not features.ids:
+                features.add(pl.Series([], dtype=pl.String), {k: v[:0] for k, v in _encode_batch(_blank_row(), recipe, encoders).items()})
+            for batch in retold.iter_slices(recipe.batch_size):
+                features.retell(batch["image_id"], _encode_captions(batch["caption"], encoders))
+    return features.as_file(chosen)
+
+
+@dataclass
+class _Features:
+    """Rows of a part as they are collected, in any order."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    ids: list[str] = field(default_factory=list)
+    _pieces: list[dict[str, Tensor]] = field(default_factory=list)
+    _captions: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, image_ids: pl.Series, tensors: dict[str, Tensor]) -> None:
+        self.ids += image_ids.to_list()
+        self._pieces.append(tensors)
+
+    def retell(self, image_ids: pl.Series, captions: Tensor) -> None:
+        """Other captions than those that stood there."""
+        self._captions |= dict(zip(image_ids, captions, strict=True))
+
+    def as_file(self, chosen: pl.DataFrame) -> bytes:
+        """The chosen rows in their order, with the labels and captions that were decided for them."""
+        place = {image_id: row for row, image_id in enumerate(self.ids)}
+        order = torch.tensor([place[image_id] for image_id in chosen["image_id"]], dtype=torch.long)
+        tensors = {name: torch.cat([piece[name] for piece in self._pieces])[order] for name in ENCODED}
+        for row, image_id in enumerate(chosen["image_id"]):
+            if image_id in self._captions:
+                tensors["caption"][row] = self._captions[image_id]
+        tensors["label"] = torch.tensor([EMOTIONS.index(label) for label in chosen["label"]], dtype=torch.uint8)
+        tensors |= {name: _digests(chosen[name]) for name in ("image_id", "caption_id")}
+        facts = self.facts | {"rows": rows_digest(chosen.select("image_id", "label", "caption_id"))}
+        return safetensors_bytes(tensors, {"coemogen": json.dumps(facts, sort_keys=True)})
+
+
+def _facts(encoders: _Encoders, recipe: FeatureRecipe) -> dict[str, Any]:
+    """What a reader must know of the tensors."""
     config = encoders.vae.config
-    facts = {
+    return {
         "format": FORMAT,
+        "picture_id": recipe.picture_id,
         "scaling_factor": float(config.scaling_factor),
         "shift_factor": float(getattr(config, "shift_factor", None) or 0.0),
         "resolution": recipe.resolution,
     }
-    tensors = {name: torch.cat(values).contiguous() for name, values in columns.items()}
-    return save(tensors, metadata={"coemogen": json.dumps(facts, sort_keys=True)})
 
 
-def _read_batches(workspace: Workspace, source: str, part: str, kept: pl.DataFrame, recipe: FeatureRecipe) -> Iterator[pl.DataFrame]:
-    """Kept pictures with label and caption, a batch at a time, in the order of the image part."""
-    images = workspace.table("images", source)
-    for rows in images.iter_part(part, ["image_id", "image", "split"], recipe.batch_size):
-        if recipe.splits is not None:
-            rows = rows.filter(pl.col("split").is_in(recipe.splits))
-        joined = rows.join(kept.select("image_id", "label", "caption"), on="image_id", how="inner", maintain_order="left")
-        if joined.height:
-            yield joined
+def _chosen(workspace: Workspace, source: str, part: str, kept: pl.DataFrame, recipe: FeatureRecipe) -> pl.DataFrame:
+    """`image_id`, `label`, `caption` and `caption_id` of the kept pictures of the wanted splits, in the order of the image part."""
+    rows = workspace.table("images", source).read_part(part, ["image_id", "split"])
+    if recipe.splits is not None:
+        rows = rows.filter(pl.col("split").is_in(recipe.splits))
+    chosen = rows.join(kept.select("image_id", "label", "caption"), on="image_id", how="inner", maintain_order="left").drop("split")
+    captions = [hashlib.sha256(caption.encode()).hexdigest() for caption in chosen["caption"]]
+    return chosen.with_columns(caption_id=pl.Series(captions, dtype=pl.String))
+
+
+def _with_pictures(images: Table, part: str, rows: pl.DataFrame, batch_size: int) -> Iterator[pl.DataFrame]:
+    """The rows, a batch at a time, with their encoded `picture`."""
+    pictures = images.iter_pictures(part, set(rows["image_id"]))
+    while batch := list(islice(pictures, batch_size)):
+        loaded = pl.DataFrame(batch, schema={"image_id": pl.String, "picture": pl.Binary}, orient="row")
+        yield loaded.join(rows, on="image_id", maintain_order="left")
 
 
 @torch.inference_mode()
 def _encode_batch(rows: pl.DataFrame, recipe: FeatureRecipe, encoders: _Encoders) -> dict[str, Tensor]:
     size, method = (recipe.resolution, recipe.resolution), Image.Resampling.LANCZOS
-    pictures = [ImageOps.fit(decode_image(image["bytes"]), size, method=method) for image in rows["image"]]
+    pictures = [ImageOps.fit(decode_image(picture), size, method=method) for picture in rows["picture"]]
     variants = [pictures, [ImageOps.mirror(picture) for picture in pictures]] if recipe.flip else [pictures]
     posteriors = [encoders.vae.encode(_pixels(variant).to(encoders.device)).latent_dist for variant in variants]
     visual = [torch.from_numpy(encoders.clip.encode_images(variant)) for variant in variants]
-    digests = np.frombuffer(bytes.fromhex("".join(rows["image_id"])), dtype=np.uint8).reshape(-1, 32)
     return {
         "latent_mean": torch.stack([posterior.mean for posterior in posteriors], 1).half().cpu(),
         "latent_std": torch.stack([posterior.std for posterior in posteriors], 1).half().cpu(),
         "visual": torch.stack(visual, 1).half(),
-        "caption": encoders.text.encode_prompts(rows["caption"].to_list()).pooled.half().cpu(),
-        "label": torch.tensor([EMOTIONS.index(label) for label in rows["label"]], dtype=torch.uint8),
-        "image_id": torch.from_numpy(digests.copy()),
+        "caption": _encode_captions(rows["caption"], encoders),
     }
+
+
+@torch.inference_mode()
+def _encode_captions(captions: pl.Series, encoders: _Encoders) -> Tensor:
+    return encoders.text.encode_prompts(captions.to_list()).pooled.half().cpu()
+
+
+def _digests(ids: pl.Series) -> Tensor:
+    """uint8 [n, 32]."""
+    return torch.from_numpy(np.frombuffer(bytes.fromhex("".join(ids)), dtype=np.uint8).reshape(-1, 32).copy())
 
 
 def _pixels(pictures: list[Image.Image]) -> Tensor:
@@ -165,5 +237,4 @@ def _blank_row() -> pl.DataFrame:
     """One made-up row: its features tell the shapes of an empty part."""
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
-    image = {"bytes": buffer.getvalue(), "path": ""}
-    return pl.DataFrame({"image_id": ["0" * 64], "image": [image], "label": [EMOTIONS[0]], "caption": [""]})
+    return pl.DataFrame({"picture": [buffer.getvalue()], "caption": [""]})

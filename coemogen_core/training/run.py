@@ -14,7 +14,7 @@ from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import FeatureSet, cached_parts
+from coemogen_core.training.feature_set import FeatureSet, rows_of_set
 from coemogen_core.training.objective import TrainingObjective, build_objective
 from coemogen_core.training.optimisation import OptimisationRecipe
 from coemogen_core.training.recipes import TrainingRecipe
@@ -59,13 +59,15 @@ class TrainingOutcome(FrozenModel):
 def training_run_id(
     workspace: Workspace, dataset: str, feature_id: str, models: BaseModels, recipe: OptimisationRecipe, kind: str = "train"
 ) -> str:
-    """Recipe id of a training: base models, cached features and parts (which hash the curated corpus), and the recipe.
+    """Recipe id of a training: base models, the rows of the feature set (pictures, labels, captions and what made them), and the recipe.
+
+    The dataset's name, its version and the parts that the rows lie in change no training, and are no part of it.
 
     Raises:
         FileNotFoundError: no features are cached under this id.
     """
-    corpus = {"dataset": dataset, "features": feature_id, "parts": cached_parts(workspace, dataset, feature_id)}
-    return recipe_id(kind, {"models": models.identity, **corpus, "recipe": recipe.identity})
+    rows, _ = rows_of_set(workspace, dataset, feature_id)
+    return recipe_id(kind, {"models": models.identity, "rows": rows, "recipe": recipe.identity})
 
 
 def train_once(

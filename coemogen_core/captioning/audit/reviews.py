@@ -147,18 +147,32 @@ def read_reviews(workspace: Workspace, source: str, audit_id: str | None = None)
 
     One row per (image_id, recipe_id, attempt); none when nothing was imported.
     """
+    return _latest(_verdicts(workspace, source, audit_id))
+
+
+def rejected_attempts(workspace: Workspace) -> pl.DataFrame:
+    """Captions whose latest verdict, on whatever source's page, is a rejection: columns `image_id, recipe_id, attempt`, sorted.
+
+    A verdict follows its picture: attempts that another source has taken over are the same rows, and the same attempt of a recipe is the
+    same request wherever it was made.
+    """
+    sources = workspace.list_folders("caption_reviews")
+    reviews = _latest([rows for source in sources for rows in _verdicts(workspace, source)])
+    return reviews.filter(pl.col("verdict") == "reject").select(ATTEMPT_KEY)
+
+
+def _verdicts(workspace: Workspace, source: str, audit_id: str | None = None) -> list[pl.DataFrame]:
+    """Imported files, with their names in the column `part`."""
     table = workspace.table("caption_reviews", source)
     names = [name for name in table.parts() if audit_id is None or name.startswith(f"{audit_id}.")]
-    if not names:
+    return [table.read_part(name).with_columns(part=pl.lit(name)) for name in names]
+
+
+def _latest(reviews: list[pl.DataFrame]) -> pl.DataFrame:
+    if not reviews:
         return CaptionReviews.create_empty()
-    reviews = pl.concat([table.read_part(name).with_columns(part=pl.lit(name)) for name in names])
-    latest = reviews.sort(*ATTEMPT_KEY, "exported_at", "part").unique(ATTEMPT_KEY, keep="last", maintain_order=True)
-    return latest.select(CaptionReviews.column_names())
-
-
-def rejected_attempts(workspace: Workspace, source: str) -> pl.DataFrame:
-    """Captions whose latest verdict is a rejection: columns `image_id, recipe_id, attempt`, sorted."""
-    return read_reviews(workspace, source).filter(pl.col("verdict") == "reject").select(ATTEMPT_KEY)
+    ordered = pl.concat(reviews).sort(*ATTEMPT_KEY, "exported_at", "part")
+    return ordered.unique(ATTEMPT_KEY, keep="last", maintain_order=True).select(CaptionReviews.column_names())
 
 
 def _distinct(verdicts: Iterable[Verdict]) -> tuple[list[Verdict], list[RefusedVerdict]]:

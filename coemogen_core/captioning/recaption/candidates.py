@@ -98,7 +98,7 @@ def find_candidates(
     Raises:
         FileNotFoundError: captions have not been aligned, or a list does not exist.
     """
-    rejected = rejected_attempts(workspace, record.source)
+    rejected = rejected_attempts(workspace)
     listed = reasons.listed()
     parts = [_pictures_of_part(workspace, record, part, recipe, new_recipe_id, rejected) for part in record.parts]
     pictures = pl.concat(parts).unique("image_id", keep="first", maintain_order=True)

@@ -109,7 +109,7 @@ def write_outcome(
     """
     dataset = record.dataset
     table = workspace.table(ROOT, dataset, run_id, "outcome")
-    rejected = rejected_attempts(workspace, record.source)
+    rejected = rejected_attempts(workspace)
     for part in candidate_parts(workspace, dataset, run_id):
         chosen = read_candidates(workspace, dataset, run_id, part)
         judged = record.judge(workspace, part)

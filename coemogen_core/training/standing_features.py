@@ -1,0 +1,81 @@
+"""Features that stand in a workspace already: of the same picture by the same recipe, in whatever part, source, dataset and version."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from coemogen_core.data.standing_rows import standing_rows
+from coemogen_core.storage.workspace import Workspace, local_copy
+
+
+@dataclass(frozen=True)
+class StandingFeatures:
+    """Rows of cached parts."""
+
+    rows: pl.DataFrame  # image_id, caption_id, uri of the part, row in it
+
+    def tensors(self) -> Iterator[tuple[pl.DataFrame, dict[str, Tensor]]]:
+        """The rows of one part after the other, with their tensors in the same order."""
+        for (uri,), rows in self.rows.group_by("uri", maintain_order=True):
+            with safe_open(local_copy(str(uri), "cache the features again"), framework="pt") as file:
+                chosen = torch.tensor(rows["row"].to_list())
+                yield rows, {name: file.get_tensor(name)[chosen] for name in file.keys()}  # noqa: SIM118 (a safe_open is no dict)
+
+    def facts(self) -> dict[str, Any]:
+        """What the first of the parts says of all its rows."""
+        with safe_open(local_copy(self.rows["uri"][0], "cache the features again"), framework="pt") as file:
+            return dict(json.loads(file.metadata()["coemogen"]))
+
+
+def find_features(workspace: Workspace, source: str, part: str, wanted: pl.Series, picture_id: str) -> StandingFeatures | None:
+    """Features of these pictures of a part that were cached before; None when there are none.
+
+    Args:
+        wanted: image ids.
+        picture_id: what made the features of a picture (`FeatureRecipe.picture_id`); the names of feature sets begin with it.
+    """
+    sets = [
+        (dataset, name)
+        for dataset in workspace.list_folders("features")
+        for name in workspace.list_folders("features", dataset)
+        if name.startswith(f"{picture_id}.")
+    ]
+    if not sets:
+        return None
+
+    def read(_: str, standing: str) -> pl.DataFrame | None:
+        found = [_rows(workspace, *names, standing) for names in sets]
+        there = [rows for rows in found if rows is not None]
+        return pl.concat(there).unique("image_id", keep="first", maintain_order=True) if there else None
+
+    own = read(source, part)  # of another version of the dataset, or of another dataset on the same pictures
+    rows = pl.DataFrame(schema=_SCHEMA) if own is None else own.filter(pl.col("image_id").is_in(wanted.implode()))
+    missing = pl.DataFrame({"image_id": wanted}).join(rows, on="image_id", how="anti")
+    elsewhere = standing_rows(workspace, missing, read, but=(source, part))
+    rows = rows if elsewhere is None else pl.concat([rows, elsewhere])
+    return None if rows.is_empty() else StandingFeatures(rows)
+
+
+_SCHEMA = {"image_id": pl.String, "caption_id": pl.String, "uri": pl.String, "row": pl.Int64}
+
+
+def _rows(workspace: Workspace, dataset: str, feature_id: str, part: str) -> pl.DataFrame | None:
+    """What a cached part holds; None where there is none."""
+    uri = workspace.path("features", dataset, feature_id, f"{part}.safetensors")
+    try:
+        with safe_open(local_copy(uri, "cache the features again"), framework="np") as file:
+            ids, captions = (_hexadecimal(file.get_tensor(name)) for name in ("image_id", "caption_id"))
+    except FileNotFoundError:
+        return None
+    return pl.DataFrame({"image_id": ids, "caption_id": captions, "uri": uri, "row": range(len(ids))}, schema=_SCHEMA)
+
+
+def _hexadecimal(digests: np.ndarray) -> list[str]:
+    return [bytes(digest).hex() for digest in digests]
