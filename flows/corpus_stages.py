@@ -18,7 +18,7 @@ from flows.deployed_run import suspend_for_audit
 from flows.params import CorpusParams, Source
 from flows.progress import say
 from flows.stages import Stages
-from schemas.outcomes import PartOutcome
+from schemas.outcomes import StageOutcome
 from tasks.caption import caption_part_task
 from tasks.curate import align_captions_task, decide_task, group_near_duplicates_task
 from tasks.ingest import ingest_part_task, plan_source_task
@@ -32,8 +32,7 @@ def ingest_source(stages: Stages, source: Source, part_size: int, stage: str = "
     """
     listed = source.name, source.layout, source.root, source.licence, part_size, source.image_column
     parts = plan_source_task(stages.workspace.uri, *listed)
-    outcomes = stages.each_part(stage, ingest_part_task, parts, source=source.name)
-    if not sum(outcome.rows for outcome in outcomes):
+    if not stages.each_part(stage, ingest_part_task, parts, source=source.name).rows:
         reasons = most_frequent_rejections(stages.workspace, source.name, parts)
         raise ValueError(
             f"source {source.name!r} ({source.root}) has no usable picture; rejected: {reasons}; the table rejected/{source.name} lists all"
@@ -51,8 +50,8 @@ def caption_and_align(stages: Stages, params: CorpusParams, parts: list[str], se
 
     with running_captioner(params.captioner, workspace, anything_due) as captioner:
         asked: dict[str, Any] = {"source": source, "selection": selection, "recipe": params.caption, "settings": captioner}
-        outcomes = stages.each_part("caption", caption_part_task, parts, at_once=parts_at_once(captioner), **asked)
-    require_captions(workspace, source, parts, outcomes, params.caption.recipe_id(captioner.backend))
+        outcome = stages.each_part("caption", caption_part_task, parts, at_once=parts_at_once(captioner), **asked)
+    require_captions(workspace, source, parts, outcome, params.caption.recipe_id(captioner.backend))
     stages.each_part("align", align_captions_task, parts, source=source, policy=params.caption_policy, recipe=params.encoder)
 
 
@@ -73,21 +72,21 @@ def require_labels(stages: Stages, source: Source, parts: list[str], selection: 
         )
 
 
-def require_captions(workspace: Workspace, source: str, parts: list[str], outcomes: list[PartOutcome], recipe_id: str) -> None:
+def require_captions(workspace: Workspace, source: str, parts: list[str], outcome: StageOutcome, recipe_id: str) -> None:
     """Say which pictures got no caption and why, and make sure that captioning did not fail altogether.
 
     Raises:
         ValueError: pictures were asked for, and not one has a caption; the message holds the commonest reasons.
     """
-    failed = sum(outcome.dropped for outcome in outcomes)
+    failed = outcome.dropped
     if not failed or not (reasons := most_frequent_failures(workspace, source, parts, recipe_id)):
         return
-    if all(outcome.reused for outcome in outcomes):
+    if outcome.recomputed_nothing:
         reasons += (
             "; none was asked in this run: they were asked captioner.max_attempts times, or would be answered the same; "
             "`--set captioner.max_attempts=N` with a larger N asks those again that the server failed at"
         )
-    if not any(outcome.rows for outcome in outcomes):
+    if not outcome.rows:
         raise ValueError(f"not one of {failed:,} pictures of {source!r} got a caption: {reasons}")
     say(f"{failed:,} pictures of {source!r} have no caption: {reasons}", "[yellow]![/]")
 

@@ -76,6 +76,15 @@ def part_resources(settings: RayExecution) -> Iterator[None]:
         yield
 
 
+def parts_side_by_side(settings: RayExecution) -> int:
+    """How many parts the cluster has room for as it is now, busy or not; at least one, for some grow when a part waits."""
+    import ray
+
+    has = ray.cluster_resources()
+    takes = {"CPU": settings.cpus_per_part, "GPU": settings.gpus_per_part}
+    return max(1, int(min(has.get(kind, 0.0) / amount for kind, amount in takes.items() if amount)))
+
+
 def _start_options(settings: RayExecution) -> dict[str, Any]:
     options: dict[str, Any] = {"runtime_env": {"env_vars": _worker_variables()}, "log_to_driver": False, "configure_logging": False}
     if settings.address is None:

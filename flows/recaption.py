@@ -78,8 +78,8 @@ def _caption(stages: Stages, params: RecaptionParams, record: DecisionsRecord, c
     chosen: dict[str, Any] = {"source": record.source, "dataset": params.dataset, "run_id": choice.run_id}
     with running_captioner(params.captioner, stages.workspace, needed=lambda: bool(parts)) as captioner:
         asked = {"recipe": params.caption, "settings": captioner, "stop_at": stop_at}
-        outcomes = stages.each_part("caption", recaption_part_task, parts, at_once=parts_at_once(captioner), **chosen, **asked)
-    require_captions(stages.workspace, record.source, parts, outcomes, params.caption.recipe_id(captioner.backend))
+        outcome = stages.each_part("caption", recaption_part_task, parts, at_once=parts_at_once(captioner), **chosen, **asked)
+    require_captions(stages.workspace, record.source, parts, outcome, params.caption.recipe_id(captioner.backend))
 
 
 def _publish(workspace: Workspace, dataset: str, run_id: str, counts: list[ReasonCount], chosen: dict[str, int]) -> None:

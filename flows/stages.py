@@ -1,21 +1,21 @@
 """The stages of a flow: one task a part, on the worker thread or a cluster, and what became of each."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from prefect import Task
-from prefect.futures import as_completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.stopping import stops_with_this_block
 from flows.artifacts import publish_stages
 from flows.deployed_run import refuse_relative_workspace
-from flows.execution import Execution, RayExecution, ThreadExecution, part_resources, ray_cluster
+from flows.execution import Execution, RayExecution, ThreadExecution, part_resources, parts_side_by_side, ray_cluster
 from flows.outcomes import Outcome, describe, keep_outcome, keep_timing
 from flows.progress import say, stage_progress
+from flows.waves import flow_runner, run_in_waves
 from schemas.outcomes import PartOutcome, StageOutcome
 
 THREADS = ThreadExecution()
@@ -37,33 +37,39 @@ class Stages:
     def __exit__(self, *failure: object) -> None:
         self._open.close()
 
-    def each_part(
-        self, stage: str, task: Task[..., PartOutcome], parts: Sequence[str], at_once: int = 1, **arguments: Any
-    ) -> list[PartOutcome]:
+    def each_part(self, stage: str, task: Task[..., PartOutcome], parts: Sequence[str], at_once: int = 1, **arguments: Any) -> StageOutcome:
         """Run a task for every part of the workspace (its parameters `part`, `workspace_uri`), all others being the same; wait for all.
 
         Every part gets its turn even when another one fails; then the first failure is raised. With `at_once`, so many run side by side,
         on threads of their own: for tasks that wait for servers, never for torch work (see `on_worker`). On a Ray cluster as many run side
-        by side as it has room for.
+        by side as it has room for. Parts are handed out in waves: memory, and what Prefect has in hand, do not grow with their number.
         """
-        return self.each(stage, task, [{"part": part} for part in parts], at_once, **arguments)
+        return self._each(stage, task, ({"part": part} | arguments for part in parts), len(parts), at_once)
 
     def each(
         self, stage: str, task: Task[..., PartOutcome], varying: Sequence[dict[str, Any]], at_once: int = 1, **arguments: Any
-    ) -> list[PartOutcome]:
+    ) -> StageOutcome:
         """Like `each_part`, for tasks that differ in more than the part."""
-        calls = [{"workspace_uri": self.workspace.uri} | arguments | each for each in varying]
-        with self.stage(stage) as outcomes:
-            if isinstance(self._execution, RayExecution):
-                runner = self._cluster_of(self._execution)
-                with part_resources(self._execution):
-                    outcomes += self._results(stage, [runner.submit(task, parameters=call) for call in calls])
-            elif at_once == 1:
-                outcomes += self._results(stage, [task.submit(**call) for call in calls])
-            else:
-                with ThreadPoolTaskRunner(max_workers=at_once) as runner:
-                    outcomes += self._results(stage, [runner.submit(task, parameters=call) for call in calls])
-        return outcomes
+        return self._each(stage, task, (arguments | each for each in varying), len(varying), at_once)
+
+    def _each(self, stage: str, task: Task[..., PartOutcome], calls: Iterable[dict[str, Any]], total: int, at_once: int) -> StageOutcome:
+        located = ({"workspace_uri": self.workspace.uri} | call for call in calls)
+        with self._recorded(stage) as add, stage_progress(self._flow, stage, total) as advance, self._runner(at_once) as (runner, workers):
+            run_in_waves(runner, task, located, workers, add, advance)
+        return self.outcomes[-1]
+
+    @contextmanager
+    def _runner(self, at_once: int) -> Iterator[tuple[Any, Callable[[], int]]]:
+        """What runs the parts of a stage, and how many side by side."""
+        if isinstance(self._execution, RayExecution):
+            settings = self._execution
+            with part_resources(settings):
+                yield self._cluster_of(settings), lambda: parts_side_by_side(settings)
+        elif at_once == 1:
+            yield flow_runner(), lambda: 1
+        else:
+            with ThreadPoolTaskRunner(max_workers=at_once) as runner:
+                yield runner, lambda: at_once
 
     def _cluster_of(self, settings: RayExecution) -> Any:
         """The flow's one cluster, started with its first mapped stage."""
@@ -71,19 +77,26 @@ class Stages:
             self._cluster = self._open.enter_context(ray_cluster(settings))
         return self._cluster
 
-    def _results(self, stage: str, futures: list[Any]) -> list[PartOutcome]:
-        with stage_progress(self._flow, stage, len(futures)) as advance:
-            for future in as_completed(futures):
-                future.wait()
-                advance()
-        return [future.result() for future in futures]
-
     @contextmanager
     def stage(self, name: str) -> Iterator[list[PartOutcome]]:
         """A stage: what is done in the block. It puts its parts into the list; they are added up, said in one line, and timed."""
-        started, parts = time.monotonic(), list[PartOutcome]()
-        yield parts
-        outcome = StageOutcome.of(f"{self._flow}/{name}", parts, time.monotonic() - started)
+        with self._recorded(name) as add:
+            parts = list[PartOutcome]()
+            yield parts
+            for part in parts:
+                add(part)
+
+    @contextmanager
+    def _recorded(self, name: str) -> Iterator[Callable[[PartOutcome], None]]:
+        """A stage whose parts are added up as they come, and let go."""
+        started, outcome = time.monotonic(), StageOutcome.without_parts(f"{self._flow}/{name}")
+
+        def add(part: PartOutcome) -> None:
+            nonlocal outcome
+            outcome = outcome.plus(part)
+
+        yield add
+        outcome = outcome.model_copy(update={"seconds": time.monotonic() - started})
         self.outcomes.append(outcome)
         say(describe(outcome), "[green]✓[/green]")
         keep_timing(self.workspace, outcome, len(self.outcomes))

@@ -1,7 +1,5 @@
 """What a stage reports: counts and times, per part and for the whole stage."""
 
-from collections.abc import Iterable
-
 from pydantic import Field
 
 from schemas.frozen_model import FrozenModel
@@ -33,17 +31,19 @@ class StageOutcome(FrozenModel):
         return self.parts == self.reused_parts
 
     @classmethod
-    def of(cls, stage: str, parts: Iterable[PartOutcome], seconds: float) -> "StageOutcome":
-        """Add up the parts of a stage."""
-        outcomes = list(parts)
-        return cls(
-            stage=stage,
-            parts=len(outcomes),
-            reused_parts=sum(outcome.reused for outcome in outcomes),
-            rows=sum(outcome.rows for outcome in outcomes),
-            dropped=sum(outcome.dropped for outcome in outcomes),
-            seconds=seconds,
-        )
+    def without_parts(cls, stage: str) -> "StageOutcome":
+        """A stage of which no part is done."""
+        return cls(stage=stage, parts=0, reused_parts=0, rows=0, dropped=0, seconds=0.0)
+
+    def plus(self, part: PartOutcome) -> "StageOutcome":
+        """The same with one more part. Its `seconds` are left alone: parts run side by side."""
+        added = {
+            "parts": self.parts + 1,
+            "reused_parts": self.reused_parts + part.reused,
+            "rows": self.rows + part.rows,
+            "dropped": self.dropped + part.dropped,
+        }
+        return self.model_copy(update=added)
 
 
 class CorpusOutcome(FrozenModel):

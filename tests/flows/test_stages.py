@@ -1,20 +1,70 @@
-"""Where the work of a stage runs."""
+"""Where the work of a stage runs, and how much of it is in hand at once."""
 
+import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from prefect import flow, task
+from prefect.context import FlowRunContext
+from prefect.futures import PrefectConcurrentFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows import stages as stages_module
 from flows.stages import Stages, on_worker
+from flows.waves import AHEAD
 from schemas.outcomes import PartOutcome
+
+MANY = [f"part-{number:05d}" for number in range(30)]
 
 
 @task
-def compute(part: str, workspace_uri: str = "") -> PartOutcome:
-    """A part whose name is the thread it was made in."""
-    return PartOutcome(part=str(threading.get_ident()), rows=len(part))
+def compute(part: str, threads: list[int], workspace_uri: str = "") -> PartOutcome:
+    """A part that leaves the thread it was made in."""
+    threads.append(threading.get_ident())
+    return PartOutcome(part=part, rows=len(part))
+
+
+@task
+def count_futures(part: str, most: list[int], workspace_uri: str) -> PartOutcome:
+    """A part that leaves the number of task runs that were submitted and are not done."""
+    futures = [each for each in gc.get_objects() if type(each) is PrefectConcurrentFuture]
+    most.append(sum(not each.wrapped_future.done() for each in futures))
+    return PartOutcome(part=part, rows=2, dropped=1, reused=part == MANY[0])
+
+
+@task
+def fail_out_of_order(part: str, failed_last: threading.Event, done: list[str], workspace_uri: str) -> PartOutcome:
+    """The first and the last part fail, the last one first."""
+    done.append(part)
+    if part == MANY[0]:
+        failed_last.wait(timeout=60)
+        raise ValueError(f"{part} is broken")
+    if part == MANY[-1]:
+        failed_last.set()
+        raise ValueError(f"{part} is broken")
+    return PartOutcome(part=part, rows=1)
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """Of every bar of progress, its total and how far it came."""
+    found: list[list[int]] = []
+
+    @contextmanager
+    def stage_progress(_flow: str, _stage: str, total: int) -> Iterator[object]:
+        bar = [total, 0]
+        found.append(bar)
+
+        def advance() -> None:
+            bar[1] += 1
+
+        yield advance
+
+    monkeypatch.setattr(stages_module, "stage_progress", stage_progress)
+    return found
 
 
 def test_a_relative_workspace_is_refused_where_a_worker_runs_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,12 +78,89 @@ def test_a_relative_workspace_is_refused_where_a_worker_runs_the_flow(monkeypatc
 
 @pytest.mark.usefixtures("prefect_server")
 def test_parts_and_single_tasks_share_one_thread_that_is_not_the_flows(tmp_path: Path) -> None:
-    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
-    def run() -> set[str]:
-        stages = Stages("train-and-eval", str(tmp_path))
-        before = stages.each_part("features", compute, ["a", "b"])
-        return {outcome.part for outcome in [*before, on_worker(compute, "c"), *stages.each_part("generate", compute, ["d"])]}
+    threads: list[int] = []
 
-    threads = run()
-    assert len(threads) == 1
-    assert threads != {str(threading.get_ident())}
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def run() -> None:
+        stages = Stages("train-and-eval", str(tmp_path))
+        stages.each_part("features", compute, ["a", "b"], threads=threads)
+        on_worker(compute, "c", threads)
+        stages.each_part("generate", compute, ["d"], threads=threads)
+
+    run()
+    assert len(threads) == 4
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_parts_are_in_hand_a_few_for_each_worker_and_add_up(tmp_path: Path, bars: list[list[int]], at_once: int) -> None:
+    most: list[int] = []
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def run() -> None:
+        stages = Stages("build-emoset", str(tmp_path))
+        outcome = stages.each_part("ingest", count_futures, MANY, at_once=at_once, most=most)
+        assert (outcome.parts, outcome.reused_parts, outcome.rows, outcome.dropped) == (len(MANY), 1, 2 * len(MANY), len(MANY))
+        assert stages.outcomes == [outcome]
+
+    run()
+    assert len(most) == len(MANY)
+    assert max(most) <= AHEAD * at_once < len(MANY)
+    assert bars == [[len(MANY), len(MANY)]]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_prefect_keeps_nothing_of_a_part_that_is_done(tmp_path: Path) -> None:
+    kept: list[int] = []
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def run() -> None:
+        context = FlowRunContext.get()
+        assert context is not None
+        Stages("build-emoset", str(tmp_path)).each_part("ingest", compute, MANY, threads=[])
+        kept.extend(len(book) for book in (context.run_results, context.task_run_assets, context.task_runner._cancel_events))
+
+    run()
+    assert kept == [0, 0, 0]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_part_is_still_drawn_below_the_task_that_named_it(tmp_path: Path) -> None:
+    inputs: list[set[str]] = []
+
+    @task
+    def name_parts() -> list[str]:
+        return ["a part", "another"]
+
+    @task
+    def note_inputs(part: str, workspace_uri: str) -> PartOutcome:
+        from prefect.context import TaskRunContext
+
+        context = TaskRunContext.get()
+        assert context is not None
+        inputs.append({each.input_type for each in context.task_run.task_inputs["part"]})
+        return PartOutcome(part=part, rows=1)
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def run() -> None:
+        Stages("build-emoset", str(tmp_path)).each_part("ingest", note_inputs, name_parts())
+
+    run()
+    assert inputs == [{"task_run"}] * 2
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_every_part_has_its_turn_and_the_first_failure_in_their_order_is_raised(tmp_path: Path, bars: list[list[int]]) -> None:
+    done: list[str] = []
+
+    @flow
+    def run() -> None:
+        stages = Stages("build-emoset", str(tmp_path))
+        stages.each_part("caption", fail_out_of_order, MANY, at_once=2, failed_last=threading.Event(), done=done)
+
+    with pytest.raises(ValueError, match=f"{MANY[0]} is broken"):
+        run()
+    assert sorted(done) == MANY
+    assert bars == [[len(MANY), len(MANY)]]
