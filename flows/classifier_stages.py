@@ -9,6 +9,7 @@ from coemogen_core.classifier.classifier_report import (
 )
 from coemogen_core.classifier.cross_validation import CrossValidation
 from coemogen_core.classifier.human_ratings import RatingsKind
+from coemogen_core.data.part_plan import current_parts
 from flows.artifacts import publish_markdown
 from flows.corpus_stages import ingest_source
 from flows.params import BuildEmoartParams
@@ -62,10 +63,10 @@ def examine_classifier(stages: Stages, params: BuildEmoartParams, parts: list[st
 def _labelled_parts(stages: Stages, params: BuildEmoartParams) -> list[str]:
     if params.labelled_set is not None:
         return ingest_source(stages, params.labelled_set, params.part_size, stage="ingest-labelled")
-    table = stages.workspace.table("images", params.labelled_source)
-    parts = table.parts()
+    parts = current_parts(stages.workspace, params.labelled_source)
     if not parts:
-        raise FileNotFoundError(f"{table.uri} has no parts: run build-emoset on the labelled set first, or say where it is (labelled_set)")
+        place = stages.workspace.path("images", params.labelled_source)
+        raise FileNotFoundError(f"{place} has no parts: run build-emoset on the labelled set first, or say where it is (labelled_set)")
     return parts
 
 

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import polars as pl
-
 from coemogen_core.captioning.attempts import most_frequent_failures
 from coemogen_core.captioning.caption_part import has_due
 from coemogen_core.curation.decide import CurationOutcome
@@ -21,22 +19,27 @@ from flows.stages import Stages
 from schemas.outcomes import StageOutcome
 from tasks.caption import caption_part_task
 from tasks.curate import align_captions_task, decide_task, group_near_duplicates_task
-from tasks.ingest import ingest_part_task, plan_source_task
+from tasks.ingest import finish_source_task, ingest_part_task, plan_source_task, update_index_task
 
 
 def ingest_source(stages: Stages, source: Source, part_size: int, stage: str = "ingest") -> list[str]:
     """Plan and ingest a picture set; returns the names of its parts.
+
+    The index of pictures is brought up to date before, for what other sources hold, and afterwards, so that every later stage finds the
+    rows that stand somewhere already. Parts that the source no longer has go when their successors are there.
 
     Raises:
         ValueError: not one entry of the source is a picture that can be used; the message says why.
     """
     listed = source.name, source.layout, source.root, source.licence, part_size, source.image_column
     parts = plan_source_task(stages.workspace.uri, *listed)
+    update_index_task(stages.workspace.uri)
     if not stages.each_part(stage, ingest_part_task, parts, source=source.name).rows:
         reasons = most_frequent_rejections(stages.workspace, source.name, parts)
         raise ValueError(
             f"source {source.name!r} ({source.root}) has no usable picture; rejected: {reasons}; the table rejected/{source.name} lists all"
         )
+    finish_source_task(stages.workspace.uri, source.name)
     return parts
 
 
@@ -61,15 +64,19 @@ def require_labels(stages: Stages, source: Source, parts: list[str], selection: 
     Raises:
         ValueError: no picture of the source has a label that is wanted.
     """
-    judged = selection.judge_parts(stages.workspace, source.name, parts)
-    if judged.filter(pl.col("reason").is_null()).is_empty():
-        left_out = most_frequent_rejections(stages.workspace, source.name, parts)
-        found = f"; left out: {left_out}" if left_out else ""
-        wanted = ", ".join(selection.emotions)
-        raise ValueError(
-            f"not one of the {judged.height:,} pictures of {source.name!r} ({source.root}) has one of the labels {wanted}"
-            f"{found}: check the layout ({source.layout}) and what names the emotions"
-        )
+    pictures = 0
+    for part in parts:  # one after the other: the first says that all is well
+        judged = selection.judge(stages.workspace, source.name, part)
+        pictures += judged.height
+        if judged["reason"].has_nulls():
+            return
+    left_out = most_frequent_rejections(stages.workspace, source.name, parts)
+    found = f"; left out: {left_out}" if left_out else ""
+    wanted = ", ".join(selection.emotions)
+    raise ValueError(
+        f"not one of the {pictures:,} pictures of {source.name!r} ({source.root}) has one of the labels {wanted}"
+        f"{found}: check the layout ({source.layout}) and what names the emotions"
+    )
 
 
 def require_captions(workspace: Workspace, source: str, parts: list[str], outcome: StageOutcome, recipe_id: str) -> None:

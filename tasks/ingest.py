@@ -1,6 +1,6 @@
-"""Prefect tasks of ingestion: plan a source, ingest a planned part, embed its pictures.
+"""Prefect tasks of ingestion: plan a source, ingest a planned part, index its pictures, embed them.
 
-Without Prefect: `coemogen_core.data.plan`, `.ingest`, and `coemogen_core.encoders.embedding`.
+Without Prefect: `coemogen_core.data.plan`, `.ingest`, `.picture_index`, and `coemogen_core.encoders.embedding`.
 """
 
 from functools import partial
@@ -8,7 +8,8 @@ from functools import partial
 from prefect import task
 
 from coemogen_core.data.ingest import ingest_part
-from coemogen_core.data.plan import DEFAULT_PART_SIZE, plan_source
+from coemogen_core.data.picture_index import update_index
+from coemogen_core.data.plan import DEFAULT_PART_SIZE, plan_source, retire_parts
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.encoders.image_encoder import ImageEncoderRecipe
 from coemogen_core.storage.workspace import Workspace
@@ -36,6 +37,20 @@ def plan_source_task(
 def ingest_part_task(workspace_uri: str, source: str, part: str) -> PartOutcome:
     """Ingest one planned part. See `ingest_part`."""
     return shown(ingest_part(Workspace(workspace_uri), source, part))
+
+
+@task(name="index pictures", **STORED)
+def update_index_task(workspace_uri: str) -> int:
+    """Bring the index of all pictures up to date; returns its number of rows. See `update_index`."""
+    return update_index(Workspace(workspace_uri))
+
+
+@task(name="finish source", task_run_name="finish {source}", **STORED)
+def finish_source_task(workspace_uri: str, source: str) -> list[str]:
+    """When a source is ingested: index its pictures, and remove the parts that it no longer has. See `retire_parts`."""
+    workspace = Workspace(workspace_uri)
+    update_index(workspace)
+    return retire_parts(workspace, source)
 
 
 @task(name="embed part", task_run_name="embed {source}/{part}", **STORED)

@@ -38,8 +38,8 @@ def align_part(workspace: Workspace, source: str, captions_part: str, recipe: En
         found = _standing_scores(workspace, source, image_part, captions, recipe.encoder_id)
         new = captions.join(found, on=ATTEMPT_KEY, how="anti", maintain_order="left")
         pairs = new.join(embeddings.read_part(image_part), on="image_id", how="inner", maintain_order="left")
-        rows = pl.concat([found, Alignment.cast(_with_similarity(pairs, recipe, slot))])
-        alignment.write_part(captions_part, rows.sort(ATTEMPT_KEY), Alignment)
+        scored = pl.concat([found, Alignment.cast(_with_similarity(pairs, recipe, slot))])
+        alignment.write_part(captions_part, scored.sort(ATTEMPT_KEY), Alignment)
     rows = alignment.count([captions_part])
     return PartOutcome(part=captions_part, rows=rows, dropped=captions.height - rows, reused=reused, seconds=time.perf_counter() - started)
 

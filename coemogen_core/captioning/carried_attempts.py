@@ -35,7 +35,7 @@ def carry_attempts(workspace: Workspace, source: str, part: str) -> int:
         return 0
     with part_lock(workspace.table("captions", source).uri, part, "carried"):
         known = read_attempts(workspace, source, part, None, list(ATTEMPT_KEY))
-        carried = [Captions.create_empty()]
+        carried: list[pl.DataFrame] = [Captions.create_empty()]
         for other, standing, pictures in places:
             rows = read_attempts(workspace, other, standing, None).filter(pl.col("image_id").is_in(pictures))
             new = rows.join(known, on=ATTEMPT_KEY, how="anti", maintain_order="left").unique(ATTEMPT_KEY, keep="last", maintain_order=True)

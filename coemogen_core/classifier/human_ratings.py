@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
+from coemogen_core.data.part_plan import current_parts
 from coemogen_core.emotions import EMOTIONS, NEGATIVE, POSITIVE, Emotion
 from coemogen_core.storage.location import open_file
 from coemogen_core.storage.workspace import Workspace
@@ -102,9 +103,10 @@ def ratings_of_images(workspace: Workspace, source: str, ratings: Ratings) -> pl
 
 def _names(workspace: Workspace, source: str) -> Iterator[pl.DataFrame]:
     table = workspace.table("images", source)
-    if not table.parts():
+    parts = current_parts(workspace, source)
+    if not parts:
         raise FileNotFoundError(f"table {table.uri} has no parts: ingest the source {source!r} first")
-    for part in table.parts():
+    for part in parts:
         for rows in table.iter_part(part, ["image_id", "image.path"], batch_size=4096):
             stems = [PurePosixPath(path).stem for path in rows["image"].struct.field("path")]
             yield pl.DataFrame({"image_id": rows["image_id"], "name": pl.Series(stems, dtype=pl.String)})

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 import polars as pl
 
+from coemogen_core.data.part_plan import current_parts
 from coemogen_core.emotions import EMOART_EMOTIONS, Emotion
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import EmoArtMetrics
@@ -50,10 +51,11 @@ def truth_of_images(workspace: Workspace, source: str, emotion_by_path: Mapping[
         FileNotFoundError: the source was not ingested.
     """
     table = workspace.table("images", source)
-    if not table.parts():
+    parts = current_parts(workspace, source)
+    if not parts:
         raise FileNotFoundError(f"table {table.uri} has no parts: ingest the source {source!r} first")
     truth: dict[str, Emotion | None] = {}
-    for part in table.parts():
+    for part in parts:
         for rows in table.iter_part(part, ["image_id", "image.path"]):
             for image_id, image in rows.iter_rows():
                 if image["path"] in emotion_by_path:

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import Field
 
+from coemogen_core.data.part_plan import current_parts
 from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
 from coemogen_core.evaluation.emogen_pairs import PictureAccess, Place
@@ -54,7 +55,7 @@ def select_reference(workspace: Workspace, source: str, minimum: int, protocol: 
         ValueError: it has no labelled images.
     """
     table = workspace.table("images", source)
-    counts = [table.read_part(part, ["label", "split"]).with_columns(part=pl.lit(part)) for part in table.parts()]
+    counts = [table.read_part(part, ["label", "split"]).with_columns(part=pl.lit(part)) for part in current_parts(workspace, source)]
     if not counts:
         raise FileNotFoundError(f"table {table.uri} has no parts: ingest the source {source!r} first")
     labelled = pl.concat(counts).filter(pl.col("label").is_not_null())

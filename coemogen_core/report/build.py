@@ -11,6 +11,7 @@ from pydantic import Field
 from coemogen_core.captioning.alignment_filter import LOW_ALIGNMENT
 from coemogen_core.curation.decisions import read_decisions, read_record
 from coemogen_core.curation.funnel import funnel
+from coemogen_core.data.find_pictures import find_pictures
 from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.alone import METHOD, AloneEvaluation
@@ -216,7 +217,7 @@ def _choose_examples(decisions: pl.DataFrame, count: int, seed: int) -> pl.DataF
 
 
 def _examples(workspace: Workspace, source: str, chosen: pl.DataFrame) -> Iterator[Example]:
-    pictures = _find_pictures(workspace, source, chosen["image_id"].to_list())
+    pictures = find_pictures(workspace, source, chosen["image_id"].to_list(), ("image", "artist", "style"))
     for row in chosen.iter_rows(named=True):
         found = pictures.get(row["image_id"])
         if found is None:
@@ -233,18 +234,3 @@ def _examples(workspace: Workspace, source: str, chosen: pl.DataFrame) -> Iterat
             reason=row["reason"],
             origin=", ".join(names) or None,
         )
-
-
-def _find_pictures(workspace: Workspace, source: str, image_ids: list[str]) -> dict[str, dict[str, Any]]:
-    """Rows of `images/<source>` by image id; parts are searched by their ids alone and their pictures read in small batches."""
-    table = workspace.table("images", source)
-    found: dict[str, dict[str, Any]] = {}
-    for part in table.parts():
-        missing = set(image_ids) - found.keys()
-        if not missing:
-            break
-        if missing.isdisjoint(table.read_part(part, ["image_id"])["image_id"]):
-            continue
-        for rows in table.iter_part(part, ["image_id", "image", "artist", "style"]):
-            found.update({row["image_id"]: row for row in rows.filter(pl.col("image_id").is_in(list(missing))).iter_rows(named=True)})
-    return found

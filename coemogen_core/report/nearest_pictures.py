@@ -5,9 +5,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from coemogen_core.data.part_plan import current_parts
+from coemogen_core.data.standing_rows import standing_places
 from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ImageEmbedder, decode_rgb
@@ -49,11 +52,23 @@ class TrainingSet:
     source: str
 
     def parts(self) -> Iterator[VectorPart]:
-        """The CLIP embeddings as they were trained on (not mirrored), part by part; of each file only these are read."""
+        """The CLIP embeddings as they were trained on (not mirrored), part by part; of each file only these are read.
+
+        Pictures that the source no longer holds are left out.
+        """
+        current = set(current_parts(self.workspace, self.source))
         for name in list_parts(self.workspace, self.dataset, self.feature_id):
             with safe_open(local_part(self.workspace, self.dataset, self.feature_id, name), framework="np") as file:
                 ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
-                yield VectorPart(name, ids, file.get_tensor("visual")[:, 0])
+                vectors = file.get_tensor("visual")[:, 0]
+            if name in current:
+                yield VectorPart(name, ids, vectors)
+                continue
+            rows = {image_id: row for row, image_id in enumerate(ids)}  # the source was cut otherwise since
+            for source, part, pictures in standing_places(self.workspace, pl.Series(ids, dtype=pl.String)):
+                there = [image_id for image_id in pictures if image_id in rows]
+                if source == self.source and part in current and there:
+                    yield VectorPart(part, there, vectors[[rows.pop(image_id) for image_id in there]])
 
     def pictures(self, neighbours: Iterable[Neighbour]) -> dict[str, bytes]:
         """The encoded pictures by image id."""
