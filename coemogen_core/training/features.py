@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import numpy as np
 import polars as pl
@@ -70,9 +71,9 @@ class FeatureRecipe(Recipe):
         return recipe_id("features", {**self.identity, "splits": None, "models": models, "format": FORMAT})
 
     def feature_id(self, version: str) -> str:
-        """Names the features of one version of a dataset: `<picture id>.<hash of version and splits>`."""
-        chosen = recipe_id("chosen", {"version": version, "splits": self.splits})
-        return f"{self.picture_id}.{chosen.removeprefix('chosen-')}"
+        """Names the features of one version of a dataset: `<picture id>.<version>.<splits>`."""
+        splits = "all" if self.splits is None else "+".join(sorted(quote(split, safe="").replace(".", "%2E") for split in self.splits))
+        return f"{self.picture_id}.{version}.{splits}"
 
 
 def cache_features_part(

@@ -3,8 +3,8 @@
 What takes long to import is imported inside of the commands, so that `coemogen --help` answers at once.
 """
 
-from flows.command_line import corpora, datasets, demo, evaluation, models, services
+from flows.command_line import corpora, datasets, demo, evaluation, models, services, upkeep
 from flows.command_line.front import app
 from flows.command_line.front import run as main
 
-__all__ = ["app", "corpora", "datasets", "demo", "evaluation", "main", "models", "services"]
+__all__ = ["app", "corpora", "datasets", "demo", "evaluation", "main", "models", "services", "upkeep"]
