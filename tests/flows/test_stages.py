@@ -1,5 +1,6 @@
 """Where the work of a stage runs."""
 
+import ast
 import threading
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
 
+import flows
+import tasks
 from flows.stages import Stages, on_worker
 from schemas.outcomes import PartOutcome
 
@@ -37,3 +40,21 @@ def test_parts_and_single_tasks_share_one_thread_that_is_not_the_flows(tmp_path:
     threads = run()
     assert len(threads) == 1
     assert threads != {str(threading.get_ident())}
+
+
+def test_tasks_that_compute_with_torch_are_left_to_that_thread() -> None:
+    """Whatever takes a slot: no flow calls such a task itself, which would run it on the flow's own thread."""
+    takes_slot = {
+        node.name
+        for file in Path(tasks.__file__).parent.glob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name.endswith("_task") and "slot=" in ast.unparse(node)
+    }
+    called = {
+        f"{file.name}: {node.func.id}"
+        for file in Path(flows.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in takes_slot
+    }
+    assert len(takes_slot) > 8
+    assert called == set()
