@@ -9,11 +9,12 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import torch
 
+Network = TypeVar("Network", bound="torch.nn.Module")
 Slot = Callable[[], AbstractContextManager[None]]
 """What to enter around computing, where runs take turns at a machine; `contextlib.nullcontext`, the default everywhere, has no turns.
 
@@ -38,6 +39,14 @@ def resolve_device(device: str) -> torch.device:
     if found.type == "mps" and not torch.backends.mps.is_available():
         raise ValueError(f"device {device}: this machine has none; take auto or cpu")
     return found
+
+
+def placed(network: Network, device: torch.device) -> Network:
+    """A network on its device. To be called when the network is asked something, not when it is loaded: a GPU is taken within a slot."""
+    import torch
+
+    with torch.inference_mode(mode=False):  # moved under it, the weights would be tensors of inference for ever
+        return network.to(device)
 
 
 def give_back_heap() -> None:

@@ -73,7 +73,7 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
             if params.matrix is not None:
                 experiments = collect_experiments(params, params.matrix, [(cell.seed, cell.samples) for cell in cells], evaluations)
                 publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
-            write_report_task(params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
+            on_worker(write_report_task, params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
             publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID and CMMD; Sem-D best as in real images")
             sheet = contact_sheet(workspace, shown, (params.matrix or DEFAULT).labels)
             publish_picture(f"gallery-{run_id}", sheet, "a row an emotion, a block a method")

@@ -41,7 +41,7 @@ def train_task(
     """Train what a method needs, None when that is nothing; goes on from an interrupted run's newest checkpoint. See `Method.train`."""
     data = TrainingData(Workspace(workspace_uri), dataset, feature_id, models)
     report = _progress_reporter(f"{method.name} on {dataset}")
-    return method.train(data, report, launch, slot=device_slot)
+    return method.train(data, report, launch, slot=partial(device_slot, *method.training_devices(launch)))
 
 
 @task(name="generate part", task_run_name="generate {plan.method.name}/{part}", **STORED)

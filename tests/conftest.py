@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from coemogen_core.storage.workspace import Workspace
 from tests.once_a_run import once_a_run, run_folder
+from tests.recorded_slot import RecordedSlot
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -55,6 +56,12 @@ def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     """An empty workspace of this test alone: a folder, or of the kind that the mark `every_storage` asks for."""
     in_memory = getattr(request, "param", "local") == "memory"
     return Workspace(f"memory://{uuid.uuid4().hex}" if in_memory else str(tmp_path / "workspace"))
+
+
+@pytest.fixture
+def slot() -> RecordedSlot:
+    """A slot that tells what was done within it."""
+    return RecordedSlot()
 
 
 @pytest.fixture(scope="session")

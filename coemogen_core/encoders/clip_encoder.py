@@ -14,6 +14,7 @@ import transformers  # opens what is used of it, when it is used
 from PIL import Image
 from pydantic import Field
 
+from coemogen_core.device import placed
 from coemogen_core.encoders.compute_settings import ComputeSettings
 from coemogen_core.recipe import IdentifiedOtherwise, recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint, locate, opening
@@ -45,7 +46,7 @@ class EncoderRecipe(ComputeSettings):
 
 
 class ClipEncoder:
-    """A loaded CLIP. Get one by `load_encoder`, which keeps it for the life of the process."""
+    """A loaded CLIP, on its device once it is asked. Get one by `load_encoder`, which keeps it for the life of the process."""
 
     def __init__(self, recipe: EncoderRecipe) -> None:
         source = {"pretrained_model_name_or_path": locate(recipe.model), "revision": recipe.revision or "main"}
@@ -53,7 +54,7 @@ class ClipEncoder:
         self._device = recipe.torch_device
         self._dtype = recipe.torch_dtype
         with opening(recipe.model):
-            self._model = transformers.CLIPModel.from_pretrained(**source, dtype=self._dtype).to(self._device).eval().requires_grad_(False)
+            self._model = transformers.CLIPModel.from_pretrained(**source, dtype=self._dtype).eval().requires_grad_(False)
             self._tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
             self._processor = transformers.AutoImageProcessor.from_pretrained(**source, backend="pil")
 
@@ -89,9 +90,10 @@ class ClipEncoder:
 
     def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
         """Embeddings, float32 [n, dim], of preprocessed pictures [n, 3, height, width], in one forward pass; of unit length by default."""
+        model = placed(self._model, self._device)
         with torch.inference_mode():
             values = torch.from_numpy(pixels).to(self._device, self._dtype)
-            features = self._finite(self._model.get_image_features(pixel_values=values).pooler_output)
+            features = self._finite(model.get_image_features(pixel_values=values).pooler_output)
             return (torch.nn.functional.normalize(features, dim=-1) if self.recipe.unit_length else features).cpu().numpy()
 
     def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
@@ -113,8 +115,9 @@ class ClipEncoder:
 
     def _encode_text_batch(self, texts: Sequence[str]) -> np.ndarray:
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=self.text_limit, return_tensors="pt")
+        model = placed(self._model, self._device)
         with torch.inference_mode():
-            features = self._model.get_text_features(
+            features = model.get_text_features(
                 input_ids=tokens["input_ids"].to(self._device), attention_mask=tokens["attention_mask"].to(self._device)
             )
             return torch.nn.functional.normalize(self._finite(features.pooler_output), dim=-1).cpu().numpy()

@@ -2,7 +2,8 @@
 
 A batch is a sequence of RGB pictures, each a uint8 array [height, width, 3] with values 0 to 255; sizes may differ within a
 batch, and every adapter resizes as its own network wants. Every adapter has an `identity` that goes into recipe ids and
-into every report: two numbers are comparable only when their identities are equal.
+into every report: two numbers are comparable only when their identities are equal. A network is loaded into memory, because its weights
+are part of its identity, and goes to its device when it is first asked.
 """
 
 from collections.abc import Sequence

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coemogen_core.device import placed, resolve_device
 from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
 from coemogen_core.evaluation.resizing import resize, resize_without_antialiasing
 from coemogen_core.storage.tensor_files import fill, read_published_weights
-from schemas.choices import EvaluationProtocol
+from schemas.choices import Device, EvaluationProtocol
 
 EXPECTED = (
     "Inception-V3's weights: torch-fidelity's weights-inception-2015-12-05-6726825d.pth or torchvision's inception_v3_google-0cc3c7bd.pth"
@@ -30,22 +31,23 @@ Branch = Sequence[tuple[Step, ...]]
 class InceptionFid:
     """FID's features by Inception-V3."""
 
-    def __init__(self, file: str, protocol: EvaluationProtocol = "corrected", device: str = "cpu") -> None:
+    def __init__(self, file: str, protocol: EvaluationProtocol = "corrected", device: Device = "auto") -> None:
         weights = read_published_weights(file, EXPECTED)
         tensorflow = len(weights.tensors.get("fc.bias", ())) == TENSORFLOW_CLASSES
         kept = {key: value for key, value in weights.tensors.items() if not key.startswith(("fc.", "AuxLogits."))}
-        self._network = fill(InceptionV3(tensorflow), kept, file, EXPECTED).to(device)
+        self._network = fill(InceptionV3(tensorflow), kept, file, EXPECTED)
         self._resize = resize if protocol == "corrected" else resize_without_antialiasing
         self._scale, self._shift = (255 / 128, -1.0) if tensorflow else (2.0, -1.0)
-        self._device = device
+        self._device = resolve_device(device)
         how = "bicubic with antialiasing" if protocol == "corrected" else "without antialiasing"
         self.identity = f"inception-v3@{weights.digest}, {'TensorFlow' if tensorflow else 'torchvision'}, {SIDE} pixels {how}"
 
     @torch.inference_mode()
     def features(self, batch: RgbBatch) -> FloatArray:
         """Features [n, 2048]."""
+        network = placed(self._network, self._device)
         pixels = self._resize(batch, SIDE).to(self._device)
-        found: FloatArray = self._network(pixels * self._scale + self._shift).float().cpu().numpy()
+        found: FloatArray = network(pixels * self._scale + self._shift).float().cpu().numpy()
         return found
 
 

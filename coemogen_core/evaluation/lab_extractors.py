@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from coemogen_core.device import resolve_device
+from coemogen_core.device import placed, resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.encoder_extractors import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
@@ -40,14 +40,24 @@ class _Judge:
     """A judge network in evaluation mode, with its identity and its preprocessing, which is named where it is not `judge_pixels`."""
 
     def __init__(
-        self, network: torch.nn.Module, name: str, pixels: Callable[[RgbBatch], torch.Tensor] = judge_pixels, difference: str = ""
+        self,
+        network: torch.nn.Module,
+        name: str,
+        device: Device,
+        pixels: Callable[[RgbBatch], torch.Tensor] = judge_pixels,
+        difference: str = "",
     ) -> None:
-        self.network: Any = network.eval()
+        self._network: Any = network.eval()
+        self._device = resolve_device(device)
         self.identity = f"lab-{name}@{weights_digest(network)}{difference}"
         self._pixels = pixels
 
+    @property
+    def network(self) -> Any:
+        return placed(self._network, self._device)
+
     def pixels(self, batch: RgbBatch) -> torch.Tensor:
-        return self._pixels(batch).to(next(self.network.parameters()).device)
+        return self._pixels(batch).to(self._device)
 
 
 class LabFid(_Judge):
@@ -95,30 +105,32 @@ def lab_extractors(clip_model: str | None = None, device: Device = "auto", proto
     Raises:
         FileNotFoundError: the lab's models are not there; the message says how to train them.
     """
-    place = resolve_device(device)
-    emotion, content = load_emotion_judge().to(place), load_content_judge().to(place)
     encoder = load_encoder(EncoderRecipe(model=clip_model or LAB_CLIP, unit_length=protocol == "corrected", device=device))
     embedder = ClipEmbedder if protocol == "corrected" else TwiceRescaledClipEmbedder
-    return extractors_of_judges(emotion, content, embedder(encoder, encoder.encoder_id), protocol)
+    return extractors_of_judges(load_emotion_judge(), load_content_judge(), embedder(encoder, encoder.encoder_id), protocol, device)
 
 
 def extractors_of_judges(
-    emotion_judge: torch.nn.Module, content_judge: torch.nn.Module, clip: ImageEmbedder, protocol: EvaluationProtocol = "corrected"
+    emotion_judge: torch.nn.Module,
+    content_judge: torch.nn.Module,
+    clip: ImageEmbedder,
+    protocol: EvaluationProtocol = "corrected",
+    device: Device = "auto",
 ) -> ExtractorSet:
     """Extractors from any two networks with the judges' interface.
 
     Protocol "emogen" reduces FID's pictures without antialiasing, and LPIPS's network gets [0, 1] where it expects [-1, 1].
     """
-    fid, trunk = LabFid(content_judge, "content-judge-pooled"), LabPerceptualTrunk(content_judge, "content-judge-maps")
+    fid, trunk = LabFid(content_judge, "content-judge-pooled", device), LabPerceptualTrunk(content_judge, "content-judge-maps", device)
     if protocol == "emogen":
         aliased = partial(resize_without_antialiasing, side=JUDGE_SIZE)
-        fid = LabFid(content_judge, "content-judge-pooled", aliased, ", resized without antialiasing")
-        trunk = LabPerceptualTrunk(content_judge, "content-judge-maps", half_range_pixels, ", pixels in [0, 1]")
+        fid = LabFid(content_judge, "content-judge-pooled", device, aliased, ", resized without antialiasing")
+        trunk = LabPerceptualTrunk(content_judge, "content-judge-maps", device, half_range_pixels, ", pixels in [0, 1]")
     return ExtractorSet(
         fid=fid,
         perceptual=trunk,
-        emotion_probes=(LabEmotionProbe(emotion_judge, "emotion-judge"),),
-        content=LabContentClassifier(content_judge, "content-judge"),
+        emotion_probes=(LabEmotionProbe(emotion_judge, "emotion-judge", device),),
+        content=LabContentClassifier(content_judge, "content-judge", device),
         clip=clip,
     )
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import nn
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from coemogen_core.device import resolve_device
+from coemogen_core.device import placed, resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.encoder_extractors import HeadProbe, ScaledClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, RgbBatch
@@ -31,23 +31,24 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # lpips' scaling
 class AlexNetTrunk:
     """Feature maps after each of AlexNet's five ReLUs, and their linear weights."""
 
-    def __init__(self, file: str, linear_file: str, side: int, protocol: EvaluationProtocol = "corrected", device: str = "cpu") -> None:
+    def __init__(self, file: str, linear_file: str, side: int, protocol: EvaluationProtocol = "corrected", device: Device = "auto") -> None:
         weights = read_published_weights(file, EXPECTED)
         kept = {key.removeprefix("features."): value for key, value in weights.tensors.items() if key.startswith("features.")}
-        self._layers = fill(alexnet_features(), kept, file, EXPECTED).to(device)
+        self._layers = fill(alexnet_features(), kept, file, EXPECTED)
         self.layer_weights, linear_digest = _linear_weights(linear_file)
-        self._side, self._device, self._normalised = side, device, protocol == "corrected"
+        self._side, self._device, self._normalised = side, resolve_device(device), protocol == "corrected"
         pixels = "" if self._normalised else ", pixels in [0, 1]"
         self.identity = f"lpips-alexnet@{weights.digest}, linear@{linear_digest}, {side} pixels{pixels}"
 
     @torch.inference_mode()
     def feature_maps(self, batch: RgbBatch) -> list[FloatArray]:
         """Activations of the five layers, [n, c, h, w] each."""
+        layers = placed(self._layers, self._device)
         pixels = resize(batch, self._side).to(self._device)
         x = 2 * pixels - 1 if self._normalised else pixels
         x = (x - x.new_tensor(SHIFT)[:, None, None]) / x.new_tensor(SCALE)[:, None, None]
         maps: list[FloatArray] = []
-        for layer in self._layers.children():
+        for layer in layers.children():
             x = layer(x)
             if isinstance(layer, nn.ReLU):
                 maps.append(x.float().cpu().numpy())
@@ -95,10 +96,10 @@ RENAMED = (
 class ResNetContent:
     """The largest probabilities of an object and of a scene ResNet-50."""
 
-    def __init__(self, objects_file: str, scenes_file: str, device: str = "cpu") -> None:
+    def __init__(self, objects_file: str, scenes_file: str, device: Device = "auto") -> None:
         self._objects, objects_digest = load_resnet50(objects_file, EXPECTED_OBJECTS)
         self._scenes, scenes_digest = load_resnet50(scenes_file, EXPECTED_SCENES)
-        self._objects, self._scenes, self._device = self._objects.to(device), self._scenes.to(device), device
+        self._device = resolve_device(device)
         self.identity = f"resnet50 imagenet@{objects_digest}, places365@{scenes_digest}, {EDGE} pixels, centre {SIDE}"
 
     @torch.inference_mode()
@@ -106,7 +107,8 @@ class ResNetContent:
         """The largest object probability [n] and the largest scene probability [n]."""
         pixels = resize_and_crop(batch, EDGE, SIDE)
         pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None]
-        objects, scenes = (network(pixels.to(self._device)).logits.float() for network in (self._objects, self._scenes))
+        networks = (placed(network, self._device) for network in (self._objects, self._scenes))
+        objects, scenes = (network(pixels.to(self._device)).logits.float() for network in networks)
         return objects.softmax(-1).amax(-1).cpu().numpy(), scenes.softmax(-1).amax(-1).cpu().numpy()
 
 
@@ -160,11 +162,10 @@ def paper_extractors(paths: PaperExtractors, device: Device = "auto", protocol: 
         ValueError: a file holds something else; the message names it and what is expected.
     """
     encoder = load_encoder(EncoderRecipe(model=paths.clip, revision=paths.clip_revision, unit_length=False, device=device))
-    place = str(resolve_device(device))
     return ExtractorSet(
-        fid=InceptionFid(paths.inception, protocol, place),
-        perceptual=AlexNetTrunk(paths.alexnet, paths.lpips_linear, paths.lpips_side, protocol, place),
+        fid=InceptionFid(paths.inception, protocol, device),
+        perceptual=AlexNetTrunk(paths.alexnet, paths.lpips_linear, paths.lpips_side, protocol, device),
         emotion_probes=(HeadProbe(paths.emotion_head, encoder),),
-        content=ResNetContent(paths.imagenet_resnet50, paths.places365_resnet50, place),
+        content=ResNetContent(paths.imagenet_resnet50, paths.places365_resnet50, device),
         clip=(TwiceRescaledClipEmbedder if protocol == "emogen" else ScaledClipEmbedder)(encoder, encoder.encoder_id),
     )

@@ -242,12 +242,14 @@ def _cached(
     slot: Slot,
 ) -> tuple[PartOutcome, ImageFeatures]:
     """The features in a file, which are computed of these images where there is none."""
-    if reused := workspace.exists(*place):
-        features = ImageFeatures.from_bytes(workspace.read_file(*place))
-    else:
+    reused, found = workspace.exists(*place), None
+    if not reused:
         pictures = images()
         with slot():
-            features = compute_features(pictures, extractors, recipe)
-        workspace.write_file(features.to_bytes(), *place)
+            reused = workspace.exists(*place)  # by another run, while this one waited
+            found = None if reused else compute_features(pictures, extractors, recipe)
+    if found is not None:
+        workspace.write_file(found.to_bytes(), *place)
+    features = ImageFeatures.from_bytes(workspace.read_file(*place)) if found is None else found
     seconds, dropped = time.perf_counter() - started, int(features.rejected.sum())
     return PartOutcome(part=part, rows=len(features.emotions), dropped=dropped, reused=reused, seconds=seconds), features

@@ -23,8 +23,9 @@ from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.launch import LaunchSettings, run_child, train_in_processes
 from coemogen_core.training.recipes import TrainingRecipe
-from coemogen_core.training.run import TrainingOutcome, train
+from coemogen_core.training.run import TrainingOutcome, is_trained, train
 from coemogen_core.training.trainer import Progress
+from schemas.choices import Device
 
 CHILD = "coemogen_core.methods.coemogen"
 
@@ -33,6 +34,10 @@ class CoEmoGen(TrainedMethod[TrainingRecipe]):
     """Conditioner and HiLoRA, trained by a recipe."""
 
     kind: ClassVar[str] = "train"
+
+    def training_devices(self, launch: LaunchSettings = IN_THIS_PROCESS) -> tuple[Device, int]:
+        """One device for every process."""
+        return self.recipe.device, launch.processes_here
 
     def train(
         self,
@@ -47,17 +52,24 @@ class CoEmoGen(TrainedMethod[TrainingRecipe]):
         Raises:
             LaunchError: one of several processes failed.
         """
-        started, was_there = time.perf_counter(), False
-        if launch.is_wanted:
-            was_there = data.workspace.exists("runs", self.training_run_id(data), "model", "config.json")
-            if not was_there:
-                with slot():
-                    train_in_processes(CHILD, self.job(data), launch, on_progress)
+        started = time.perf_counter()
+        was_there = launch.is_wanted and not self._launched(data, on_progress, launch, slot)
         corpus = data.workspace, data.dataset, data.feature_id, data.models
         outcome = train(*corpus, self.recipe, sheets=PipelineSheets, on_progress=on_progress, slot=slot)
         if not launch.is_wanted:
             return outcome
         return outcome.model_copy(update={"reused": was_there, "seconds": time.perf_counter() - started})
+
+    def _launched(self, data: TrainingData, on_progress: Callable[[Progress], None] | None, launch: LaunchSettings, slot: Slot) -> bool:
+        """Train in processes of their own; False where the trained model was there already."""
+        run_id = self.training_run_id(data)
+        if is_trained(data.workspace, run_id):
+            return False
+        with slot():
+            if is_trained(data.workspace, run_id):  # by another run, while this one waited
+                return False
+            train_in_processes(CHILD, self.job(data), launch, on_progress)
+        return True
 
     def job(self, data: TrainingData) -> dict[str, Any]:
         """What one of several processes is told: everything that identifies this training."""

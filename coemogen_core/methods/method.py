@@ -16,6 +16,7 @@ from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.run import TrainingOutcome
 from coemogen_core.training.trainer import Progress
+from schemas.choices import Device
 
 IN_THIS_PROCESS = LaunchSettings()
 
@@ -67,6 +68,10 @@ class Method(ABC):
             TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
         """
         return None
+
+    def training_devices(self, launch: LaunchSettings = IN_THIS_PROCESS) -> tuple[Device, int]:  # noqa: ARG002
+        """What its training computes on, on this machine: the device, and how many of them at once."""
+        return "auto", 1
 
     def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:  # noqa: ARG002
         """JSON-serialisable fields that decide its pictures besides name, base models, denoising and trained model."""

@@ -41,9 +41,11 @@ def generate_part(workspace: Workspace, plan: SamplePlan, part: str, *, slot: Sl
     reused = samples.has_part(part)
     if not reused:
         with slot():
-            rows = _rows(_generator(workspace, plan), emotion, numbers, plan)
-        workspace.write_json(plan.settings, *settings_place(plan.run_id, plan.method.name))
-        samples.write_part(part, rows, Samples)
+            reused = samples.has_part(part)  # by another run, while this one waited
+            rows = None if reused else _rows(_generator(workspace, plan), emotion, numbers, plan)
+        if rows is not None:
+            workspace.write_json(plan.settings, *settings_place(plan.run_id, plan.method.name))
+            samples.write_part(part, rows, Samples)
     return PartOutcome(part=part, rows=len(numbers), reused=reused, seconds=time.perf_counter() - started)
 
 

@@ -22,8 +22,9 @@ from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.launch import LaunchSettings
 from coemogen_core.training.objective import DTYPES, load_training_unet
 from coemogen_core.training.optimisation import OptimisationRecipe
-from coemogen_core.training.run import TrainingOutcome, train_once, training_run_id
+from coemogen_core.training.run import TrainingOutcome, train_once, training_record, training_run_id
 from coemogen_core.training.trainer import Progress
+from schemas.choices import Device
 
 FORMAT = 1  # raise when the meaning of a saved tensor changes
 OnProgress = Callable[[Progress], None] | None
@@ -36,6 +37,10 @@ class TrainedMethod(Method, Generic[RecipeT]):
 
     recipe: RecipeT
     kind: ClassVar[str]  # what it is, in its run id and configuration
+
+    def training_devices(self, launch: LaunchSettings = IN_THIS_PROCESS) -> tuple[Device, int]:  # noqa: ARG002
+        """The recipe's device; it trains in one process."""
+        return self.recipe.device, 1
 
     @property
     def budget(self) -> int:
@@ -71,7 +76,7 @@ class TrainedBaseline(TrainedMethod[RecipeT]):
 
         def fit(features: FeatureSet) -> None:
             self.fit(data, run_id, features, on_progress)
-            training = {"recipe": self.recipe.identity, "dataset": data.dataset, "features": data.feature_id}
+            training = training_record(self.recipe, features, {"dataset": data.dataset, "features": data.feature_id})
             config = {"format": FORMAT, "kind": self.kind, "base_models": data.models.identity, "training": training}
             data.workspace.write_json(config, "runs", run_id, "model", "config.json")
 

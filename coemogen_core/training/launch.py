@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+import yaml
 from pydantic import Field, field_validator
 
 from coemogen_core.errors import CoEmoGenError
@@ -49,6 +50,14 @@ class LaunchSettings(FrozenModel):
     def is_wanted(self) -> bool:
         """Whether anything is to be launched."""
         return self.processes > 1 or self.config_file is not None
+
+    @property
+    def processes_here(self) -> int:
+        """How many of them run on this machine; of several nodes, each has an equal share of what the file says."""
+        if self.config_file is None:
+            return self.processes
+        written = yaml.safe_load(Path(self.config_file).read_text(encoding="utf-8")) or {}
+        return max(1, written.get("num_processes", 1) // written.get("num_machines", 1))
 
     def command(self, child: str, job: str) -> list[str]:
         """The command line by which a module, the child, trains a job."""

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 from pydantic import Field
 
@@ -26,7 +27,6 @@ NewSheets = Callable[[Workspace, str, TrainingRecipe, BaseModels, FeatureSet, Tr
 
 def model_config(recipe: TrainingRecipe, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModelConfig:
     """What is needed to put the trained model on its base models again; `data` says what it was trained on."""
-    counts = Counter(features.labels.tolist())
     return SavedModelConfig(
         base_models=models.identity,
         conditioner=recipe.conditioner,
@@ -36,12 +36,20 @@ def model_config(recipe: TrainingRecipe, models: BaseModels, features: FeatureSe
         targets=recipe.targets,
         use_emotion_pairs=recipe.use_emotion_pairs,
         use_polarity_pairs=recipe.use_polarity_pairs,
-        training={
-            "recipe": recipe.identity,
-            **data,
-            "images_per_emotion": {emotion: counts[index] for index, emotion in enumerate(EMOTIONS)},
-        },
+        training=training_record(recipe, features, data),
     )
+
+
+def training_record(recipe: OptimisationRecipe, features: FeatureSet, data: dict[str, str]) -> dict[str, Any]:
+    """What a model's `config.json` says of its training; `data` says what it was trained on."""
+    counts = Counter(features.labels.tolist())
+    images = {emotion: counts[index] for index, emotion in enumerate(EMOTIONS)}
+    return {"recipe": recipe.identity, **data, "images_per_emotion": images}
+
+
+def is_trained(workspace: Workspace, run_id: str) -> bool:
+    """Whether the model of a run is finished."""
+    return workspace.exists("runs", run_id, "model", "config.json")
 
 
 class TrainingOutcome(FrozenModel):
@@ -49,7 +57,7 @@ class TrainingOutcome(FrozenModel):
 
     run_id: str = Field(description="folder below runs/")
     steps: int = Field(ge=0, description="optimizer steps that the model has seen")
-    images: int = Field(ge=0, description="pictures in the training set")
+    images: int = Field(ge=0, description="pictures in the training set; 0 of a baseline whose record does not count them")
     reused: bool = Field(description="the trained model was there already and nothing was computed")
     seconds: float = Field(ge=0, description="wall-clock time of this call")
     diffusion_loss: float | None = Field(default=None, description="mean L_LDM of the last log interval; null when reused")
@@ -82,25 +90,32 @@ def train_once(
 ) -> TrainingOutcome:
     """Fit a model that is not there yet. `fit` writes its `config.json` last, which means done, and returns the last interval's losses.
 
+    Nothing is fetched for a model that is there: how many pictures it has seen stands in its `config.json` (`training_record`).
+
     Raises:
         FileNotFoundError: no features are cached under this id.
     """
-    started = time.perf_counter()
-    features = FeatureSet.open(workspace, dataset, feature_id)
-    reused = workspace.exists("runs", run_id, "model", "config.json")
-    last = None
+    started, last = time.perf_counter(), None
+    reused = is_trained(workspace, run_id)
     if not reused:
+        features = FeatureSet.open(workspace, dataset, feature_id)
         with slot():
-            last = fit(features)
+            reused = is_trained(workspace, run_id)  # by another run, while this one waited
+            last = None if reused else fit(features)
     return TrainingOutcome(
         run_id=run_id,
         steps=steps,
-        images=len(features),
+        images=_images_of(workspace, run_id),
         reused=reused,
         seconds=time.perf_counter() - started,
         diffusion_loss=None if last is None else last.diffusion_loss,
         semantic_loss=None if last is None else last.semantic_loss,
     )
+
+
+def _images_of(workspace: Workspace, run_id: str) -> int:
+    training = workspace.read_json("runs", run_id, "model", "config.json").get("training", {})
+    return sum(training.get("images_per_emotion", {}).values())
 
 
 def train(

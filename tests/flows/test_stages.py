@@ -1,5 +1,6 @@
 """Where the work of a stage runs, and how much of it is in hand at once."""
 
+import ast
 import gc
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from prefect.context import FlowRunContext
 from prefect.futures import PrefectConcurrentFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
+import flows
+import tasks
 from flows import stages as stages_module
 from flows.stages import Stages, on_worker
 from flows.waves import AHEAD
@@ -164,3 +167,24 @@ def test_every_part_has_its_turn_and_the_first_failure_in_their_order_is_raised(
         run()
     assert sorted(done) == MANY
     assert bars == [[len(MANY), len(MANY)]]
+    threads = run()
+    assert len(threads) == 1
+    assert threads != {str(threading.get_ident())}
+
+
+def test_tasks_that_compute_with_torch_are_left_to_that_thread() -> None:
+    """Whatever takes a slot: no flow calls such a task itself, which would run it on the flow's own thread."""
+    takes_slot = {
+        node.name
+        for file in Path(tasks.__file__).parent.glob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name.endswith("_task") and "slot=" in ast.unparse(node)
+    }
+    called = {
+        f"{file.name}: {node.func.id}"
+        for file in Path(flows.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in takes_slot
+    }
+    assert len(takes_slot) > 8
+    assert called == set()

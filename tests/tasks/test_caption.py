@@ -14,7 +14,7 @@ from tests.coemogen_core.captioning.stub_server import MODEL, StubServer
 RECIPE = CaptionRecipe(model=MODEL)
 
 
-def test_the_task_captions_by_the_labels_of_the_source(tmp_path):
+def test_the_task_captions_by_the_labels_of_the_source(tmp_path, taken):
     uri = str(tmp_path)
     wanted = write_images(Workspace(uri), [jpeg(index) for index in range(10)])
     with StubServer() as stub:
@@ -24,6 +24,7 @@ def test_the_task_captions_by_the_labels_of_the_source(tmp_path):
         assert caption_part_task.fn(uri, SOURCE, PART, selection, RECIPE, settings).reused
         assert caption_part_task.fn(uri, SOURCE, PART, Selection(), RECIPE, settings).rows == wanted.height
         assert set(stub.requests.values()) == {1}
+    assert taken == [("captioner", 1)] * 2  # nothing was due the second time
 
 
 def test_the_task_captions_by_confident_scores_with_the_predicted_emotion(tmp_path):

@@ -81,12 +81,14 @@ def curate_art(uri: str, encoder: EncoderRecipe, photos: str, art: str) -> tuple
     )
 
 
-def test_the_whole_curation_runs_as_a_flow_and_then_reuses(tmp_path, tiny_clip, prefect_server):
+def test_the_whole_curation_runs_as_a_flow_and_then_reuses(tmp_path, tiny_clip, prefect_server, taken):
     uri = str(tmp_path / "workspace")
     write_images(Workspace(uri), "photos", "part-0", labelled_photos(10))
     write_images(Workspace(uri), "art", "part-1", [image_row(emotion, 50 + n) for emotion in EMOTIONS for n in range(5)])
     encoder = EncoderRecipe(model=str(tiny_clip), device="cpu")
     version, rows, reused = curate_art(uri, encoder, "part-0", "part-1")
     assert not reused
+    assert taken == [("gpu", 1)] * 3  # two sources embedded, captions aligned
     assert rows == 6 * 4  # six collected emotions of five paintings, one in five dropped
     assert curate_art(uri, encoder, "part-0", "part-1") == (version, rows, True)
+    assert len(taken) == 3  # what stands already waits for nothing

@@ -27,6 +27,7 @@ from schemas.metrics import METRIC_NAMES, Metrics
 from schemas.outcomes import PartOutcome
 from schemas.tables import Images, Samples
 from tasks import evaluate as tasks
+from tests.tasks.conftest import Taken
 
 RECIPE = EvaluationRecipe(resamples=30, minimum_reference=20)
 COUNT = 6
@@ -87,7 +88,7 @@ def evaluate_flow(uri: str) -> tuple[ReferenceSelection, list[PartOutcome], Meth
 
 
 def test_from_samples_to_report_and_nothing_twice(
-    workspace: Workspace, extractors: ExtractorSet, monkeypatch: pytest.MonkeyPatch, prefect_server: None
+    workspace: Workspace, extractors: ExtractorSet, monkeypatch: pytest.MonkeyPatch, prefect_server: None, taken: Taken
 ) -> None:
     monkeypatch.setattr(tasks, "load_extractors", lambda recipe: extractors)
     selection, parts, found, metrics, written, report = evaluate_flow(workspace.uri)
@@ -103,7 +104,9 @@ def test_from_samples_to_report_and_nothing_twice(
     assert Path(report).read_text().startswith("<!DOCTYPE html>")
     first = Path(report).read_bytes()
 
+    assert taken == [("gpu", 1)] * (1 + len(EMOTIONS))  # features of a real part and of the samples; numbers need no network
     _, parts, again, metrics_again, _, report = evaluate_flow(workspace.uri)
+    assert len(taken) == 1 + len(EMOTIONS)
     assert all(part.reused for part in (*parts, *again.parts))
     assert again.reused
     assert metrics_again == metrics

@@ -42,7 +42,7 @@ def workspace(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def test_the_chain_of_tasks_from_decisions_to_samples(prefect_server, workspace, tiny_clip, tiny_diffusion):
+def test_the_chain_of_tasks_from_decisions_to_samples(prefect_server, workspace, tiny_clip, tiny_diffusion, taken):
     models = BaseModels(diffusion=str(tiny_diffusion), clip=str(tiny_clip))
     features = FeatureRecipe(models=models, resolution=64, device="cpu")
     method = CoEmoGen("coemogen", TrainingRecipe(steps=2, batch_size=8, log_every=1, device="cpu"))
@@ -63,7 +63,9 @@ def test_the_chain_of_tasks_from_decisions_to_samples(prefect_server, workspace,
     assert (cached.rows, trained.steps, [sample.rows for sample in samples]) == (8, 2, [2, 2])
     run_id = SamplePlan(method, 2, 0, generation, models, trained.run_id).run_id
     assert workspace.table("runs", run_id, "samples", "coemogen").parts() == ["awe-00000"]
+    assert taken == [("gpu", 1)] * 4
     again_cached, again_trained, again_samples = chain()
+    assert len(taken) == 4  # what stands already waits for nothing
     assert again_cached.reused
     assert again_trained.reused
     assert all(sample.reused for sample in again_samples)

@@ -246,3 +246,11 @@ def test_killed_with_a_local_model_and_resumed_the_table_is_that_of_an_undisturb
     write_images(undisturbed, pictures)
     assert caption_part(undisturbed, SOURCE, PART, wanted, recipe, settings).rows == outcome.rows > 200
     assert_frame_equal(captions(workspace), captions(undisturbed))
+
+
+def test_the_slot_of_the_captioner_is_taken_to_ask_alone(workspace, stub, slot):
+    wanted = write_images(workspace, [jpeg(index) for index in range(3)])
+    settings = ServerSettings(endpoints=(stub.endpoint,))
+    for reused in (False, True):
+        assert caption_part(workspace, SOURCE, PART, wanted, RECIPE, settings, slot=slot).reused is reused
+        assert slot.entered == 1

@@ -7,7 +7,7 @@ from PIL import Image
 
 from coemogen_core.captioning.alignment import align_captions, align_part, cosine_similarities
 from coemogen_core.captioning.current_captions import CaptionPolicy
-from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, labelled_photos, write_captions, write_images
@@ -140,3 +140,17 @@ def test_cosine_against_polars_free_arithmetic():
     expected = [float(x @ y / np.sqrt((x @ x) * (y @ y))) for x, y in zip(a, b, strict=True)]
     assert np.allclose(cosine_similarities(a, b), expected, atol=1e-6)
     assert pl.Series(cosine_similarities(a, a * 3)).is_between(-1, 1).all()
+
+
+def test_the_slot_is_held_while_the_model_computes_alone(workspace, recipe, slot, monkeypatch):
+    write_images(workspace, "photos", PART, labelled_photos(1))
+    ids = workspace.table("images", "photos").read(["image_id"])["image_id"]
+    write_captions(workspace, "photos", PART, 0, [caption_row(image_id, "a dog") for image_id in ids])
+    for name in ("encode_pixels", "encode_texts"):
+        monkeypatch.setattr(ClipEncoder, name, slot.watch(getattr(ClipEncoder, name)))
+    policy = CaptionPolicy.pinned(CAPTION_RECIPE)
+    for reused in (False, True):
+        assert embed_part(workspace, "photos", PART, recipe, slot=slot).reused is reused
+        assert align_captions(workspace, "photos", PART, policy, recipe, slot=slot).reused is reused
+        assert slot.entered == 2
+    assert set(slot.seen) == {True}

@@ -6,7 +6,7 @@ from coemogen_core.classifier.classifier_report import styles_markdown
 from coemogen_core.classifier.classifier_store import score_rows
 from coemogen_core.classifier.style_audit import NO_STYLE, audit_styles, zero_shot_labels
 from coemogen_core.emotions import EMOTIONS, polarity_of
-from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import EmotionScores
@@ -89,3 +89,11 @@ def test_nothing_scored_gives_an_empty_audit(tmp_path, tiny_clip):
 def test_zero_shot_takes_the_nearest_text():
     texts = np.eye(8, 12, dtype=np.float32)
     assert zero_shot_labels(texts[[3, 0]].astype(np.float16) * 5, texts) == ["excitement", "amusement"]
+
+
+def test_the_slot_is_held_to_encode_the_texts_alone(art, slot, monkeypatch):
+    workspace, encoder = art
+    monkeypatch.setattr(ClipEncoder, "encode_texts", slot.watch(ClipEncoder.encode_texts))
+    for reused in (False, True):
+        assert audit_styles(workspace, "emoart", "art", PARTS, "probe-1", encoder, 0.6, slot=slot).reused is reused
+    assert (slot.seen, slot.entered) == ([True], 1)

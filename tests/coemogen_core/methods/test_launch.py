@@ -9,8 +9,10 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load
 
+from coemogen_core.methods import coemogen
 from coemogen_core.methods.coemogen import CHILD, CoEmoGen
 from coemogen_core.methods.method import TrainingData
+from coemogen_core.methods.prompted import PlainDiffusion
 from coemogen_core.training.launch import LaunchError, LaunchSettings, train_in_processes
 from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
@@ -118,3 +120,23 @@ def _in_this_context(function):
     thread = threading.Thread(target=contextvars.copy_context().run, args=(function,))
     thread.start()
     return thread
+
+
+def test_processes_are_started_within_the_slot_and_never_for_a_finished_training(data, slot, monkeypatch):
+    recipe = RECIPE.model_copy(update={"steps": 1, "seed": 11})
+    method = CoEmoGen("coemogen", recipe)
+    monkeypatch.setattr(
+        coemogen, "train_in_processes", slot.watch(lambda *_: train(data.workspace, data.dataset, data.feature_id, data.models, recipe))
+    )
+    assert [method.train(data, launch=TWO, slot=slot).reused for _ in range(2)] == [False, True]
+    assert (slot.seen, slot.entered) == ([True], 1)
+
+
+def test_every_process_of_this_machine_takes_a_device(tmp_path):
+    method, baseline = CoEmoGen("coemogen", RECIPE), PlainDiffusion("sd")
+    assert method.training_devices() == ("cpu", 1)
+    assert method.training_devices(TWO) == ("cpu", 2)
+    assert baseline.training_devices(TWO) == ("auto", 1)
+    file = tmp_path / "two-nodes.yaml"
+    file.write_text("num_machines: 2\nnum_processes: 16\n")
+    assert method.training_devices(LaunchSettings(config_file=str(file))) == ("cpu", 8)

@@ -164,3 +164,29 @@ def _copy_features(workspace: Workspace, target: TrainingData) -> None:
     for file in workspace.list_files("features", target.dataset, target.feature_id):
         names = ("features", target.dataset, target.feature_id, file)
         target.workspace.write_file(workspace.read_file(*names), *names)
+
+
+@pytest.mark.parametrize("name", ["coemogen", *TRAINED])
+def test_a_finished_training_takes_no_slot_and_fetches_no_features(name, trained, data, slot, monkeypatch):
+    def fetched(*_arguments):
+        raise AssertionError("the features of a finished training were opened")
+
+    monkeypatch.setattr(FeatureSet, "open", fetched)
+    outcome = method_of(name).train(data, slot=slot)
+    assert (outcome.reused, outcome.images, slot.entered) == (True, 16, 0)
+
+
+def test_the_slot_is_held_to_train_alone_and_not_again_when_another_run_has_trained_meanwhile(data, tmp_path, slot, monkeypatch):
+    monkeypatch.setattr(Trainer, "train", slot.watch(Trainer.train))
+    monkeypatch.setattr(FeatureSet, "open", slot.watch(FeatureSet.open))
+    for number, method in enumerate((method_of("coemogen", steps=1), method_of("emogen-like", steps=1))):
+        here = TrainingData(Workspace(str(tmp_path / f"{number}")), data.dataset, data.feature_id, data.models)
+        _copy_features(data.workspace, here)
+        assert not method.train(here, slot=slot).reused
+        again = method.with_seed(7)
+        slot.while_waiting = lambda again=again, here=here: again.train(here)
+        assert again.train(here, slot=slot).reused
+        slot.while_waiting = lambda: None
+    assert slot.entered == 4
+    one = [False, True]  # the features are fetched outside of the slot
+    assert slot.seen == [*one, False, False, False] * 2

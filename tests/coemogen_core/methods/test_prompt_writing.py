@@ -105,3 +105,9 @@ def test_a_server_without_a_key_needs_no_variable(locked, tmp_path):
 def test_lines_lose_what_is_no_prompt():
     answer = "- a dog\n* a dog\n\n  3. 'a cat'\n4: two cats, 3 dogs\n"
     assert parse_lines(answer) == ["a dog", "a cat", "two cats, 3 dogs"]
+
+
+def test_the_slot_is_taken_to_ask_alone(endpoint, tmp_path, slot):
+    for _ in range(2):
+        write_prompts(PromptWriter(endpoint=endpoint, model="m", count=2), tmp_path / "prompts.toml", slot=slot)
+        assert slot.entered == 1

@@ -119,3 +119,18 @@ def test_parts_written_elsewhere_need_no_plan(workspace):
     frame = pl.DataFrame({"emotion": ["anger"], "index": [0], "seed": [0], "image": [image]})
     workspace.table("runs", "elsewhere", "samples", "theirs").write_part("anger", frame, Samples)
     assert SampleSet(workspace, "elsewhere", "theirs").read("anger", ["index"]).height == 1
+
+
+def test_the_slot_is_held_to_draw_alone(tmp_path, models, slot, monkeypatch):
+    monkeypatch.setattr(PlainDiffusionGenerator, "generate", slot.watch(PlainDiffusionGenerator.generate))
+    for reused in (False, True):
+        assert generate_part(Workspace(str(tmp_path)), plan_of(models), "awe-00000", slot=slot).reused is reused
+        assert slot.entered == 1
+    assert set(slot.seen) == {True}
+
+
+def test_what_another_run_drew_while_this_one_waited_is_not_drawn_again(tmp_path, models, slot):
+    wanted = Workspace(str(tmp_path)), plan_of(models), "awe-00000"
+    slot.while_waiting = lambda: generate_part(*wanted)
+    assert generate_part(*wanted, slot=slot).reused
+    assert slot.entered == 1

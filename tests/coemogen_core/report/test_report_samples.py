@@ -1,11 +1,13 @@
 """The sections of the report that show single samples: failures, the map, the nearest training pictures."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.workspace_pictures import evaluated_samples
@@ -15,6 +17,7 @@ from coemogen_core.report.render import render_report
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 from tests.coemogen_core.report.report_workspace import COPIED, PHOTOS, RECIPE, RUNS, evaluated_run
+from tests.recorded_slot import RecordedSlot
 
 SHOWN = ReportRecipe(columns=3)
 
@@ -31,9 +34,9 @@ def build(workspace: Workspace, metrics: Metrics, extractors: ExtractorSet, monk
     monkeypatch.setattr(f"{place}.read_record", lambda *_: type("Record", (), {"source": "photos"}))
     monkeypatch.setattr(f"{place}._corpus", lambda *_: None)
 
-    def built(networks: ExtractorSet = extractors) -> ReportData:
+    def built(networks: ExtractorSet = extractors, slot: Slot = nullcontext) -> ReportData:
         monkeypatch.setattr(f"{place}.load_extractors", lambda _: networks)
-        return build_report_data(workspace, metrics, RUNS, SHOWN, PHOTOS, evaluation=RECIPE)
+        return build_report_data(workspace, metrics, RUNS, SHOWN, PHOTOS, evaluation=RECIPE, slot=slot)
 
     return built
 
@@ -161,3 +164,12 @@ def test_many_methods_show_fewer_pairs_and_count_all(build: Callable[..., Report
     assert part is not None
     assert {len(pairs) for found in part.rows.values() for pairs in found.values()} == {2}
     assert {found.samples for found in part.methods.values()} == {24}
+
+
+def test_the_networks_of_the_report_are_asked_within_its_slot(
+    build: Callable[..., ReportData], extractors: ExtractorSet, slot: RecordedSlot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = type(extractors.clip)
+    monkeypatch.setattr(kind, "embeddings", slot.watch(kind.embeddings))  # type: ignore[attr-defined]
+    assert build(slot=slot).memorisation is not None
+    assert (slot.seen, slot.entered) == ([True], 1)

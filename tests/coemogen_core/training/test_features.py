@@ -107,3 +107,12 @@ def test_missing_features_say_what_to_do(corpus):
         FeatureSet.open(corpus, "emoset", "features-none")
     with pytest.raises(FileNotFoundError, match="cache the features of this part first"):
         local_part(corpus, "emoset", "features-none", "part-00000")
+
+
+def test_the_slot_is_held_to_compute_alone(corpus, cached, feature_recipe, tmp_path, slot):
+    elsewhere = Workspace(str(tmp_path))
+    for table in (("images", "photos"), ("decisions", "emoset", "v1")):
+        elsewhere.write_file(corpus.read_file(*table, f"{PARTS[0]}.parquet"), *table, f"{PARTS[0]}.parquet")
+    for reused in (False, True):
+        assert cache_features_part(elsewhere, "emoset", "v1", "photos", PARTS[0], feature_recipe, slot=slot).reused is reused
+        assert slot.entered == 1
