@@ -43,10 +43,10 @@ def main() -> None:
     found = {}
     for parts in chosen.parts:
         with tempfile.TemporaryDirectory(prefix="many-parts-") as folder, server(Path(folder) / "server") as api:
-            names = lay_out_parts(Path(folder) / "workspace", parts)
-            job = {"workspace": f"{folder}/workspace", "parts": names, "first": names[0]}
-            (Path(folder) / "job.json").write_text(json.dumps(job))
-            found[parts] = in_child(__file__, {"job": f"{folder}/job.json"}, PREFECT_API_URL=api, PREFECT_HOME=f"{folder}/prefect")
+            lay_out_parts(Path(folder) / "workspace", parts)
+            job = {"workspace": f"{folder}/workspace", "parts": parts}
+            found[parts] = in_child(__file__, job, PREFECT_API_URL=api, PREFECT_HOME=f"{folder}/prefect")
+            found[parts]["recorded"] = _completed_task_runs(api, parts)
         print(f"{parts:,} parts: {found[parts]}", flush=True)
     report(rows(found), chosen.json)
 
@@ -76,15 +76,31 @@ def _answers(api: str) -> bool:
     return False
 
 
-def lay_out_parts(workspace: Path, count: int) -> list[str]:
-    """So many parts of one row, all of them links to one file; their names."""
+def _completed_task_runs(api: str, wanted: int, patience_s: float = 600) -> int:
+    """How many task runs the server shows as completed, when it has written down what it was told."""
+    completed = {"task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    end, found = time.monotonic() + patience_s, 0
+    while found < wanted and time.monotonic() < end:
+        time.sleep(1)
+        found = httpx.post(f"{api}/task_runs/count", json=completed, timeout=60, trust_env=False).raise_for_status().json()
+    return found
+
+
+def part_names(count: int) -> list[str]:
+    """In order."""
+    return [f"part-{number:06d}" for number in range(count)]
+
+
+def lay_out_parts(workspace: Path, count: int) -> None:
+    """So many parts of one row, most of them links to a few files."""
+    import polars as pl
+
     from coemogen_core.storage.workspace import Workspace
     from schemas.tables import Rejected
 
     table = Workspace(str(workspace)).table("rejected", SOURCE)
-    names = [f"part-{number:06d}" for number in range(count)]
-    row = {"path": "a.jpg", "reason": "empty file", "detail": "a.jpg: no bytes"}
-    table.write_part(names[0], Rejected.create_empty().vstack(Rejected.cast(_frame(row))), Rejected)
+    names = part_names(count)
+    table.write_part(names[0], pl.DataFrame([{"path": "a.jpg", "reason": "empty file", "detail": "a.jpg: no bytes"}]), Rejected)
     folder = workspace / "rejected" / SOURCE
     first = folder / f"{names[0]}.parquet"
     for number, name in enumerate(names[1:], 1):
@@ -93,18 +109,10 @@ def lay_out_parts(workspace: Path, count: int) -> list[str]:
             first = folder / f"{name}.parquet"
         else:
             os.link(first, folder / f"{name}.parquet")
-    return names
 
 
-def _frame(row: Row):  # type: ignore[no-untyped-def]
-    import polars as pl
-
-    return pl.DataFrame([row])
-
-
-def measure(place: Row) -> Row:
+def measure(job: Row) -> Row:
     """Run the flow in this process; seconds, peak memory and requests."""
-    job = json.loads(Path(place["job"]).read_text())
     requests = _count_requests()
     from prefect import flow, task
     from prefect.events.worker import EventsWorker
@@ -124,17 +132,14 @@ def measure(place: Row) -> Row:
     @flow(name=FLOW, task_runner=ThreadPoolTaskRunner(max_workers=1))
     def many_parts() -> int:
         with Stages(FLOW, job["workspace"]) as stages:
-            stages.each_part("count", count_rows, job["parts"])
-            return stages.outcomes[0].rows
+            return stages.each_part("count", count_rows, part_names(job["parts"])).rows
 
     before = _peak_mib()
     started = time.perf_counter()
-    assert many_parts() == len(job["parts"])
-    flow_s = time.perf_counter() - started
+    assert many_parts() == job["parts"]
     APILogWorker.drain_all()
     EventsWorker.drain_all()
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds, "flow_s": flow_s, "peak_mib": _peak_mib(), "before_mib": before, "requests": requests[0]}
+    return {"seconds": time.perf_counter() - started, "peak_mib": _peak_mib(), "before_mib": before, "requests": requests[0]}
 
 
 def _count_requests() -> list[int]:
@@ -159,13 +164,25 @@ def _peak_mib() -> float:
 
 
 def rows(found: dict[int, Row]) -> list[Row]:
-    """Every number of parts beside the first."""
-    (few, less), *more = found.items()
-    table = [
-        row(f"{few:,} parts: peak memory of the flow", "MiB", less["peak_mib"], None, MEMORY_LIMIT_MIB, less["peak_mib"] < MEMORY_LIMIT_MIB)
-    ]
-    for many, found_here in more:
-        ...
+    """Every number of parts on its own, and beside the first."""
+    table = []
+    few, less = next(iter(found.items()))
+    for parts, here in found.items():
+        peak, a_part = here["peak_mib"], 1000 * here["seconds"] / parts
+        table += [
+            row(f"{parts:,} parts: peak memory of the flow", "MiB", peak, None, MEMORY_LIMIT_MIB, peak < MEMORY_LIMIT_MIB),
+            row(f"{parts:,} parts: requests to Prefect over HTTP, a part", "requests", here["requests"] / parts, None, None, None),
+            row(f"{parts:,} parts: completed on the server", "task runs", here["recorded"], parts, 1.0, here["recorded"] == parts),
+        ]
+        if parts == few:
+            table.append(row(f"{parts:,} parts: time a part", "ms", a_part, None, None, None))
+            continue
+        at_first, memory = 1000 * less["seconds"] / few, less["peak_mib"]
+        steady = 1 / TIME_BAR <= a_part / at_first <= TIME_BAR
+        table += [
+            row(f"{parts:,} parts: peak memory, beside {few:,}", "MiB", peak, memory, MEMORY_BAR, peak <= MEMORY_BAR * memory),
+            row(f"{parts:,} parts: time a part, beside {few:,}", "ms", a_part, at_first, TIME_BAR, steady),
+        ]
     return table
 
 

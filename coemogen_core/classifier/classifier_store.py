@@ -59,9 +59,10 @@ def has_classifier(workspace: Workspace, name: str) -> bool:
 
 def read_classifier_card(workspace: Workspace, name: str) -> ClassifierCard | PublishedHeadCard:
     """What is on record about a classifier. Raises FileNotFoundError when this workspace has no such classifier."""
-    if not has_classifier(workspace, name):
-        raise FileNotFoundError(f"no classifier {name} in {workspace.path('classifiers')}: train it first")
-    return _READ.validate_python(workspace.read_json("classifiers", name, CARD))
+    try:
+        return _READ.validate_python(workspace.read_json("classifiers", name, CARD))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no classifier {name} in {workspace.path('classifiers')}: train it first") from error
 
 
 def read_trained_card(workspace: Workspace, name: str) -> ClassifierCard:
@@ -71,8 +72,11 @@ def read_trained_card(workspace: Workspace, name: str) -> ClassifierCard:
 
 def load_probe(workspace: Workspace, name: str) -> EmotionProbe:
     """The weights of a classifier. Raises FileNotFoundError when this workspace has no such classifier."""
-    card = read_classifier_card(workspace, name)
-    tensors = load_tensors(workspace.read_file("classifiers", name, WEIGHTS))
+    return _probe_of(workspace, read_classifier_card(workspace, name))
+
+
+def _probe_of(workspace: Workspace, card: ClassifierCard | PublishedHeadCard) -> EmotionProbe:
+    tensors = load_tensors(workspace.read_file("classifiers", card.classifier_id, WEIGHTS))
     layers = range(len(tensors) // 2)
     weights, biases = (tuple(tensors[f"layer{layer}.{kind}"] for layer in layers) for kind in ("weight", "bias"))
     return EmotionProbe(weights, biases, card.temperature)
@@ -97,18 +101,20 @@ def score_part(workspace: Workspace, source: str, part: str, encoder_id: str, cl
     started = time.perf_counter()
     scores = workspace.table("emotion_scores", source, classifier_id)
     reused = scores.has_part(part)
-    if not reused:
+    if reused:
+        height = scores.count([part])
+    else:
         card = read_classifier_card(workspace, classifier_id)
         if card.encoder_id != encoder_id:
             raise ValueError(
                 f"classifier {classifier_id} reads embeddings of {card.encoder_id}, not of {encoder_id}: embed with that encoder"
             )
         embeddings = workspace.table("embeddings", source, encoder_id)
-        embeddings.require_parts([part], f"embed source {source!r} first")
-        rows = embeddings.read_part(part)
-        probabilities = load_probe(workspace, classifier_id).predict(rows["embedding"].to_numpy())
+        rows = embeddings.read_part(part, remedy=f"embed source {source!r} first")
+        probabilities = _probe_of(workspace, card).predict(rows["embedding"].to_numpy())
         scores.write_part(part, score_rows(rows["image_id"], probabilities), EmotionScores)
-    return PartOutcome(part=part, rows=scores.count([part]), reused=reused, seconds=time.perf_counter() - started)
+        height = rows.height
+    return PartOutcome(part=part, rows=height, reused=reused, seconds=time.perf_counter() - started)
 
 
 def score_rows(image_ids: pl.Series, probabilities: np.ndarray) -> pl.DataFrame:

@@ -121,7 +121,7 @@ class Table:
         """
         missing = next((name for name in names if not self.has_part(name)), None)
         if missing is not None:
-            raise FileNotFoundError(f"no part {missing} in {self.uri}: {remedy}")
+            raise self._missing(missing, remedy)
 
     def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True, checked: bool = False) -> None:
         """Validate the rows and write them as one part, whole or not at all; columns that the schema does not know are left out.
@@ -152,10 +152,19 @@ class Table:
         with written_whole(self._part_uri(name)) as file, _parquet_writer(file, schema) as writer:
             yield lambda rows: writer.write_table(_arrow_table(_validated(rows, schema), schema), row_group_size=ROWS_PER_GROUP)
 
-    def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
-        """Rows of one part, all columns or the named ones. Raises FileNotFoundError when the part does not exist."""
-        with opened_parquet(self._part_uri(name)) as (file, is_arrows):
-            return _to_polars(file.read(columns=columns, use_threads=is_arrows))
+    def read_part(self, name: str, columns: list[str] | None = None, *, remedy: str | None = None) -> pl.DataFrame:
+        """Rows of one part, all columns or the named ones.
+
+        Raises:
+            FileNotFoundError: the part does not exist; the message ends with the remedy, where one is given.
+        """
+        try:
+            with opened_parquet(self._part_uri(name)) as (file, is_arrows):
+                return _to_polars(file.read(columns=columns, use_threads=is_arrows))
+        except FileNotFoundError as error:
+            if remedy is None:
+                raise
+            raise self._missing(name, remedy) from error
 
     def iter_part(self, name: str, columns: list[str] | None = None, batch_size: int = 64) -> Iterator[pl.DataFrame]:
         """Rows of one part in batches of at most `batch_size`, so that pictures never lie in memory all at once."""
@@ -209,6 +218,9 @@ class Table:
         """Remove a finished part."""
         filesystem, path = resolve(self._part_uri(name))
         filesystem.rm_file(path)
+
+    def _missing(self, name: str, remedy: str) -> FileNotFoundError:
+        return FileNotFoundError(f"no part {name} in {self.uri}: {remedy}")
 
     def _part_uri(self, name: str) -> str:
         return f"{self.uri}/{name}.parquet"
