@@ -60,9 +60,10 @@ def has_classifier(workspace: Workspace, name: str) -> bool:
 
 def read_classifier_card(workspace: Workspace, name: str) -> ClassifierCard | PublishedHeadCard:
     """What is on record about a classifier. Raises FileNotFoundError when this workspace has no such classifier."""
-    if not has_classifier(workspace, name):
-        raise FileNotFoundError(f"no classifier {name} in {workspace.path('classifiers')}: train it first")
-    return _READ.validate_python(workspace.read_json("classifiers", name, CARD))
+    try:
+        return _READ.validate_python(workspace.read_json("classifiers", name, CARD))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"no classifier {name} in {workspace.path('classifiers')}: train it first") from error
 
 
 def read_trained_card(workspace: Workspace, name: str) -> ClassifierCard:
@@ -72,8 +73,11 @@ def read_trained_card(workspace: Workspace, name: str) -> ClassifierCard:
 
 def load_probe(workspace: Workspace, name: str) -> EmotionProbe:
     """The weights of a classifier. Raises FileNotFoundError when this workspace has no such classifier."""
-    card = read_classifier_card(workspace, name)
-    tensors = load_tensors(workspace.read_file("classifiers", name, WEIGHTS))
+    return _probe_of(workspace, read_classifier_card(workspace, name))
+
+
+def _probe_of(workspace: Workspace, card: ClassifierCard | PublishedHeadCard) -> EmotionProbe:
+    tensors = load_tensors(workspace.read_file("classifiers", card.classifier_id, WEIGHTS))
     layers = range(len(tensors) // 2)
     weights, biases = (tuple(tensors[f"layer{layer}.{kind}"] for layer in layers) for kind in ("weight", "bias"))
     return EmotionProbe(weights, biases, card.temperature)
@@ -100,29 +104,35 @@ def score_part(workspace: Workspace, source: str, part: str, encoder_id: str, cl
     started = time.perf_counter()
     scores = workspace.table("emotion_scores", source, classifier_id)
     reused = scores.has_part(part)
-    if not reused:
+    if reused:
+        height = scores.count([part])
+    else:
         card = read_classifier_card(workspace, classifier_id)
         if card.encoder_id != encoder_id:
             raise ValueError(
                 f"classifier {classifier_id} reads embeddings of {card.encoder_id}, not of {encoder_id}: embed with that encoder"
             )
         embeddings = workspace.table("embeddings", source, encoder_id)
-        embeddings.require_parts([part], f"embed source {source!r} first")
-        scores.write_part(part, _standing_and_new(workspace, source, part, embeddings.read_part(part), classifier_id), EmotionScores)
-    return PartOutcome(part=part, rows=scores.count([part]), reused=reused, seconds=time.perf_counter() - started)
+        embedded = embeddings.read_part(part, remedy=f"embed source {source!r} first")
+        rows = _standing_and_new(workspace, source, part, embedded, card)
+        scores.write_part(part, rows, EmotionScores)
+        height = rows.height
+    return PartOutcome(part=part, rows=height, reused=reused, seconds=time.perf_counter() - started)
 
 
-def _standing_and_new(workspace: Workspace, source: str, part: str, embedded: pl.DataFrame, classifier_id: str) -> pl.DataFrame:
+def _standing_and_new(
+    workspace: Workspace, source: str, part: str, embedded: pl.DataFrame, card: ClassifierCard | PublishedHeadCard
+) -> pl.DataFrame:
     """Scores of the embedded pictures of a part, in their order: those that stand in other parts, and those that are made now."""
     columns = EmotionScores.column_names()
 
     def read(other: str, standing: str) -> pl.DataFrame | None:
-        return workspace.table("emotion_scores", other, classifier_id).find_part(standing, columns)
+        return workspace.table("emotion_scores", other, card.classifier_id).find_part(standing, columns)
 
     found = standing_rows(workspace, embedded.select("image_id"), read, but=(source, part))
     known = EmotionScores.create_empty() if found is None else found
     new = embedded.join(known, on="image_id", how="anti", maintain_order="left")
-    scored = score_rows(new["image_id"], load_probe(workspace, classifier_id).predict(new["embedding"].to_numpy()))
+    scored = score_rows(new["image_id"], _probe_of(workspace, card).predict(new["embedding"].to_numpy()))
     rows = pl.concat([known, EmotionScores.cast(scored)])
     return embedded.select("image_id").join(rows, on="image_id", how="inner", maintain_order="left")
 

@@ -1,7 +1,11 @@
-"""Files that appear whole or not at all, wherever fsspec writes: under a hidden temporary name first, then moved."""
+"""Files that appear whole or not at all: on a disk under a hidden temporary name first, then moved; in an object store by one request.
+
+An object appears when its upload is completed, at once and whole; an upload that was broken off never does.
+"""
 
 import errno
 import fcntl
+import io
 import os
 import uuid
 from collections.abc import Iterator
@@ -10,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from coemogen_core.errors import CoEmoGenError
@@ -26,56 +31,88 @@ class NoRoomError(CoEmoGenError, OSError):
 
 
 def write_atomically(uri: str, data: bytes | memoryview, *, replace: bool = True) -> None:
-    """Write a file under a hidden temporary name beside its target, then move it there.
+    """Write a file whole or not at all.
 
     Raises:
         FileExistsError: `replace` is off and the file exists. On local disks and where the storage has conditional writes (S3, GCS, memory)
             exactly one of several writers wins.
     """
     filesystem, path = resolve(uri)
-    if not replace and not isinstance(filesystem, LocalFileSystem):
-        filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-        filesystem.pipe_file(path, bytes(data), mode="create")  # object storage writes whole objects only
+    if isinstance(filesystem, LocalFileSystem):
+        with written_whole(uri, replace=replace) as file:
+            file.write(data)
         return
-    with written_whole(uri, replace=replace) as file:
-        file.write(data)
+    with _room_for(uri):
+        filesystem.pipe_file(path, bytes(data), mode="overwrite" if replace else "create")
 
 
 @contextmanager
 def written_whole(uri: str, *, replace: bool = True) -> Iterator[BinaryIO]:
-    """A file to write a stream to, under a hidden temporary name that becomes its own when the block ends well.
+    """A file to write a stream to, which appears when the block ends well.
 
-    What a killed process left half-written is taken over by whoever writes the same file next.
+    What a killed process left half-written on a disk is taken over by whoever writes the same file next.
 
     Raises:
-        IsADirectoryError: there is a folder of that name.
+        IsADirectoryError: there is a folder of that name on this disk.
         FileExistsError: `replace` is off (local disks only) and the file exists.
         NoRoomError: the disk, or the quota, is full.
     """
     filesystem, path = resolve(uri)
-    if filesystem.isdir(path):
-        raise IsADirectoryError(f"{uri} is a folder: give the name of a file in it")
-    local = isinstance(filesystem, LocalFileSystem)
-    temporary = f"{path.rpartition('/')[0]}/.{path.rpartition('/')[2]}.tmp"
+    with _room_for(uri):
+        if isinstance(filesystem, LocalFileSystem):
+            if Path(path).is_dir():
+                raise IsADirectoryError(f"{uri} is a folder: give the name of a file in it")
+            with _moved(path, replace=replace) as file:
+                yield file
+        elif isinstance(filesystem, MemoryFileSystem):  # there an opened file appears at once
+            with io.BytesIO() as file:
+                yield file
+                filesystem.pipe_file(path, file.getvalue())
+        else:
+            with _uploaded(filesystem, path) as file:
+                yield file
+
+
+@contextmanager
+def _room_for(uri: str) -> Iterator[None]:
+    """Names the file that found no room."""
     try:
-        with _local_file(temporary) if local else _remote_file(filesystem, temporary) as (file, written):
-            temporary = written
-            yield file
-            file.flush()
-            if local and replace:
-                Path(temporary).replace(path)  # while it is locked: nobody takes it over
-            elif local:
-                os.link(temporary, path)  # unlike a move, fails when the target exists
-                Path(temporary).unlink()
-        if not local:  # not `mv`, which takes brackets in a name for a pattern
-            filesystem.cp_file(temporary, path)
-            filesystem.rm_file(temporary)
-    except BaseException as error:
-        if filesystem.exists(temporary):
-            filesystem.rm_file(temporary)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoRoomError(error.errno, f"no room for {uri}: {REMEDY}") from error
         raise
+
+
+@contextmanager
+def _moved(path: str, *, replace: bool) -> Iterator[BinaryIO]:
+    """A local file under a temporary name that becomes its own at the end."""
+    temporary = Path(path).with_name(f".{Path(path).name}.tmp")
+    try:
+        with _locked_file(temporary) as (file, temporary):
+            yield file
+            file.flush()
+            if replace:
+                temporary.replace(path)  # while it is locked: nobody takes it over
+            else:
+                os.link(temporary, path)  # unlike a move, fails when the target exists
+                temporary.unlink()
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _uploaded(filesystem: AbstractFileSystem, path: str) -> Iterator[BinaryIO]:
+    """An object that is sent block by block, and completed when the block ends well."""
+    file = filesystem.open(path, "wb")
+    try:
+        yield file
+    except BaseException:
+        file.discard()
+        file.closed = True  # or it would be completed when it is forgotten
+        raise
+    file.close()
 
 
 def remove_leftovers(uri: str) -> None:
@@ -86,37 +123,29 @@ def remove_leftovers(uri: str) -> None:
     for file in list(Path(path).iterdir()) if Path(path).is_dir() else []:
         if file.name.startswith(".") and file.name.endswith(".tmp") and file.is_file() and not file.is_symlink():
             with file.open("ab") as held:
-                if _is_ours(held.fileno(), str(file)):
+                if _is_ours(held.fileno(), file):
                     file.unlink(missing_ok=True)
 
 
 @contextmanager
-def _local_file(temporary: str) -> Iterator[tuple[BinaryIO, str]]:
+def _locked_file(temporary: Path) -> Iterator[tuple[BinaryIO, Path]]:
     """An empty file of this name, locked until it is closed; of a name of its own where another process writes it, or nothing locks."""
-    Path(temporary).parent.mkdir(parents=True, exist_ok=True)
-    name = temporary
-    file = Path(name).open("ab")  # noqa: SIM115  closed below; nothing may be cut off before it is known to be ours
-    if not _is_ours(file.fileno(), name):
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    place = temporary
+    file = place.open("ab")  # closed below; nothing may be cut off before it is known to be ours
+    if not _is_ours(file.fileno(), place):
         file.close()
-        name = f"{temporary.removesuffix('.tmp')}.{uuid.uuid4().hex}.tmp"
-        file = Path(name).open("xb")  # noqa: SIM115
+        place = temporary.with_name(f"{temporary.name.removesuffix('.tmp')}.{uuid.uuid4().hex}.tmp")
+        file = place.open("xb")
     with file:
         file.truncate(0)
-        yield file, name
+        yield file, place
 
 
-def _is_ours(descriptor: int, name: str) -> bool:
+def _is_ours(descriptor: int, place: Path) -> bool:
     """Whether we have the lock, and the file still has that name: its writer may have finished in between."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(descriptor), Path(name).stat())
+        return os.path.samestat(os.fstat(descriptor), place.stat())
     except OSError:
         return False
-
-
-@contextmanager
-def _remote_file(filesystem: AbstractFileSystem, temporary: str) -> Iterator[tuple[BinaryIO, str]]:
-    name = f"{temporary.removesuffix('.tmp')}.{uuid.uuid4().hex}.tmp"
-    filesystem.makedirs(name.rpartition("/")[0], exist_ok=True)
-    with filesystem.open(name, "wb") as file:
-        yield file, name

@@ -1,13 +1,13 @@
 """A workspace: one fsspec URI in which every table is a folder of Parquet parts.
 
-A part appears whole or not at all: it is written under a temporary name that no reader matches, then moved. Its existence
-means done. The same rows give the same bytes (fixed compression, row-group size and writer settings).
+A part appears whole or not at all (see `whole_file`). Its existence means done. The same rows give the same bytes (fixed compression,
+row-group size and writer settings).
 """
 
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from coemogen_core.storage.location import resolve
+from coemogen_core.storage.reading import count_rows, has_file, opened_parquet, read_whole
 from coemogen_core.storage.whole_file import write_atomically, written_whole
 from schemas.tables import arrow_schema
 
@@ -55,13 +56,12 @@ class Workspace:
 
     def read_file(self, *names: str) -> bytes:
         """Content of a file. Raises FileNotFoundError when it does not exist."""
-        filesystem, path = resolve(self.path(*names))
-        return filesystem.cat_file(path)
+        return read_whole(self.path(*names))
 
     def remove_file(self, *names: str) -> None:
         """Remove a file, where there is one."""
         filesystem, path = resolve(self.path(*names))
-        if filesystem.exists(path):
+        with suppress(FileNotFoundError):
             filesystem.rm_file(path)
 
     def remove_folder(self, *names: str) -> None:
@@ -85,9 +85,11 @@ class Workspace:
 
     def _list(self, kind: str, *names: str) -> list[str]:
         filesystem, folder = resolve(self.path(*names))
-        if not filesystem.exists(folder):
+        try:
+            entries = filesystem.ls(folder, detail=True)
+        except FileNotFoundError:
             return []
-        found = (entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in filesystem.ls(folder, detail=True) if entry["type"] == kind)
+        found = (entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == kind)
         return sorted(name for name in found if not name.startswith("."))
 
     def write_json(self, value: Any, *names: str) -> str:
@@ -109,16 +111,13 @@ class Table:
         """Names of the finished parts, sorted: all of them, or those in one subfolder. Empty when the folder does not exist."""
         filesystem, folder = resolve(self.uri)
         searched = folder if within is None else f"{folder}/{within}"
-        if not filesystem.exists(searched):
-            return []
         names = (path.removeprefix(folder).lstrip("/") for path in filesystem.find(searched))
         finished = (name for name in names if name.endswith(".parquet") and not any(piece.startswith(".") for piece in name.split("/")))
         return sorted(name.removesuffix(".parquet") for name in finished)
 
     def has_part(self, name: str) -> bool:
         """Whether this part is finished."""
-        filesystem, path = resolve(self._part_uri(name))
-        return filesystem.exists(path)
+        return has_file(self._part_uri(name))
 
     def require_parts(self, names: Iterable[str], remedy: str) -> None:
         """Make sure that parts are finished.
@@ -128,7 +127,7 @@ class Table:
         """
         missing = next((name for name in names if not self.has_part(name)), None)
         if missing is not None:
-            raise FileNotFoundError(f"no part {missing} in {self.uri}: {remedy}")
+            raise self._missing(missing, remedy)
 
     def write_part(self, name: str, rows: pl.DataFrame, schema: type[dy.Schema], *, replace: bool = True, checked: bool = False) -> None:
         """Validate the rows and write them as one part, whole or not at all; columns that the schema does not know are left out.
@@ -159,10 +158,19 @@ class Table:
         with written_whole(self._part_uri(name)) as file, _parquet_writer(file, schema) as writer:
             yield lambda rows: writer.write_table(_arrow_table(_validated(rows, schema), schema), row_group_size=ROWS_PER_GROUP)
 
-    def read_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
-        """Rows of one part, all columns or the named ones. Raises FileNotFoundError when the part does not exist."""
-        with self._opened(name) as (file, is_local):
-            return _to_polars(pq.ParquetFile(file, pre_buffer=is_local).read(columns=columns, use_threads=is_local))
+    def read_part(self, name: str, columns: list[str] | None = None, *, remedy: str | None = None) -> pl.DataFrame:
+        """Rows of one part, all columns or the named ones.
+
+        Raises:
+            FileNotFoundError: the part does not exist; the message ends with the remedy, where one is given.
+        """
+        try:
+            with opened_parquet(self._part_uri(name)) as (file, is_arrows):
+                return _to_polars(file.read(columns=columns, use_threads=is_arrows))
+        except FileNotFoundError as error:
+            if remedy is None:
+                raise
+            raise self._missing(name, remedy) from error
 
     def find_part(self, name: str, columns: list[str] | None = None) -> pl.DataFrame | None:
         """Like `read_part`; None when the part does not exist."""
@@ -184,21 +192,8 @@ class Table:
 
     def _batches(self, name: str, columns: list[str] | None, batch_size: int) -> Iterator[pa.RecordBatch]:
         """Read as it is needed. Arrow would else hold the whole part in memory (`pre_buffer`), and a column of a row group twice."""
-        with self._opened(name) as (file, is_local):
-            parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=READ_AT_ONCE if is_local else 0)
-            yield from parquet.iter_batches(batch_size=batch_size, columns=columns, use_threads=is_local)
-
-    @contextmanager
-    def _opened(self, name: str) -> Iterator[tuple[Any, bool]]:
-        """A part's file, and whether Arrow's threads may read it: only where it is not read through Python.
-
-        Else they may still hold it when the process ends, which then aborts, its work done (apache/arrow#34314, #50482). And a local file
-        read through Python makes bytes of many MiB, which leave holes in the heap.
-        """
-        filesystem, path = resolve(self._part_uri(name))
-        is_local = isinstance(filesystem, LocalFileSystem)
-        with pa.OSFile(path) if is_local else filesystem.open(path, "rb") as file:
-            yield file, is_local
+        with opened_parquet(self._part_uri(name), READ_AT_ONCE, pre_buffer=False) as (file, is_arrows):
+            yield from file.iter_batches(batch_size=batch_size, columns=columns, use_threads=is_arrows)
 
     def read(self, columns: list[str] | None = None, parts: list[str] | None = None) -> pl.DataFrame:
         """Rows of all parts (or the named ones) in part order. For columns that fit in memory: leave pictures out.
@@ -230,16 +225,15 @@ class Table:
 
     def count(self, parts: list[str] | None = None) -> int:
         """Number of rows, read from the Parquet footers alone."""
-        total = 0
-        for name in self.parts() if parts is None else parts:
-            with self._opened(name) as (file, _):
-                total += pq.read_metadata(file).num_rows
-        return total
+        return sum(count_rows(self._part_uri(name)) for name in (self.parts() if parts is None else parts))
 
     def remove_part(self, name: str) -> None:
         """Remove a finished part."""
         filesystem, path = resolve(self._part_uri(name))
         filesystem.rm_file(path)
+
+    def _missing(self, name: str, remedy: str) -> FileNotFoundError:
+        return FileNotFoundError(f"no part {name} in {self.uri}: {remedy}")
 
     def _part_uri(self, name: str) -> str:
         return f"{self.uri}/{name}.parquet"

@@ -114,19 +114,32 @@ def test_parts_are_in_hand_a_few_for_each_worker_and_add_up(tmp_path: Path, bars
     assert bars == [[len(MANY), len(MANY)]]
 
 
+def books() -> list[int]:
+    """How many entries Prefect has on the task runs of this flow."""
+    context = FlowRunContext.get()
+    assert context is not None
+    return [len(context.run_results), len(context.task_run_assets), len(context.task_runner._cancel_events)]
+
+
+@task
+def note_books(part: str, kept: list[list[int]], workspace_uri: str) -> PartOutcome:
+    """A part that leaves what Prefect has on all parts up to it."""
+    kept.append(books())
+    return PartOutcome(part=part, rows=1000)
+
+
 @pytest.mark.usefixtures("prefect_server")
 def test_prefect_keeps_nothing_of_a_part_that_is_done(tmp_path: Path) -> None:
-    kept: list[int] = []
+    kept: list[list[int]] = []
 
     @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
-    def run() -> None:
-        context = FlowRunContext.get()
-        assert context is not None
-        Stages("build-emoset", str(tmp_path)).each_part("ingest", compute, MANY, threads=[])
-        kept.extend(len(book) for book in (context.run_results, context.task_run_assets, context.task_runner._cancel_events))
+    def run() -> list[int]:
+        Stages("build-emoset", str(tmp_path)).each_part("ingest", note_books, MANY, kept=kept)
+        return books()
 
-    run()
-    assert kept == [0, 0, 0]
+    assert run() == [0, 0, 0]
+    assert len(kept) == len(MANY)
+    assert all(length < len(MANY) for lengths in kept for length in lengths)
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -14,6 +14,7 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coemogen_core.storage import reading
 from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace, local_copy
 from schemas.tables import EMOTION_NAMES, SPLITS, Images, Rejected, embeddings_schema
@@ -67,6 +68,7 @@ def test_rows_come_back_as_they_were_written(rows):
 
 def test_no_thread_of_arrows_reads_through_python(monkeypatch):
     """One that still holds a Python file when the process ends would abort it."""
+    monkeypatch.setattr(reading, "SMALL", 100)
     threads = set()
     read = MemoryFile.read
     monkeypatch.setattr(MemoryFile, "read", lambda file, *arguments: threads.add(threading.get_ident()) or read(file, *arguments))
@@ -197,7 +199,7 @@ def test_a_failing_write_leaves_the_old_file_and_no_rubbish(workspace, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, {"open": "open", "move": "replace"}[failing], fail)
-        patch.setattr(MemoryFileSystem, {"open": "open", "move": "cp_file"}[failing], fail)
+        patch.setattr(MemoryFileSystem, {"open": "open", "move": "pipe_file"}[failing], fail)
         with pytest.raises(OSError, match="no space left"):
             workspace.write_file(b"new", "report.html")
     assert workspace.read_file("report.html") == b"old"
