@@ -4,6 +4,7 @@ In between it has its process id and the time of its start, so that both can be 
 """
 
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import IO, cast
 
 import psutil
 
+POLL_S = 0.005
 SHELL = "/bin/sh"
 GATE = 'exec 3<&0; { read -r begin <&3 && exec "$@" </dev/null >&2 3<&-; } & echo "$!"'
 """Prints the id of a process that becomes the command when a line comes in, and ends when none can come any more."""
@@ -42,9 +44,12 @@ def behind_gate(command: Sequence[str], log: Path, variables: Mapping[str, str])
         pid = said.readline().strip()
         if not pid:
             raise ChildProcessError(f"{command[0]} cannot be started: {log} says why")
-        yield int(pid)
+        process = psutil.Process(int(pid))
+        yield process.pid
         with suppress(BrokenPipeError):  # somebody has ended it already
             begin.write(b"\n")
+        while is_behind_gate(process):  # or the next who looks would take us for killed
+            time.sleep(POLL_S)
 
 
 def is_behind_gate(process: psutil.Process) -> bool:

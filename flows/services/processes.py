@@ -85,7 +85,7 @@ class ProcessList:
 
     @contextmanager
     def changing(self, command: str, say: Callable[[str], None]) -> Iterator["LockedProcessList"]:
-        """The list while nobody else changes it. A command that is interrupted in the block leaves things as it found them.
+        """The list while nobody else changes it. What a command has started that is interrupted in the block is ended.
 
         Args:
             command: who changes it, as others are told who wait.
@@ -98,36 +98,42 @@ class ProcessList:
         with turn(self._folder, command, say):
             processes = LockedProcessList(self._folder)
             processes.shut_gates()
-            before = processes.read()
             try:
                 yield processes
             except Exception:
                 raise
             except BaseException:  # Ctrl-C, SIGTERM
-                processes.go_back_to(before)
+                processes.undo_starts()
                 raise
 
 
 class LockedProcessList(ProcessList):
     """The list in the hands of one command, which may change it (`ProcessList.changing`)."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._started: list[StartedProcess] = []
+        self._replaced: list[StartedProcess] = []
+
     def start(self, name: str, command: Sequence[str], variables: Mapping[str, str]) -> StartedProcess:
         """Note a process and start it in a session of its own; one of that name that runs already is left as it is."""
         found = self.running(name)
         if found is not None:
             return found
-        others = [each for each in self.read() if each.name != name]
-        mark = next((each.mark for each in self.read() if each.name == name and each.mark), uuid.uuid4().hex)
+        dead = [each for each in self.read() if each.name == name]
+        mark = next((each.mark for each in dead if each.mark), uuid.uuid4().hex)
         self.log(name).parent.mkdir(parents=True, exist_ok=True)
         with behind_gate(command, self.log(name), {**variables, MARK: mark}) as pid:
             entry = StartedProcess(name=name, pid=pid, started=psutil.Process(pid).create_time(), mark=mark)
-            self._write([*others, entry])
+            self._started.append(entry)
+            self._replaced.extend(dead)
+            self._write([*(each for each in self.read() if each not in dead), entry])
         return entry
 
     def stop_all(self) -> list[str]:
         """End what was started, last first, each with everything that it has started; returns the names of those that still ran."""
         with suppress(NoRoomError):  # then a stop that is killed is forgotten; services on a full disk must end all the same
-            self._write([each.model_copy(update={"ending": True}) for each in self.read()])
+            self._note_end(self.read())
         return self._end(self.read())
 
     def finish_stop(self) -> list[str]:
@@ -143,14 +149,16 @@ class LockedProcessList(ProcessList):
                 while entry.find() is not None:
                     time.sleep(POLL_S)
 
-    def go_back_to(self, before: list[StartedProcess]) -> None:
-        """End what was started since then."""
-        new = [each for each in self.read() if each not in before]
-        if not new:
-            return
-        self._write([each.model_copy(update={"ending": each in new}) for each in self.read()])
-        self._end([each for each in self.read() if each.ending])
-        self._write(before)
+    def undo_starts(self) -> None:
+        """End what was started here, and list again what had died before."""
+        if self._started:
+            self._end(self._note_end(self._started))
+            self._write([*self._replaced, *self.read()])
+
+    def _note_end(self, entries: list[StartedProcess]) -> list[StartedProcess]:
+        ending = {each: each.model_copy(update={"ending": True}) for each in entries}
+        self._write([ending.get(each, each) for each in self.read()])
+        return list(ending.values())
 
     def _end(self, entries: list[StartedProcess]) -> list[str]:
         ended = [each.name for each in reversed(entries) if end_family(each)]

@@ -28,8 +28,9 @@ from flows.services.processes import ProcessList
 DEADLINE_S = 120
 BOTH = {"server", "worker-lab"}
 QUICK = "exec sleep 600"
-LEAVES_A_CHILD = "sh -c 'trap \"sleep 1; exit\" TERM; while :; do sleep 0.05; done' & exec sleep 600"
-"""The service ends at once, and what it has started a second later."""
+LEAVES_A_CHILD = "sh -c 'trap \"while [ -e hold-end ]; do sleep 0.05; done; exit\" TERM; touch child-$$; while :; do sleep 0.05; done' & "
+LEAVES_A_CHILD += QUICK
+"""The service ends at once, and what it has started not before `hold-end` is gone."""
 START = {"start", "behind_gate", "_write"}
 """Functions in which a process is started and noted."""
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -64,7 +65,7 @@ def lines_of_a_start(found: Callable[[int], None]) -> Callable[..., Any]:
 
 
 def stand_in(patch: pytest.MonkeyPatch, place: Path) -> None:
-    """From now on this process serves the script; `hold-deploy` in the folder keeps it at its deployments."""
+    """From now on this process serves the script; `hold-deploy` in its folder keeps it at its deployments."""
     patch.chdir(place)
 
     def deploy(_: object) -> None:
@@ -90,7 +91,7 @@ def run(place: Path, arguments: list[str], output: Path, attack: Attack) -> None
             time.sleep(attack.popen_s)
 
     patch.setattr(subprocess, "Popen", SlowPopen)
-    file = os.open(output, os.O_WRONLY | os.O_CREAT)
+    file = os.open(output, os.O_WRONLY)
     os.dup2(file, 1)
     os.dup2(file, 2)
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
@@ -118,6 +119,7 @@ class Machine:
         """A command that runs from now on, and the file of what it says."""
         self._count += 1
         output = self.place / f"{self._count}-{command}.txt"
+        output.touch()
         process = PROCESSES.Process(target=run, args=(self.place, [command, "--folder", str(self.folder)], output, attack or Attack()))
         process.start()
         return process, output
@@ -178,7 +180,10 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 @pytest.fixture
 def slow_machine(tmp_path: Path) -> Iterator[Machine]:
-    """One whose services leave a child behind for a while."""
+    """One whose services run, and leave a child behind as long as they are told to."""
     made = Machine(tmp_path / "machine", LEAVES_A_CHILD)
+    (made.place / "hold-end").touch()
+    made.do("serve")
+    until(lambda: len(list(made.place.glob("child-*"))) == len(BOTH))
     yield made
     made.end()

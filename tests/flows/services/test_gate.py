@@ -19,9 +19,9 @@ def test_the_process_keeps_its_id_and_writes_to_the_log(tmp_path: Path) -> None:
     with behind_gate(SAY_AND_STAY, log, os.environ) as pid:
         process = psutil.Process(pid)
         assert is_behind_gate(process)
+    assert not is_behind_gate(process)
     until(lambda: log.read_text() == "before\nout ['two words', '*']\n")
     assert process.cmdline() == SAY_AND_STAY
-    assert not is_behind_gate(process)
     assert os.getsid(pid) != os.getsid(os.getpid())
     assert process.ppid() != os.getpid()
     process.kill()
