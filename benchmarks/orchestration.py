@@ -92,7 +92,8 @@ def measure(folder: Path, world: Path, images: int, parts: int, rounds: int) -> 
             tasks = found["tasks"]
             print(f"round {number + 1}: {ours[-1]:.1f} s in {tasks} tasks, {loops[-1]:.1f} s in the loop")
     finally:
-        ProcessList(settings.folder).stop_all()
+        with ProcessList(settings.folder).changing("stop", print) as processes:
+            processes.stop_all()
     mine, theirs = statistics.median(ours), statistics.median(loops)
     return [
         row(f"build-emoart, {images:,} images in {parts} parts", "s", mine, theirs, BAR, mine / theirs <= BAR),

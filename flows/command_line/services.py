@@ -1,6 +1,7 @@
 """Commands that start and end what runs beside the flows: the services of the deployments, a captioner."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -12,6 +13,7 @@ from flows.command_line.options import Settings, Whole, nested
 from flows.deployments import FLOWS
 
 Folder = Annotated[Path, Parameter(help="Folder of Prefect's database, the logs, and the list of what was started.")]
+say = partial(print, flush=True)  # whoever waits reads it while they wait
 
 
 @app.command
@@ -33,7 +35,7 @@ def serve(
     from flows.services.settings import ServiceSettings
 
     settings = ServiceSettings(folder=folder, port=port, pools=("lab", "gpu") if gpu else ("lab",), gpus=gpus, runs_at_once=runs_at_once)
-    services.serve(settings, print)
+    services.serve(settings, say)
     print(f"\nopen {settings.ui_url}, or:\n  export PREFECT_API_URL={settings.api_url}")
     for corpus in (flow.name for flow in FLOWS if flow.tag == "corpus"):
         print(f"  prefect deployment run {corpus}/lab --watch")
@@ -48,7 +50,7 @@ def revive(*, folder: Folder = Path(".prefect")) -> None:
     from flows.services import serve as services
 
     _require_served(folder)
-    if revived := services.revive(folder):
+    if revived := services.revive(folder, say):
         print(f"started again: {', '.join(revived)}")
 
 
@@ -95,7 +97,8 @@ def stop(*, folder: Folder = Path(".prefect")) -> None:
     from flows.services.processes import ProcessList
 
     _require_served(folder)
-    ended = ProcessList(folder).stop_all()
+    with ProcessList(folder).changing("stop", say) as processes:
+        ended = processes.stop_all()
     print(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 
 

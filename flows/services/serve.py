@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from prefect.client.orchestration import PrefectClient
 
 from flows.deployments import Pool
-from flows.services.processes import ProcessList
+from flows.services.processes import LockedProcessList, ProcessList
 from flows.services.resources import set_up_automations, set_up_pools_and_limits, switch_on, switched_on
 from flows.services.settings import HOST, ServiceError, ServiceSettings
 
@@ -32,14 +32,26 @@ def serve(settings: ServiceSettings, say: Callable[[str], None]) -> None:
 
     Raises:
         FileNotFoundError: no prefect.yaml in the project's folder.
-        ServiceError: the server did not answer in time, or `prefect deploy` failed.
+        ServiceError: the server did not answer in time or has another port, `prefect deploy` failed, or another command was at work in
+            the folder for too long.
     """
     if not (settings.project / "prefect.yaml").is_file():
         raise FileNotFoundError(f"no prefect.yaml in {settings.project.resolve()}: run this in the project's folder")
-    processes = ProcessList(settings.folder)
-    settings.save()
-    start_server(settings, processes)
-    say(f"server at {settings.ui_url}")
+    with ProcessList(settings.folder).changing("serve", say) as processes:
+        if ended := processes.finish_stop():
+            say(f"ended, as the last `coemogen stop` was to do: {', '.join(ended)}")
+        _require_port_of_running_server(settings, processes)
+        settings.save()
+        start_server(settings, processes)
+        say(f"server at {settings.ui_url}")
+        _set_up(settings, say)
+        for pool in settings.pools:
+            start_worker(settings, processes, pool)
+            say(f"worker of pool {pool} (log: {processes.log(worker_name(pool))})")
+
+
+def _set_up(settings: ServiceSettings, say: Callable[[str], None]) -> None:
+    """What stands on the server."""
     names = ask(settings, lambda client: set_up_pools_and_limits(client, settings))
     say(f"pools {' and '.join(names['pools'])}, limits {' and '.join(names['limits'])}")
     schedules = ask(settings, switched_on)
@@ -47,34 +59,32 @@ def serve(settings: ServiceSettings, say: Callable[[str], None]) -> None:
     ask(settings, lambda client: switch_on(client, schedules))
     automations = ask(settings, lambda client: set_up_automations(client, settings.pools))
     say(f"deployments of prefect.yaml; automations: {', '.join(automations)}")
-    for pool in settings.pools:
-        start_worker(settings, processes, pool)
-        say(f"worker of pool {pool} (log: {processes.log(worker_name(pool))})")
 
 
-def revive(folder: Path) -> list[str]:
+def revive(folder: Path, say: Callable[[str], None]) -> list[str]:
     """Start again what `serve` has started, nobody has stopped, and died all the same. Nothing is deployed or set up anew.
 
     Args:
         folder: of the services.
+        say: takes one line when another command is at work there.
 
     Returns:
         Names of what was started.
 
     Raises:
-        ServiceError: the server did not come up.
+        ServiceError: the server did not come up, or another command was at work for too long.
     """
-    processes = ProcessList(folder)
-    dead = {each.name for each in processes.read() if each.find() is None}
-    if not dead:
-        return []
-    settings = ServiceSettings.load(folder)
-    if SERVER in dead:
-        start_server(settings, processes)
-    pools = [pool for pool in settings.pools if worker_name(pool) in dead]
-    for pool in pools:
-        start_worker(settings, processes, pool)
-    return [SERVER] * (SERVER in dead) + [worker_name(pool) for pool in pools]
+    with ProcessList(folder).changing("revive", say) as processes:
+        dead = {each.name for each in processes.read() if not each.ending and each.find() is None}
+        if not dead:
+            return []
+        settings = ServiceSettings.load(folder)
+        if SERVER in dead:
+            start_server(settings, processes)
+        pools = [pool for pool in settings.pools if worker_name(pool) in dead]
+        for pool in pools:
+            start_worker(settings, processes, pool)
+        return [SERVER] * (SERVER in dead) + [worker_name(pool) for pool in pools]
 
 
 def ask(settings: ServiceSettings, question: Callable[[PrefectClient], Coroutine[Any, Any, Answer]]) -> Answer:
@@ -87,7 +97,7 @@ def ask(settings: ServiceSettings, question: Callable[[PrefectClient], Coroutine
     return asyncio.run(answer())
 
 
-def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
+def start_server(settings: ServiceSettings, processes: LockedProcessList) -> None:
     """Start the server and wait until it answers.
 
     Raises:
@@ -104,7 +114,7 @@ def start_server(settings: ServiceSettings, processes: ProcessList) -> None:
         time.sleep(POLL_S)
 
 
-def start_worker(settings: ServiceSettings, processes: ProcessList, pool: Pool) -> None:
+def start_worker(settings: ServiceSettings, processes: LockedProcessList, pool: Pool) -> None:
     """Start the worker of a pool, unless it runs.
 
     How many runs it takes is the pool's limit. With one of its own, the worker of prefect 3.8.8 dies when a suspended run is resumed before
@@ -129,6 +139,13 @@ def deploy(settings: ServiceSettings) -> None:
     done = subprocess.run(command, cwd=settings.project, env=settings.variables(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise ServiceError(f"`prefect deploy --all` failed; it said:\n{done.stdout}{done.stderr}")
+
+
+def _require_port_of_running_server(settings: ServiceSettings, processes: ProcessList) -> None:
+    """Or nothing would answer where everybody else is told to ask from now on."""
+    port = ServiceSettings.load(settings.folder).port if processes.running(SERVER) else settings.port
+    if port != settings.port:
+        raise ServiceError(f"the server of {settings.folder} runs on port {port}: take that one, or `coemogen stop` first")
 
 
 def _answers(settings: ServiceSettings) -> bool:

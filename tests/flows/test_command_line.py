@@ -162,7 +162,7 @@ def test_a_fault_of_ours_is_one_line_that_says_where_the_traceback_is(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("flows.services.processes.ProcessList.stop_all", lambda _: 1 / 0)
+    monkeypatch.setattr("flows.services.processes.LockedProcessList.stop_all", lambda _: 1 / 0)
     code, text = run("stop", "--folder", ".")
     assert code == 1
     (file,) = tmp_path.glob("coemogen-*.txt")
