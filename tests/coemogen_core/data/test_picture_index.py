@@ -115,7 +115,7 @@ def test_rows_come_from_the_parts_with_most_of_them(workspace):
         asked.append((source, part))
         return pl.DataFrame({"image_id": [picture(number) for number in made[part]], "value": part}) if part in made else None
 
-    wanted = pl.Series([picture(number) for number in range(12)])
+    wanted = pl.DataFrame({"image_id": [picture(number) for number in range(12)]})
     rows = standing_rows(workspace, wanted, read)
     assert asked == [("photos", "part-lost"), ("photos", "part-a"), ("photos", "part-b")]
     assert dict(rows.sort("value").iter_rows()) == {picture(number): "part-a" if number < 9 else "part-b" for number in range(12)}
