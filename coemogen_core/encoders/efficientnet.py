@@ -15,6 +15,7 @@ from PIL import Image
 from pydantic import Field
 
 from coemogen_core.encoders.compute_settings import ComputeSettings
+from coemogen_core.encoders.filled_batches import in_equal_passes
 from coemogen_core.recipe import recipe_id
 
 SIDE = 224
@@ -73,10 +74,13 @@ class EfficientNetEncoder:
         return ((np.asarray(square, dtype=np.float32) - MEAN) / SPREAD).transpose(2, 0, 1)
 
     def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Pooled features, float32 [n, 1280], of preprocessed pictures [n, 3, 224, 224], in one forward pass."""
+        """Pooled features, float32 [n, 1280], of preprocessed pictures [n, 3, 224, 224]."""
         with torch.inference_mode():
-            values = torch.from_numpy(pixels).to(self.recipe.torch_device, self.recipe.torch_dtype, memory_format=torch.channels_last)
-            return self._model.extract_features(values).float().mean(dim=(2, 3)).cpu().numpy()
+            return in_equal_passes(self._pooled, torch.from_numpy(pixels)).cpu().numpy()
+
+    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        values = pixels.to(self.recipe.torch_device, self.recipe.torch_dtype, memory_format=torch.channels_last)
+        return self._model.extract_features(values).float().mean(dim=(2, 3))
 
 
 def _weights_file() -> Path:

@@ -31,6 +31,7 @@ from coemogen_core.data.decode import decode_image
 from coemogen_core.device import resolve_device
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
+from coemogen_core.encoders.filled_batches import in_equal_passes
 from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_vae
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
@@ -94,6 +95,11 @@ class _Encoders:
     text: FrozenTextEncoder
     device: torch.device
 
+    def posterior(self, pixels: Tensor) -> Tensor:
+        """Mean and standard deviation of the latents, [n, 2, 4, h, w]."""
+        found = self.vae.encode(pixels.to(self.device)).latent_dist
+        return torch.stack([found.mean, found.std], 1)
+
 
 @lru_cache(maxsize=1)
 def _load_encoders(models: BaseModels, device_name: str) -> _Encoders:
@@ -137,12 +143,12 @@ def _encode_batch(rows: pl.DataFrame, recipe: FeatureRecipe, encoders: _Encoders
     size, method = (recipe.resolution, recipe.resolution), Image.Resampling.LANCZOS
     pictures = [ImageOps.fit(decode_image(image["bytes"]), size, method=method) for image in rows["image"]]
     variants = [pictures, [ImageOps.mirror(picture) for picture in pictures]] if recipe.flip else [pictures]
-    posteriors = [encoders.vae.encode(_pixels(variant).to(encoders.device)).latent_dist for variant in variants]
+    posteriors = torch.stack([in_equal_passes(encoders.posterior, _pixels(variant)) for variant in variants], 1)
     visual = [torch.from_numpy(encoders.clip.encode_images(variant)) for variant in variants]
     digests = np.frombuffer(bytes.fromhex("".join(rows["image_id"])), dtype=np.uint8).reshape(-1, 32)
     return {
-        "latent_mean": torch.stack([posterior.mean for posterior in posteriors], 1).half().cpu(),
-        "latent_std": torch.stack([posterior.std for posterior in posteriors], 1).half().cpu(),
+        "latent_mean": posteriors[:, :, 0].half().cpu(),
+        "latent_std": posteriors[:, :, 1].half().cpu(),
         "visual": torch.stack(visual, 1).half(),
         "caption": encoders.text.encode_prompts(rows["caption"].to_list()).pooled.half().cpu(),
         "label": torch.tensor([EMOTIONS.index(label) for label in rows["label"]], dtype=torch.uint8),
