@@ -10,11 +10,13 @@ import scipy
 from pydantic import Field
 
 from coemogen_core.emotions import EMOTIONS
+from coemogen_core.encoders.filled_batches import filled_up
 from coemogen_core.recipe import Recipe
 from schemas.frozen_model import FrozenModel
 
 TEMPERATURE_RANGE = (0.02, 50.0)
 CALIBRATION_BINS = 15
+ROWS_AT_ONCE = 256  # in every product of matrices, the last one filled up: a picture's logits do not depend on the others'
 
 
 def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0) -> float:
@@ -102,11 +104,14 @@ class EmotionProbe:
                 f"this classifier wants embeddings of shape [n, {width}], not {list(embeddings.shape)}: "
                 "use the encoder that it was trained with"
             )
-        outputs = embeddings.astype(np.float64)
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            inputs = outputs if layer == 0 else np.maximum(outputs, 0.0)
-            outputs = inputs @ weight.astype(np.float64).T + bias.astype(np.float64)
-        return outputs
+        layers = [(weight.astype(np.float64).T, bias.astype(np.float64)) for weight, bias in zip(self.weights, self.biases, strict=True)]
+        blocks = [np.empty((0, len(self.biases[-1])))]
+        for start in range(0, len(embeddings), ROWS_AT_ONCE):
+            outputs = filled_up(embeddings[start : start + ROWS_AT_ONCE], ROWS_AT_ONCE).astype(np.float64)
+            for layer, (weight, bias) in enumerate(layers):
+                outputs = (outputs if layer == 0 else np.maximum(outputs, 0.0)) @ weight + bias
+            blocks.append(outputs[: len(embeddings) - start])
+        return np.concatenate(blocks)
 
     def predict(self, embeddings: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, float32 [n, 8] in the order of EMOTIONS, of embeddings [n, dim]; softmax in float64."""

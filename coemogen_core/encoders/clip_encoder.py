@@ -16,6 +16,7 @@ from pydantic import Field
 
 from coemogen_core.device import placed
 from coemogen_core.encoders.compute_settings import ComputeSettings
+from coemogen_core.encoders.filled_batches import MULTIPLE, filled_up
 from coemogen_core.recipe import IdentifiedOtherwise, recipe_id
 from coemogen_core.storage.model_source import ModelName, fingerprint, locate, opening
 
@@ -92,8 +93,8 @@ class ClipEncoder:
         """Embeddings, float32 [n, dim], of preprocessed pictures [n, 3, height, width], in one forward pass; of unit length by default."""
         model = placed(self._model, self._device)
         with torch.inference_mode():
-            values = torch.from_numpy(pixels).to(self._device, self._dtype)
-            features = self._finite(model.get_image_features(pixel_values=values).pooler_output)
+            values = torch.from_numpy(filled_up(pixels)).to(self._device, self._dtype)
+            features = self._finite(model.get_image_features(pixel_values=values).pooler_output)[: len(pixels)]
             return (torch.nn.functional.normalize(features, dim=-1) if self.recipe.unit_length else features).cpu().numpy()
 
     def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
@@ -103,24 +104,29 @@ class ClipEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Unit-length embeddings, float32 [n, dim], of texts; what exceeds `text_limit` tokens is cut off."""
-        vectors = [self._encode_text_batch(batch) for batch in self._batches(texts)]
-        return np.concatenate(vectors) if vectors else np.empty((0, self.dim), dtype=np.float32)
+        found = np.empty((len(texts), self.dim), dtype=np.float32)
+        by_length: dict[int, list[int]] = {}
+        for row, count in enumerate(self.count_tokens(texts)):
+            by_length.setdefault(min(count + -count % MULTIPLE, self.text_limit), []).append(row)
+        for length, rows in by_length.items():  # how far a text is padded is its own affair: padding moves the last bits
+            for batch in self._batches(rows):
+                found[batch] = self._encode_text_batch([texts[row] for row in batch], length)
+        return found
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Length of each whole text in this model's tokens, both end tokens included; `encode_texts` cuts what exceeds `text_limit`."""
-        return [len(ids) for ids in self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]]
+        return [len(ids) for ids in self._tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]] if texts else []
 
     def _batches(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         return (items[start : start + self.recipe.batch_size] for start in range(0, len(items), self.recipe.batch_size))
 
-    def _encode_text_batch(self, texts: Sequence[str]) -> np.ndarray:
-        tokens = self._tokenizer(list(texts), padding=True, truncation=True, max_length=self.text_limit, return_tensors="pt")
+    def _encode_text_batch(self, texts: Sequence[str], length: int) -> np.ndarray:
+        tokens = self._tokenizer(list(texts), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+        ids, mask = (filled_up(tokens[name]).to(self._device) for name in ("input_ids", "attention_mask"))
         model = placed(self._model, self._device)
         with torch.inference_mode():
-            features = model.get_text_features(
-                input_ids=tokens["input_ids"].to(self._device), attention_mask=tokens["attention_mask"].to(self._device)
-            )
-            return torch.nn.functional.normalize(self._finite(features.pooler_output), dim=-1).cpu().numpy()
+            features = self._finite(model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output)[: len(texts)]
+            return torch.nn.functional.normalize(features, dim=-1).cpu().numpy()
 
     def _finite(self, features: torch.Tensor) -> torch.Tensor:
         vectors = features.float()

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from coemogen_core.device import placed
 from coemogen_core.encoders.compute_settings import ComputeSettings
+from coemogen_core.encoders.filled_batches import in_equal_passes
 from coemogen_core.recipe import recipe_id
 
 SIDE = 224
@@ -74,11 +75,13 @@ class EfficientNetEncoder:
         return ((np.asarray(square, dtype=np.float32) - MEAN) / SPREAD).transpose(2, 0, 1)
 
     def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Pooled features, float32 [n, 1280], of preprocessed pictures [n, 3, 224, 224], in one forward pass."""
-        model = placed(self._model, self._device)
+        """Pooled features, float32 [n, 1280], of preprocessed pictures [n, 3, 224, 224]."""
         with torch.inference_mode():
-            values = torch.from_numpy(pixels).to(self._device, self.recipe.torch_dtype, memory_format=torch.channels_last)
-            return model.extract_features(values).float().mean(dim=(2, 3)).cpu().numpy()
+            return in_equal_passes(self._pooled, torch.from_numpy(pixels)).cpu().numpy()
+
+    def _pooled(self, pixels: torch.Tensor) -> torch.Tensor:
+        values = pixels.to(self._device, self.recipe.torch_dtype, memory_format=torch.channels_last)
+        return placed(self._model, self._device).extract_features(values).float().mean(dim=(2, 3))
 
 
 def _weights_file() -> Path:

@@ -37,7 +37,7 @@ class ImageEncoder(Protocol):
         """What the model sees of one RGB picture: float32 [3, height, width], one size for all pictures; called by several threads."""
 
     def encode_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Vectors, float32 [n, dim], of preprocessed pictures [n, 3, height, width], in one forward pass."""
+        """Vectors, float32 [n, dim], of preprocessed pictures [n, 3, height, width]; a row's bytes depend on no other row."""
 
 
 def _kind(value: Any) -> str:

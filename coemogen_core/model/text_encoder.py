@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextModel, PreTrainedTokenizerBase
 
+from coemogen_core.encoders.filled_batches import filled_up
+
 
 class EncodedText(NamedTuple):
     """What the text encoder makes of a batch of prompts."""
@@ -84,7 +86,8 @@ class FrozenTextEncoder(nn.Module):
     def encode_prompts(self, prompts: list[str]) -> EncodedText:
         """Encode ordinary text, cut to the encoder's positions; `""` is the unconditional prompt."""
         ids = self.tokenizer(prompts, padding="max_length", max_length=self.max_length, truncation=True, return_tensors="pt").input_ids
-        return self._encode(ids.to(self.text_model.device))
+        whole = self._encode(filled_up(ids).to(self.text_model.device))
+        return EncodedText(whole.sequence[: len(prompts)], None if whole.projected is None else whole.projected[: len(prompts)])
 
     def _encode(self, ids: Tensor) -> EncodedText:
         output = self.text_model(input_ids=ids)

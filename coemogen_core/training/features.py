@@ -37,6 +37,7 @@ from coemogen_core.data.decode import decode_image
 from coemogen_core.device import Slot, resolve_device
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
+from coemogen_core.encoders.filled_batches import in_equal_passes
 from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_vae
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
@@ -110,6 +111,11 @@ class _Encoders:
     clip: ClipEncoder
     text: FrozenTextEncoder
     device: torch.device
+
+    def posterior(self, pixels: Tensor) -> Tensor:
+        """Mean and standard deviation of the latents, [n, 2, 4, h, w]."""
+        found = self.vae.encode(pixels.to(self.device)).latent_dist
+        return torch.stack([found.mean, found.std], 1)
 
 
 @lru_cache(maxsize=1)
@@ -208,11 +214,11 @@ def _encode_batch(rows: pl.DataFrame, recipe: FeatureRecipe, encoders: _Encoders
     size, method = (recipe.resolution, recipe.resolution), Image.Resampling.LANCZOS
     pictures = [ImageOps.fit(decode_image(picture), size, method=method) for picture in rows["picture"]]
     variants = [pictures, [ImageOps.mirror(picture) for picture in pictures]] if recipe.flip else [pictures]
-    posteriors = [encoders.vae.encode(_pixels(variant).to(encoders.device)).latent_dist for variant in variants]
+    posteriors = torch.stack([in_equal_passes(encoders.posterior, _pixels(variant)) for variant in variants], 1)
     visual = [torch.from_numpy(encoders.clip.encode_images(variant)) for variant in variants]
     return {
-        "latent_mean": torch.stack([posterior.mean for posterior in posteriors], 1).half().cpu(),
-        "latent_std": torch.stack([posterior.std for posterior in posteriors], 1).half().cpu(),
+        "latent_mean": posteriors[:, :, 0].half().cpu(),
+        "latent_std": posteriors[:, :, 1].half().cpu(),
         "visual": torch.stack(visual, 1).half(),
         "caption": _encode_captions(rows["caption"], encoders),
     }

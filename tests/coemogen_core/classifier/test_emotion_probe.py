@@ -5,7 +5,7 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_m
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-from coemogen_core.classifier.emotion_probe import LabelledVectors, ProbeRecipe, measure_probe
+from coemogen_core.classifier.emotion_probe import EmotionProbe, LabelledVectors, ProbeRecipe, measure_probe
 from coemogen_core.classifier.probe_fitting import HIDDEN_EPOCHS, LINEAR_STRENGTHS, fit_probe
 
 
@@ -87,6 +87,16 @@ def test_probabilities_are_float32_rows_that_add_up_to_one():
     assert probabilities.shape == (50, 8)
     assert probabilities.dtype == np.float32
     assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_logits_of_a_row_do_not_depend_on_the_others(rng):
+    weights = (rng.normal(size=(256, 768)).astype(np.float32), rng.normal(size=(8, 256)).astype(np.float32))
+    probe = EmotionProbe(weights, (np.zeros(256, np.float32), np.zeros(8, np.float32)))
+    vectors, order = rng.normal(size=(400, 768)).astype(np.float16), rng.permutation(400)
+    whole = probe.logits(vectors)
+    assert np.array_equal(probe.logits(vectors[order]), whole[order])
+    for size in (1, 7, 100):
+        assert np.array_equal(np.concatenate([probe.logits(vectors[start : start + size]) for start in range(0, 400, size)]), whole)
 
 
 @pytest.mark.parametrize("classes", [2, 6])

@@ -79,6 +79,17 @@ def test_splits_and_mirroring_are_choices_with_ids_of_their_own(corpus, cached, 
     assert FeatureSet.open(corpus, "emoset", recipe.feature_id("v1")).num_variants == 1
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_the_batch_size_changes_no_byte(corpus, cached, feature_recipe, tmp_path, batch_size):
+    other = Workspace(str(tmp_path))
+    for table, schema in ((("images", "photos"), Images), (("decisions", "emoset", "v1"), Decisions)):
+        other.table(*table).write_part(PARTS[0], corpus.table(*table).read_part(PARTS[0]), schema)
+    recipe = feature_recipe.model_copy(update={"batch_size": batch_size})
+    cache_features_part(other, "emoset", "v1", "photos", PARTS[0], recipe)
+    place = ("features", "emoset", cached, f"{PARTS[0]}.safetensors")
+    assert other.read_file(*place) == corpus.read_file(*place)
+
+
 def test_a_part_without_kept_rows_is_empty_and_does_no_harm(corpus, cached, feature_recipe, tmp_path):
     other = Workspace(str(tmp_path))
     images = corpus.table("images", "photos").read_part(PARTS[0])
