@@ -251,6 +251,15 @@ def same_features(ours: Build, our_id: str, fresh: Build, fresh_id: str) -> bool
     return True
 
 
+def never_kept(build: Build, after: Made, base: Build, before: Made) -> int:
+    """Number of pictures that are kept now and were not before: only what is kept has features."""
+    kept = [
+        each.workspace.table("decisions", each.source, made[1]).read(["image_id", "kept"]).filter("kept")
+        for each, made in ((build, after), (base, before))
+    ]
+    return len(set(kept[0]["image_id"]) - set(kept[1]["image_id"]))
+
+
 def training_rows(build: Build, made: Made) -> str:
     """What a training's id says of its data."""
     return rows_of_set(build.workspace, build.source, made[2])[0]
