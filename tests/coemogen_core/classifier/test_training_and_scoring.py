@@ -6,11 +6,12 @@ import pytest
 
 from coemogen_core.classifier.classifier_store import load_probe, read_classifier_card, score_part
 from coemogen_core.classifier.emotion_probe import ProbeRecipe
-from coemogen_core.classifier.probe_training import classifier_id, train_classifier
+from coemogen_core.classifier.probe_training import classifier_id, labelled_pictures, train_classifier
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.storage.workspace import Workspace
+from schemas.tables import Images
 from tests.coemogen_core.curation.small_tables import image_row, labelled_photos, write_images
 
 PARTS = ["part-00000-aa", "part-00001-bb"]
@@ -43,14 +44,31 @@ def test_classifier_is_trained_kept_and_reused(workspace, encoder):
     again = train_classifier(workspace, "photos", PARTS[::-1], encoder.encoder_id, RECIPE)
     assert again.reused
     assert again.card == card == read_classifier_card(workspace, card.classifier_id)
-    assert card.classifier_id == classifier_id("photos", PARTS, encoder.encoder_id, RECIPE)
+    assert card.classifier_id == classifier_id(labelled_pictures(workspace, "photos", PARTS), encoder.encoder_id, RECIPE)
 
 
-def test_the_id_names_parts_encoder_and_settings():
-    base = classifier_id("photos", PARTS, "clip-1", RECIPE)
-    assert base != classifier_id("photos", PARTS[:1], "clip-1", RECIPE)
-    assert base != classifier_id("photos", PARTS, "clip-2", RECIPE)
-    assert base != classifier_id("photos", PARTS, "clip-1", ProbeRecipe(seed=1))
+def test_the_id_hashes_pictures_encoder_and_settings(workspace, encoder):
+    labelled = labelled_pictures(workspace, "photos", PARTS)
+    base = classifier_id(labelled, "clip-1", RECIPE)
+    assert base == classifier_id(labelled.sample(fraction=1.0, shuffle=True, seed=1), "clip-1", RECIPE)
+    others = [
+        classifier_id(labelled_pictures(workspace, "photos", PARTS[:1]), "clip-1", RECIPE),
+        classifier_id(labelled.with_columns(split=pl.lit("train")), "clip-1", RECIPE),
+        classifier_id(labelled.with_columns(label=pl.lit("awe")), "clip-1", RECIPE),
+        classifier_id(labelled, "clip-2", RECIPE),
+        classifier_id(labelled, "clip-1", ProbeRecipe(seed=1)),
+    ]
+    assert len({base, *others}) == 6
+
+
+def test_the_same_pictures_in_other_parts_of_another_source_are_the_same_classifier(workspace, encoder):
+    trained = train_classifier(workspace, "photos", PARTS, encoder.encoder_id, RECIPE)
+    rows = workspace.table("images", "photos").read(parts=PARTS)
+    workspace.table("images", "renamed").write_part("whole", rows.sort("image_id"), Images)
+    embed_part(workspace, "renamed", "whole", encoder)
+    again = train_classifier(workspace, "renamed", ["whole"], encoder.encoder_id, RECIPE)
+    assert again.reused
+    assert again.card == trained.card
 
 
 def test_training_again_elsewhere_gives_the_same_bytes(tmp_path, encoder):
@@ -65,7 +83,7 @@ def test_training_again_elsewhere_gives_the_same_bytes(tmp_path, encoder):
 
 
 def test_a_classifier_killed_before_its_card_is_trained_again(workspace, encoder):
-    name = classifier_id("photos", PARTS, encoder.encoder_id, RECIPE)
+    name = classifier_id(labelled_pictures(workspace, "photos", PARTS), encoder.encoder_id, RECIPE)
     workspace.write_file(b"half", "classifiers", name, "probe.safetensors")
     assert not train_classifier(workspace, "photos", PARTS, encoder.encoder_id, RECIPE).reused
 

@@ -42,7 +42,7 @@ def test_verdicts_are_recorded_once(workspace: Workspace, captions: pl.DataFrame
     CaptionReviews.validate(reviews)
     assert set(reviews["reviewer"]) == {"Ada"}
     assert reviews["note"].drop_nulls().to_list() == ["the dog is a cat"]
-    assert rejected_attempts(workspace, SOURCE).rows() == [(rows[3]["image_id"], RECIPE, 1)]
+    assert rejected_attempts(workspace).rows() == [(rows[3]["image_id"], RECIPE, 1)]
 
 
 def test_a_later_export_supersedes_whatever_the_order_of_import(workspace: Workspace, captions: pl.DataFrame) -> None:
@@ -52,9 +52,9 @@ def test_a_later_export_supersedes_whatever_the_order_of_import(workspace: Works
     outcome = take_in(workspace, rows, exported_at="2026-01-31T23:29:59.999Z")
     assert outcome.rates.overall is not None
     assert (outcome.rates.overall.accepted, outcome.rates.overall.judged) == (2, 4)
-    assert set(rejected_attempts(workspace, SOURCE)["image_id"]) == {rows[1]["image_id"], rows[2]["image_id"]}
+    assert set(rejected_attempts(workspace)["image_id"]) == {rows[1]["image_id"], rows[2]["image_id"]}
     take_in(workspace, rows[:2], exported_at="2026-03-01T00:00:00Z", audit_id=OTHER_AUDIT)
-    assert rejected_attempts(workspace, SOURCE)["image_id"].to_list() == [rows[2]["image_id"]]
+    assert rejected_attempts(workspace)["image_id"].to_list() == [rows[2]["image_id"]]
     assert set(read_reviews(workspace, SOURCE, "audit-0123456789ab").filter(verdict="reject")["image_id"]) == {
         rows[1]["image_id"],
         rows[2]["image_id"],
@@ -121,7 +121,7 @@ def test_a_file_without_a_usable_row_changes_nothing(workspace: Workspace, capti
     assert not workspace.exists("caption_reviews", SOURCE)
     assert take_in(workspace, []).part is None
     assert read_reviews(workspace, SOURCE).is_empty()
-    assert rejected_attempts(workspace, SOURCE).columns == ["image_id", "recipe_id", "attempt"]
+    assert rejected_attempts(workspace).columns == ["image_id", "recipe_id", "attempt"]
 
 
 def test_only_cards_of_the_page_are_judged_where_the_page_is_known(workspace: Workspace, captions: pl.DataFrame) -> None:
