@@ -48,8 +48,7 @@ def behind_gate(command: Sequence[str], log: Path, variables: Mapping[str, str])
         yield process.pid
         with suppress(BrokenPipeError):  # somebody has ended it already
             begin.write(b"\n")
-        while is_behind_gate(process):  # or the next who looks would take us for killed
-            time.sleep(POLL_S)
+        _wait_until_begun(process)  # or the next who looks would take us for killed
 
 
 def is_behind_gate(process: psutil.Process) -> bool:
@@ -58,3 +57,8 @@ def is_behind_gate(process: psutil.Process) -> bool:
         return process.cmdline()[1:3] == ["-c", GATE]
     except psutil.Error:
         return False
+
+
+def _wait_until_begun(process: psutil.Process) -> None:
+    while is_behind_gate(process):
+        time.sleep(POLL_S)
