@@ -40,7 +40,7 @@ def count_requests(folder: Path, endpoint: str) -> dict[tuple[str, str], Counter
     from coemogen_core.lab.corpora import write_photos
     from coemogen_core.storage.workspace import Workspace
 
-    photos = write_photos(folder / "photos", 32, 1)
+    photos = write_photos(folder / "photos", 96, 1)
     found: dict[tuple[str, str], Counter[str]] = {}
     with counted_requests() as counted:
         workspace = Workspace(f"memory://{folder.name}")
@@ -66,6 +66,7 @@ def stages(workspace, root: str, endpoint: str):  # type: ignore[no-untyped-def]
     from coemogen_core.curation.decisions import CurationRecipe, read_record
     from coemogen_core.curation.selection import Selection
     from coemogen_core.data.ingest import ingest_part
+    from coemogen_core.data.picture_index import update_index
     from coemogen_core.data.plan import plan_source
     from coemogen_core.encoders.clip_encoder import EncoderRecipe
     from coemogen_core.encoders.embedding import embed_part
@@ -73,11 +74,15 @@ def stages(workspace, root: str, endpoint: str):  # type: ignore[no-untyped-def]
     from coemogen_core.publication.publication import publish_part
     from coemogen_core.training.features import FeatureRecipe, cache_features_part
 
-    parts = plan_source(workspace, SOURCE, "emoset", root, part_size=16)
+    parts = plan_source(workspace, SOURCE, "emoset", root, part_size=48)[:2]
+    update_index(workspace)
     yield "ingest", lambda part: ingest_part(workspace, SOURCE, part), parts
+    update_index(workspace)
     encoder = EncoderRecipe(model="lab:clip")
     yield "embed", lambda part: embed_part(workspace, SOURCE, part, encoder), parts
-    classifier = train_classifier(workspace, SOURCE, parts, encoder.encoder_id, ProbeRecipe(max_iterations=5)).card.classifier_id
+    classifier = train_classifier(
+        workspace, SOURCE, parts, encoder.encoder_id, ProbeRecipe(max_iterations=5, require_all_emotions=False)
+    ).card.classifier_id
     yield "score", lambda part: score_part(workspace, SOURCE, part, encoder.encoder_id, classifier), parts
     recipe, settings = CaptionRecipe(model="stub-captioner"), ServerSettings(endpoints=(endpoint,))
     selection = Selection()

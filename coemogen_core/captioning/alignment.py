@@ -28,19 +28,21 @@ def align_part(workspace: Workspace, source: str, captions_part: str, recipe: En
     started = time.perf_counter()
     alignment = workspace.table("alignment", source, recipe.encoder_id)
     table = workspace.table("captions", source)
-    table.require_parts([captions_part], f"caption source {source!r} first")
-    captions = table.read_part(captions_part, [*ATTEMPT_KEY, "caption"]).filter(pl.col("caption").is_not_null()).sort(ATTEMPT_KEY)
+    attempts = table.read_part(captions_part, [*ATTEMPT_KEY, "caption"], remedy=f"caption source {source!r} first")
+    captions = attempts.filter(pl.col("caption").is_not_null()).sort(ATTEMPT_KEY)
     reused = alignment.has_part(captions_part)
-    if not reused:
+    if reused:
+        rows = alignment.count([captions_part])
+    else:
         image_part = part_recipe_sequence(captions_part)[0]
         embeddings = workspace.table("embeddings", source, recipe.encoder_id)
-        embeddings.require_parts([image_part], f"embed source {source!r} with this encoder first")
+        vectors = embeddings.read_part(image_part, remedy=f"embed source {source!r} with this encoder first")
         found = _standing_scores(workspace, source, image_part, captions, recipe.encoder_id)
         new = captions.join(found, on=ATTEMPT_KEY, how="anti", maintain_order="left")
-        pairs = new.join(embeddings.read_part(image_part), on="image_id", how="inner", maintain_order="left")
+        pairs = new.join(vectors, on="image_id", how="inner", maintain_order="left")
         scored = pl.concat([found, Alignment.cast(_with_similarity(pairs, recipe, slot))])
         alignment.write_part(captions_part, scored.sort(ATTEMPT_KEY), Alignment)
-    rows = alignment.count([captions_part])
+        rows = scored.height
     return PartOutcome(part=captions_part, rows=rows, dropped=captions.height - rows, reused=reused, seconds=time.perf_counter() - started)
 
 

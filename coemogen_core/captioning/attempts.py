@@ -5,6 +5,7 @@ so that looking up what a part has costs the same with a thousand parts as with 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import count
 
 import polars as pl
@@ -12,6 +13,7 @@ import polars as pl
 from coemogen_core.captioning.backend import is_final
 from coemogen_core.captioning.prompt import SENTENCE, answer_schema, form_instruction, load_prompt
 from coemogen_core.captioning.recipe import BackendName, CaptionRecipe
+from coemogen_core.storage.reading import has_file
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions
 
@@ -24,10 +26,11 @@ HISTORY_COLUMNS = ["image_id", "attempt", "emotion_prior", "caption", "error"]
 """What `attempts_of` needs to know of an attempt."""
 
 
+@lru_cache(maxsize=64)
 def write_recipe_record(workspace: Workspace, source: str, recipe: CaptionRecipe, backend: BackendName) -> None:
-    """Write the record of a recipe, unless it is there."""
+    """Write the record of a recipe, unless it is there; looked at once a process, not for every part."""
     name = f"{recipe.recipe_id(backend)}.json"
-    if workspace.exists(FOLDER, source, name):
+    if has_file(workspace.path(FOLDER, source, name)):
         return
     structured = recipe.answer != SENTENCE
     record = {
@@ -69,7 +72,11 @@ def free_sequences(chunks: list[str]) -> Iterator[int]:
 
 def read_attempts(workspace: Workspace, source: str, part: str, recipe_id: str | None, columns: list[str] | None = None) -> pl.DataFrame:
     """Attempts of an image part, of one recipe or of all (schema `Captions`, or the named columns), oldest first; may be none."""
-    names = chunk_names(workspace, source, part, recipe_id)
+    return read_chunks(workspace, source, chunk_names(workspace, source, part, recipe_id), columns)
+
+
+def read_chunks(workspace: Workspace, source: str, names: list[str], columns: list[str] | None = None) -> pl.DataFrame:
+    """Attempts of these chunks (schema `Captions`, or the named columns); may be none."""
     if not names:
         return Captions.create_empty().select(columns or Captions.column_names())
     return workspace.table("captions", source).read(columns, names)

@@ -23,6 +23,7 @@ from coemogen_core.captioning.attempts import (
     due_now,
     free_sequences,
     read_attempts,
+    read_chunks,
     write_recipe_record,
 )
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk, FailureKind, is_the_servers
@@ -76,21 +77,25 @@ def caption_part(
     started = time.perf_counter()
     table = _Captioning(workspace, source, part, recipe, settings, stop_at)
     ordered = table.in_part_order(wanted)
-    done = table.history(ordered)
+    chunks = table.chunks()
+    done, new = table.history(ordered, chunks), set[str]()
     idle = not table.is_due(done)
-    if not idle and carry_attempts(workspace, source, part):
-        done = table.history(ordered)
+    if not idle and table.carry():
+        chunks = table.chunks()
+        done = table.history(ordered, chunks)
         idle = not table.is_due(done)
     if not idle:
-        with part_lock(table.uri, part, table.recipe_id):
-            due = due_now(table.history(ordered), settings.max_attempts)  # another run may have done it while we waited
+        with part_lock(table.uri, part, table.recipe_id) as locked:
+            if locked:  # another run may have done it meanwhile
+                chunks = table.chunks()
+                done = table.history(ordered, chunks)
+            due = due_now(done, settings.max_attempts)
             idle = due.is_empty()
             if not idle:
                 with slot():
-                    table.caption(due)
-        done = table.history(ordered)
+                    new = table.caption(due, chunks)
         give_back_heap()
-    captioned = int(done["captioned"].sum())
+    captioned = len(new.union(done.filter("captioned")["image_id"]))
     return PartOutcome(part=part, rows=captioned, dropped=ordered.height - captioned, reused=idle, seconds=time.perf_counter() - started)
 
 
@@ -100,9 +105,9 @@ def has_due(
     """Whether `caption_part` with these arguments would ask for anything; takes over attempts like it. Raises like it."""
     table = _Captioning(workspace, source, part, recipe, settings, None)
     ordered = table.in_part_order(wanted)
-    if not table.is_due(table.history(ordered)):
+    if not table.is_due(table.history(ordered, table.chunks())):
         return False
-    return not carry_attempts(workspace, source, part) or table.is_due(table.history(ordered))
+    return not table.carry() or table.is_due(table.history(ordered, table.chunks()))
 
 
 @dataclass(frozen=True)
@@ -135,7 +140,7 @@ class _Captioning:
         after = pl.col("after_attempt") if "after_attempt" in wanted.columns else pl.lit(0)
         asked = wanted.select("image_id", emotion_prior=prior, after_attempt=after.cast(pl.Int32))
         images = self.workspace.table("images", self.source)
-        ordered = images.read_part(self.part, ["image_id"]).join(asked, on="image_id", how="inner", maintain_order="left_right")
+        ordered = self.image_ids.join(asked, on="image_id", how="inner", maintain_order="left_right")
         if ordered.height != wanted.height or ordered["image_id"].is_duplicated().any():
             raise ValueError(
                 f"the selection for part {self.part} of {images.uri} names {wanted.height} pictures, {ordered['image_id'].n_unique()} "
@@ -148,15 +153,26 @@ class _Captioning:
             )
         return ordered
 
+    @cached_property
+    def image_ids(self) -> pl.DataFrame:
+        """`image_id` of every picture of the part, in its order."""
+        return self.workspace.table("images", self.source).read_part(self.part, ["image_id"])
+
+    def carry(self) -> int:
+        return carry_attempts(self.workspace, self.source, self.part, self.image_ids["image_id"])
+
     def is_due(self, history: pl.DataFrame) -> bool:
         return not due_now(history, self.settings.max_attempts).is_empty()
 
-    def history(self, ordered: pl.DataFrame) -> pl.DataFrame:
-        attempts = read_attempts(self.workspace, self.source, self.part, self.recipe_id, HISTORY_COLUMNS)
+    def chunks(self) -> list[str]:
+        return chunk_names(self.workspace, self.source, self.part, self.recipe_id)
+
+    def history(self, ordered: pl.DataFrame, chunks: list[str]) -> pl.DataFrame:
+        attempts = read_chunks(self.workspace, self.source, chunks, HISTORY_COLUMNS)
         return attempts_of(ordered, attempts, self.recipe)
 
-    def caption(self, due: pl.DataFrame) -> None:
-        """Ask for all due captions and write chunk after chunk, as they are done.
+    def caption(self, due: pl.DataFrame, chunks: list[str]) -> set[str]:
+        """Ask for all due captions and write chunk after chunk, as they are done; returns the pictures that have got one.
 
         A chunk of the table is a fixed stretch of the due rows, and batches lie within chunks: so the composition of a batch, and with it
         the last bit of an answer, is the same whether or not a run was interrupted. Chunks that a killed run left out come first, and get
@@ -174,7 +190,7 @@ class _Captioning:
                 journal.append((answer, attempts[answer.image_id]) for answer in fresh)
 
         rows_per_chunk = ROWS_PER_FILE if backend.remembers and local_folder(self.uri) else REQUESTS_AT_ONCE
-        numbers = free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id))
+        numbers, captioned = free_sequences(chunks), set[str]()
         stretches = dict(zip(numbers, due.iter_slices(rows_per_chunk), strict=False))
         answers = {
             sequence: [known[row] for row in stretch.select("image_id", "attempt").iter_rows() if row in known]
@@ -184,7 +200,9 @@ class _Captioning:
             for chunk, more in backend.answer(self._chunks(stretches, known), remember):
                 answers[chunk.sequence] += more
                 if len(answers[chunk.sequence]) == stretches[chunk.sequence].height:
-                    self._write(chunk.sequence, self._rows(stretches.pop(chunk.sequence), answers.pop(chunk.sequence)))
+                    rows = self._rows(stretches.pop(chunk.sequence), answers.pop(chunk.sequence))
+                    self._write(chunk.sequence, rows)
+                    captioned |= set(rows.drop_nulls("caption")["image_id"])
         except BaseException:
             journal.close()
             raise
@@ -192,6 +210,7 @@ class _Captioning:
             journal.close()
         else:
             journal.remove()
+        return captioned
 
     def _chunks(self, stretches: dict[int, pl.DataFrame], known: dict[tuple[str, int], CaptionAnswer]) -> Iterator[Chunk]:
         """Requests with their pictures, in the order of the part; pictures whose answers are known are not asked again."""

@@ -21,16 +21,15 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions
 
 
-def carry_attempts(workspace: Workspace, source: str, part: str) -> int:
+def carry_attempts(workspace: Workspace, source: str, part: str, image_ids: pl.Series) -> int:
     """Write the attempts of a part's pictures, of every recipe, that stand elsewhere and not here yet; returns their number.
 
     Looks into every part that the index names for these pictures: to be called where something is due, not where all is done.
 
-    Raises:
-        FileNotFoundError: the part of the images table does not exist.
+    Args:
+        image_ids: the pictures of the part.
     """
-    images = workspace.table("images", source).read_part(part, ["image_id"])["image_id"]
-    places = list(standing_places(workspace, images, but=(source, part)))
+    places = list(standing_places(workspace, image_ids, but=(source, part)))
     if not places:
         return 0
     with part_lock(workspace.table("captions", source).uri, part, "carried"):

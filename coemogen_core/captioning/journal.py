@@ -24,11 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def part_lock(table_uri: str, part: str, recipe_id: str) -> Iterator[None]:
-    """Hold the lock of a part and recipe; waits while another run, thread or process, holds it."""
+def part_lock(table_uri: str, part: str, recipe_id: str) -> Iterator[bool]:
+    """Hold the lock of a part and recipe; waits while another run, thread or process, holds it.
+
+    Yields:
+        Whether it may be that another run has held it a moment ago. In a bucket nothing locks, so nobody waits.
+    """
     folder = local_folder(table_uri)
     if folder is None:
-        yield
+        yield False
         return
     (folder / part).mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / part / f".{recipe_id}.lock", thread_local=False)
@@ -38,7 +42,7 @@ def part_lock(table_uri: str, part: str, recipe_id: str) -> Iterator[None]:
         logger.warning("another run is captioning part %s of %s: waiting for it", part, table_uri)
         lock.acquire(poll_interval=POLL_S)
     try:
-        yield
+        yield True
     finally:
         lock.release()
 

@@ -73,14 +73,12 @@ class Selection(Recipe):
     def judge_parts(self, workspace: Workspace, source: str, parts: Sequence[str]) -> pl.DataFrame:
         """Like `judge`, for many image parts at once: with `part` in front, in the order of the parts, each sorted by id."""
         table = workspace.table("images", source)
-        table.require_parts(parts, f"ingest source {source!r} first")
-        images = table.read_parts(parts, ["image_id", "label"]).sort("part", "image_id")
+        images = table.read_parts(parts, ["image_id", "label"], remedy=f"ingest source {source!r} first").sort("part", "image_id")
         if self.classifier_id is None:
             judged = judge_labels(images, self.emotions)
         else:
             table = workspace.table("emotion_scores", source, self.classifier_id)
-            table.require_parts(parts, f"score source {source!r} first")
-            scores = table.read_parts(parts, ["image_id", "label", "confidence"])
+            scores = table.read_parts(parts, ["image_id", "label", "confidence"], remedy=f"score source {source!r} first")
             scored = images.select("part", "image_id").join(scores, on=["part", "image_id"], how="left", maintain_order="left")
             judged = judge_scores(scored, self.emotions, self.min_confidence)
         return judged.insert_column(0, images["part"])

@@ -72,7 +72,10 @@ def ingest_part(workspace: Workspace, source: str, part: str) -> PartOutcome:
     started = time.perf_counter()
     images, rejected = workspace.table("images", source), workspace.table("rejected", source)
     reused = images.has_part(part)
-    if not reused:
+    if reused:
+        reasons = rejected.read_part(part, ["reason"])["reason"]
+        rows = images.count([part])
+    else:
         plan = read_plan(workspace, source, part)
         listed: list[pl.DataFrame] = []
 
@@ -82,10 +85,11 @@ def ingest_part(workspace: Workspace, source: str, part: str) -> PartOutcome:
 
         with images.part_writer(part, Images) as write:
             unusable = _write_pictures(plan, write_both, open_index(workspace))
-            rejected.write_part(part, _rejected_rows(unusable), Rejected)
+            refused = _rejected_rows(unusable)
+            rejected.write_part(part, refused, Rejected)
             pictures_table(workspace, source).write_part(part, pl.concat([Pictures.create_empty(), *listed]), Pictures)
-    reasons = rejected.read_part(part, ["reason"])["reason"]
-    rows, dropped = images.count([part]), int((reasons != LABEL_LEFT_OUT).sum())
+        reasons, rows = refused["reason"], sum(some.height for some in listed)
+    dropped = int((reasons != LABEL_LEFT_OUT).sum())
     outcome = PartOutcome(part=part, rows=rows, dropped=dropped, reused=reused, seconds=time.perf_counter() - started)
     if not reused:
         logger.info("%s/%s: %d pictures, %d rejected, %.1f s", source, part, rows, dropped, outcome.seconds)

@@ -38,30 +38,33 @@ def embed_part(workspace: Workspace, source: str, part: str, recipe: ImageEncode
     images = workspace.table("images", source)
     embeddings = workspace.table("embeddings", source, recipe.encoder_id)
     reused = embeddings.has_part(part)
-    if not reused:
-        images.require_parts([part], f"ingest source {source!r} first")
-        rows = _standing_and_new(workspace, source, part, recipe, slot)
+    if reused:
+        pictures, embedded = images.count([part]), embeddings.count([part])
+    else:
+        ids = images.read_part(part, ["image_id"], remedy=f"ingest source {source!r} first")
+        rows = _standing_and_new(workspace, source, part, ids, recipe, slot)
         embeddings.write_part(part, rows, embeddings_schema(cast(pl.Array, rows.schema["embedding"]).size))
         give_back_heap()
-    done = embeddings.count([part])
-    return PartOutcome(part=part, rows=done, dropped=images.count([part]) - done, reused=reused, seconds=time.perf_counter() - started)
+        pictures, embedded = ids.height, rows.height
+    seconds = time.perf_counter() - started
+    return PartOutcome(part=part, rows=embedded, dropped=pictures - embedded, reused=reused, seconds=seconds)
 
 
-def _standing_and_new(workspace: Workspace, source: str, part: str, recipe: ImageEncoderRecipe, slot: Slot) -> pl.DataFrame:
-    """Embeddings of the pictures of a part, in its order: those that stand in other parts, and those that are made now."""
-    images = workspace.table("images", source)
-    ids = images.read_part(part, ["image_id"])["image_id"]
+def _standing_and_new(
+    workspace: Workspace, source: str, part: str, ids: pl.DataFrame, recipe: ImageEncoderRecipe, slot: Slot
+) -> pl.DataFrame:
+    """Embeddings of the pictures of a part (`image_id`), in its order: those that stand in other parts, and those that are made now."""
 
     def read(other: str, standing: str) -> pl.DataFrame | None:
         return workspace.table("embeddings", other, recipe.encoder_id).find_part(standing)
 
-    found = standing_rows(workspace, pl.DataFrame({"image_id": ids}), read, but=(source, part))
-    missing = set(ids) - set(() if found is None else found["image_id"])
+    found = standing_rows(workspace, ids, read, but=(source, part))
+    missing = set(ids["image_id"]) - set(() if found is None else found["image_id"])
     if missing or found is None:
         with slot():
-            new = _embed(images, part, load_image_encoder(recipe), missing)
+            new = _embed(workspace.table("images", source), part, load_image_encoder(recipe), missing)
         found = new if found is None else pl.concat([found, new])
-    return pl.DataFrame({"image_id": ids}).join(found, on="image_id", how="inner", maintain_order="left")
+    return ids.join(found, on="image_id", how="inner", maintain_order="left")
 
 
 def _embed(images: Table, part: str, encoder: ImageEncoder, wanted: set[str]) -> pl.DataFrame:

@@ -111,7 +111,11 @@ class Table:
         """Names of the finished parts, sorted: all of them, or those in one subfolder. Empty when the folder does not exist."""
         filesystem, folder = resolve(self.uri)
         searched = folder if within is None else f"{folder}/{within}"
-        names = (path.removeprefix(folder).lstrip("/") for path in filesystem.find(searched))
+        try:
+            paths = filesystem.find(searched) if within is None else filesystem.ls(searched, detail=False)  # the one that costs less
+        except FileNotFoundError:
+            return []
+        names = (path.removeprefix(folder).lstrip("/") for path in paths)
         finished = (name for name in names if name.endswith(".parquet") and not any(piece.startswith(".") for piece in name.split("/")))
         return sorted(name.removesuffix(".parquet") for name in finished)
 
@@ -206,19 +210,21 @@ class Table:
             raise FileNotFoundError(f"table {self.uri} has no parts: run the stage that writes it first")
         return pl.concat([self.read_part(name, columns) for name in names])
 
-    def read_parts(self, names: Sequence[str], columns: list[str]) -> pl.DataFrame:
+    def read_parts(self, names: Sequence[str], columns: list[str], *, remedy: str | None = None) -> pl.DataFrame:
         """Rows of many parts, each named once, at a fraction of the cost of opening them one by one; no pictures.
 
         Returns:
             `part` (an enumeration of `names`) and the columns, in the order of the names.
 
         Raises:
-            FileNotFoundError: there is no such part.
+            FileNotFoundError: there is no such part; the message ends with the remedy, where one is given.
         """
         kind = pl.Enum(names)
         if not names or local_folder(self.uri) is None:
-            frames = [self.read_part(name, columns).select(pl.lit(name, kind).alias("part"), *columns) for name in names]
+            frames = [self.read_part(name, columns, remedy=remedy).select(pl.lit(name, kind).alias("part"), *columns) for name in names]
             return pl.concat(frames) if frames else pl.DataFrame(schema={"part": kind} | dict.fromkeys(columns, pl.Null))
+        if remedy is not None:
+            self.require_parts(names, remedy)  # of a disk, whose answers cost nothing
         files = [f"{local_folder(self.uri)}/{name}.parquet" for name in names]
         rows = pl.scan_parquet(files, include_file_paths="part", glob=False, hive_partitioning=False).select("part", *columns).collect()
         return rows.with_columns(pl.col("part").replace_strict(files, names, return_dtype=kind))

@@ -42,10 +42,11 @@ from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_
 from coemogen_core.model.text_encoder import FrozenTextEncoder
 from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
 from coemogen_core.storage.location import open_file
+from coemogen_core.storage.reading import has_file
 from coemogen_core.storage.row_digest import rows_digest
 from coemogen_core.storage.tensor_files import read_header, safetensors_bytes
 from coemogen_core.storage.workspace import Table, Workspace
-from coemogen_core.training.standing_features import find_features
+from coemogen_core.training.standing_features import find_features, sets_of
 from schemas.choices import Device
 from schemas.outcomes import PartOutcome
 
@@ -88,14 +89,17 @@ def cache_features_part(
     """
     started = time.perf_counter()
     place = ("features", dataset, recipe.feature_id(version), f"{part}.safetensors")
-    reused = workspace.exists(*place)
-    if not reused:
+    reused = has_file(workspace.path(*place))
+    if reused:
+        rows = count_rows(workspace.path(*place))
+    else:
         decisions = workspace.table("decisions", dataset, version).read_part(part, ["image_id", "kept", "label", "caption"])
         kept = decisions.filter(pl.col("kept"))
         if kept.select(pl.col("label").is_null().any() | pl.col("caption").is_null().any()).item():
             raise ValueError(f"decisions/{dataset}/{version}/{part}: a kept row has no label or no caption; curate the dataset again")
-        workspace.write_file(_standing_and_new(workspace, source, part, kept, recipe, slot), *place)
-    rows = count_rows(workspace.path(*place))
+        chosen = _chosen(workspace, source, part, kept, recipe)
+        rows = chosen.height
+        workspace.write_file(_standing_and_new(workspace, source, part, chosen, recipe, slot, place[2]), *place)
     return PartOutcome(part=part, rows=rows, reused=reused, seconds=time.perf_counter() - started)
 
 
@@ -125,10 +129,12 @@ def _load_encoders(models: BaseModels, device_name: str) -> _Encoders:
     return _Encoders(load_vae(models).to(device), clip, load_text_encoder(models).to(device), device)
 
 
-def _standing_and_new(workspace: Workspace, source: str, part: str, kept: pl.DataFrame, recipe: FeatureRecipe, slot: Slot) -> bytes:
+def _standing_and_new(
+    workspace: Workspace, source: str, part: str, chosen: pl.DataFrame, recipe: FeatureRecipe, slot: Slot, feature_id: str
+) -> bytes:
     """The file of a part, in the order of its pictures: features that stand elsewhere, and those that are made now."""
-    chosen = _chosen(workspace, source, part, kept, recipe)
-    found = find_features(workspace, source, part, chosen["image_id"], recipe.picture_id)
+    sets = sets_of(workspace, recipe.picture_id, feature_id)
+    found = find_features(workspace, source, part, chosen["image_id"], sets)
     known = pl.DataFrame(schema={"image_id": pl.String, "caption_id": pl.String}) if found is None else found.rows
     new = chosen.join(known, on="image_id", how="anti", maintain_order="left")
     retold = chosen.join(known, on="image_id", maintain_order="left").filter(pl.col("caption_id") != pl.col("caption_id_right"))

@@ -1,8 +1,9 @@
 """Features that stand in a workspace already: of the same picture by the same recipe, in whatever part, source, dataset and version."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,19 +35,23 @@ class StandingFeatures:
             return dict(json.loads(file.metadata()["coemogen"]))
 
 
-def find_features(workspace: Workspace, source: str, part: str, wanted: pl.Series, picture_id: str) -> StandingFeatures | None:
-    """Features of these pictures of a part that were cached before; None when there are none.
+@lru_cache(maxsize=16)
+def sets_of(workspace: Workspace, picture_id: str, wanted_for: str) -> tuple[tuple[str, str], ...]:
+    """Dataset and id of all feature sets whose features of a picture were made alike; listed once a process for each set that is made.
 
     Args:
-        wanted: image ids.
-        picture_id: what made the features of a picture (`FeatureRecipe.picture_id`); the names of feature sets begin with it.
+        picture_id: what made the features of a picture (`FeatureRecipe.picture_id`); the names of the sets begin with it.
+        wanted_for: id of the set that is made.
     """
-    sets = [
-        (dataset, name)
-        for dataset in workspace.list_folders("features")
-        for name in workspace.list_folders("features", dataset)
-        if name.startswith(f"{picture_id}.")
-    ]
+    names = [(dataset, name) for dataset in workspace.list_folders("features") for name in workspace.list_folders("features", dataset)]
+    own = [(dataset, name) for dataset, name in names if name == wanted_for]
+    return (*own, *((dataset, name) for dataset, name in names if name.startswith(f"{picture_id}.") and name != wanted_for))
+
+
+def find_features(
+    workspace: Workspace, source: str, part: str, wanted: pl.Series, sets: Sequence[tuple[str, str]]
+) -> StandingFeatures | None:
+    """Features of these pictures (image ids) of a part that stand in feature sets (`sets_of`); None when there are none."""
     if not sets:
         return None
 
