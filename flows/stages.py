@@ -62,9 +62,9 @@ class Stages:
     def _runner(self, at_once: int) -> Iterator[tuple[Any, Callable[[], int]]]:
         """What runs the parts of a stage, and how many side by side."""
         if isinstance(self._execution, RayExecution):
-            settings = self._execution
+            settings, cluster = self._execution, self._cluster_of(self._execution)
             with part_resources(settings):
-                yield self._cluster_of(settings), lambda: parts_side_by_side(settings)
+                yield cluster, lambda: parts_side_by_side(settings)
         elif at_once == 1:
             yield flow_runner(), lambda: 1
         else:

@@ -1,16 +1,28 @@
-"""Very many task runs, a bounded number of them at a time: what is done is handed on and let go before the next ones are submitted."""
+"""Very many task runs, a bounded number of them at a time: what is done is handed on and let go before the next ones are submitted.
 
+Prefect's server is told of task runs by events, of which it keeps 10,000 until they are written down, and drops the others: a task run
+would look as if it were still running. So every now and then a stage waits until the server has caught up.
+"""
+
+import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
+from uuid import UUID
 
+import httpx
 from prefect import Task
+from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectException
 from prefect.futures import PrefectFuture
 
 AHEAD = 4  # task runs per worker that are submitted and not done: the next one stands ready when a worker becomes free
+CATCH_UP_EVERY = 1000  # task runs, of three events each or more
+CATCH_UP_S = 60.0  # a server that takes longer loses its events some other way, and is not waited for again
+LOOK_AGAIN_S = 0.2
 
 
 def run_in_waves(
@@ -34,11 +46,12 @@ def run_in_waves(
         Exception: a task run failed: the first of those that did, in the order of the calls, after all have had their turn.
     """
     finished: SimpleQueue[PrefectFuture[Any]] = SimpleQueue()
+    taken, waits = 0, True
     running: dict[PrefectFuture[Any], int] = {}
     failed: tuple[int, Exception] | None = None  # one is kept: each holds the frames that it came through
 
     def take_one(forget: Callable[[PrefectFuture[Any]], None]) -> None:
-        nonlocal failed
+        nonlocal failed, taken, waits
         future = finished.get()
         number = running.pop(future)
         future.wait()
@@ -49,6 +62,9 @@ def run_in_waves(
                 failed = number, error
         forget(future)
         advance()
+        taken += 1
+        if waits and taken % CATCH_UP_EVERY == 0:
+            waits = _caught_up(future.task_run_id)
 
     with _own_books(runner) as forget:
         room = left = 0
@@ -65,6 +81,25 @@ def run_in_waves(
             take_one(forget)
     if failed is not None:
         raise failed[1]
+
+
+def _caught_up(task_run_id: UUID) -> bool:
+    """Wait until the server has written down how a task run ended; False when that takes too long."""
+    end = time.monotonic() + CATCH_UP_S
+    with get_client(sync_client=True) as client:
+        while not _is_recorded(client, task_run_id):
+            if time.monotonic() > end:
+                return False
+            time.sleep(LOOK_AGAIN_S)
+    return True
+
+
+def _is_recorded(client: Any, task_run_id: UUID) -> bool:
+    try:
+        state = client.read_task_run(task_run_id).state
+    except (PrefectException, httpx.HTTPError):  # not known yet, or the server is away
+        return False
+    return state is not None and bool(state.is_final())
 
 
 def flow_runner() -> Any:

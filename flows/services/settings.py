@@ -18,6 +18,11 @@ HEARTBEAT_S = 30  # of a flow run; Prefect allows no shorter one
 SILENCE_S = 75  # without a heartbeat for so long, a flow run counts as dead
 WORKER_POLL_S = 3  # a worker asks so often whether there is work
 LEASES_ON_DISK = "prefect.server.concurrency.lease_storage.filesystem"  # in memory, a server that dies leaves its limits full for ever
+RECORDED_TOGETHER = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "100",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+}
+"""The server writes down what became of task runs, many at a time: one by one it falls behind a stage of many small parts."""
 
 FILE = "settings.json"
 
@@ -67,6 +72,7 @@ class ServiceSettings(FrozenModel):
             "PREFECT_API_URL": self.api_url,
             "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES_ON_DISK,
             "PREFECT_SERVER_LOG_RETRYABLE_ERRORS": "true",  # what a 503 was about stands in the server's log
+            **RECORDED_TOGETHER,
             "PREFECT_CLI_PROMPT": "false",
             "PREFECT_CLI_COLORS": "false",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),

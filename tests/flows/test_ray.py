@@ -13,7 +13,7 @@ from prefect import flow
 
 from coemogen_core.lab.corpora import write_paintings, write_photos
 from flows.build_emoart import build_emoart
-from flows.execution import RayExecution, ray_cluster
+from flows.execution import RayExecution, parts_side_by_side, ray_cluster
 from flows.params import BuildEmoartParams, load_params
 from flows.stages import Stages
 from tasks.ingest import ingest_part_task
@@ -102,6 +102,15 @@ def test_two_workers_of_which_one_is_killed_make_the_tables_of_the_thread_pool(t
 def test_what_ray_cannot_do_is_refused_in_the_parameters() -> None:
     with pytest.raises(ValueError, match="workers"):
         RayExecution(runner="ray", workers=0)
+
+
+@pytest.mark.parametrize(
+    ("takes", "side_by_side"),
+    [({}, 8), ({"cpus_per_part": 3}, 2), ({"gpus_per_part": 0.25}, 8), ({"gpus_per_part": 1}, 2), ({"cpus_per_part": 9}, 1)],
+)
+def test_as_many_parts_as_the_cluster_has_room_for(monkeypatch: pytest.MonkeyPatch, takes: dict[str, float], side_by_side: int) -> None:
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 8.0, "GPU": 2.0, "memory": 1e9})
+    assert parts_side_by_side(RayExecution(runner="ray", **takes)) == side_by_side
 
 
 def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

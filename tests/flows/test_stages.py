@@ -3,9 +3,11 @@
 import ast
 import gc
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect import flow, task
@@ -16,6 +18,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 import flows
 import tasks
 from flows import stages as stages_module
+from flows import waves
 from flows.stages import Stages, on_worker
 from flows.waves import AHEAD
 from schemas.outcomes import PartOutcome
@@ -114,6 +117,16 @@ def test_parts_are_in_hand_a_few_for_each_worker_and_add_up(tmp_path: Path, bars
     assert bars == [[len(MANY), len(MANY)]]
 
 
+def until_true(ask: Callable[[], bool], patience_s: float = 120) -> bool:
+    """Whether it becomes true."""
+    end = time.monotonic() + patience_s
+    while not ask():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 def books() -> list[int]:
     """How many entries Prefect has on the task runs of this flow."""
     context = FlowRunContext.get()
@@ -140,6 +153,46 @@ def test_prefect_keeps_nothing_of_a_part_that_is_done(tmp_path: Path) -> None:
     assert run() == [0, 0, 0]
     assert len(kept) == len(MANY)
     assert all(length < len(MANY) for lengths in kept for length in lengths)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_stage_waits_for_a_server_that_falls_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked after every tenth part: the first time it has written it down at the third look, then at once."""
+    monkeypatch.setattr(waves, "CATCH_UP_EVERY", 10)
+    monkeypatch.setattr(waves, "LOOK_AGAIN_S", 0.0)
+    looks: list[int] = []
+    threads: list[int] = []
+    is_recorded = waves._is_recorded
+
+    def look(client: object, task_run_id: UUID) -> bool:
+        looks.append(len(threads))
+        return len(looks) > 2 and until_true(lambda: is_recorded(client, task_run_id))
+
+    monkeypatch.setattr(waves, "_is_recorded", look)
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def run() -> None:
+        Stages("build-emoset", str(tmp_path)).each_part("ingest", compute, MANY, threads=threads)
+
+    run()
+    assert len(threads) == len(MANY)
+    assert len(looks) == 2 + len(MANY) // 10
+    assert looks[2] < 10 + AHEAD  # while it waits, no more than the parts in hand go on
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_server_that_does_not_catch_up_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waves, "CATCH_UP_EVERY", 10)
+    monkeypatch.setattr(waves, "CATCH_UP_S", 0.0)
+    looks: list[UUID] = []
+    monkeypatch.setattr(waves, "_is_recorded", lambda _client, task_run_id: looks.append(task_run_id))
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def run() -> int:
+        return Stages("build-emoset", str(tmp_path)).each_part("ingest", compute, MANY, threads=[]).parts
+
+    assert run() == len(MANY)
+    assert len(set(looks)) == 1
 
 
 @pytest.mark.usefixtures("prefect_server")
