@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from coemogen_core.curation.decisions import RECIPE
+from coemogen_core.curation.funnel import FUNNEL
 from coemogen_core.data.part_plan import read_cuts, remove_cut
 from coemogen_core.storage.location import resolve
 from coemogen_core.storage.workspace import Workspace
@@ -63,7 +65,7 @@ def find_unreferenced(workspace: Workspace, older_than_days: float = 7.0) -> lis
         for names, path, size in _files(workspace, table, oldest):
             reason = _why(references, table, names)
             if reason is not None:
-                place = "/".join([table, *names[: _DEPTH.get(table, 1)]])
+                place = "/".join([table, *names[: _DEPTH.get(table, 1)]]).removesuffix(f".{RECIPE}").removesuffix(f".{FUNNEL}")
                 each = found.setdefault((place, reason), Unreferenced(place, reason))
                 each.bytes += size
                 each.paths.append(path)
