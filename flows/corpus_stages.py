@@ -39,7 +39,7 @@ def ingest_source(stages: Stages, source: Source, part_size: int, stage: str = "
         raise ValueError(
             f"source {source.name!r} ({source.root}) has no usable picture; rejected: {reasons}; the table rejected/{source.name} lists all"
         )
-    finish_source_task(stages.workspace.uri, source.name)
+    finish_source_task(stages.workspace.uri, source.name, part_size)
     return parts
 
 

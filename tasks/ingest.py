@@ -9,7 +9,7 @@ from prefect import task
 
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.picture_index import update_index
-from coemogen_core.data.plan import DEFAULT_PART_SIZE, plan_source, retire_parts
+from coemogen_core.data.plan import DEFAULT_PART_SIZE, finish_source, plan_source
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.encoders.image_encoder import ImageEncoderRecipe
 from coemogen_core.storage.workspace import Workspace
@@ -46,11 +46,11 @@ def update_index_task(workspace_uri: str) -> int:
 
 
 @task(name="finish source", task_run_name="finish {source}", **STORED)
-def finish_source_task(workspace_uri: str, source: str) -> list[str]:
-    """When a source is ingested: index its pictures, and remove the parts that it no longer has. See `retire_parts`."""
+def finish_source_task(workspace_uri: str, source: str, part_size: int) -> list[str]:
+    """When a source is ingested: index its pictures, and remove the parts that it no longer has. See `finish_source`."""
     workspace = Workspace(workspace_uri)
     update_index(workspace)
-    return retire_parts(workspace, source)
+    return finish_source(workspace, source, part_size)
 
 
 @task(name="embed part", task_run_name="embed {source}/{part}", **STORED)

@@ -26,7 +26,7 @@ from coemogen_core.curation.selection import Selection
 from coemogen_core.data import ingest
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.picture_index import update_index
-from coemogen_core.data.plan import plan_source, retire_parts
+from coemogen_core.data.plan import finish_source, plan_source
 from coemogen_core.emotions import EMOTIONS, parse_emotion
 from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe
 from coemogen_core.encoders.embedding import embed_part
@@ -86,7 +86,7 @@ class Build:
         for part in parts:
             ingest_part(self.workspace, self.source, part)
         update_index(self.workspace)
-        retire_parts(self.workspace, self.source)
+        finish_source(self.workspace, self.source, self.part_size)
         return parts
 
     def classifier(self) -> str:

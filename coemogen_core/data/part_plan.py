@@ -1,7 +1,8 @@
 """Plans of parts: which files each will hold, a small JSON file in the workspace, so that a worker needs only the part's name.
 
 Beside them lies, for every part size that a source was planned with, the list of its parts (a cut). Two cuts of one source stand side by
-side and share the parts that they have in common; `current.json` names the cut that was planned last.
+side and share the parts that they have in common. `finished.arrow` is the cut whose parts were last ingested to the end: what readers see,
+who are never shown half of a plan.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.choices import Layout
 from schemas.frozen_model import FrozenModel
 
+FINISHED = "finished.arrow"
 PLAN_FOLDER = "_plan"
 """Inside images/<source>; pyarrow and pandas pass by what starts with an underscore, for the others there is *.parquet."""
 
@@ -114,39 +116,50 @@ def read_cuts(workspace: Workspace, source: str) -> dict[int, Cut]:
 
 def read_cut(workspace: Workspace, source: str, part_size: int) -> Cut | None:
     """The cut of one part size; None when the source was not planned with it."""
+    return _read(workspace, source, f"cut-{part_size}.arrow")
+
+
+def read_finished(workspace: Workspace, source: str) -> Cut | None:
+    """The cut whose parts were last ingested to the end; None when none ever was."""
+    return _read(workspace, source, FINISHED)
+
+
+def mark_finished(workspace: Workspace, source: str, part_size: int) -> None:
+    """All parts of a cut are there: they are what the source holds from now on."""
+    workspace.write_file(
+        workspace.read_file("images", source, PLAN_FOLDER, f"cut-{part_size}.arrow"), "images", source, PLAN_FOLDER, FINISHED
+    )
+
+
+def _read(workspace: Workspace, source: str, name: str) -> Cut | None:
     try:
-        data = workspace.read_file("images", source, PLAN_FOLDER, f"cut-{part_size}.arrow")
+        table = pa.ipc.open_file(workspace.read_file("images", source, PLAN_FOLDER, name)).read_all()
     except FileNotFoundError:
         return None
-    table = pa.ipc.open_file(data).read_all()
-    return Cut(part_size, float(table.schema.metadata[b"planned_at"]), cast(pl.DataFrame, pl.from_arrow(table)))
+    told = table.schema.metadata
+    return Cut(int(told[b"part_size"]), float(told[b"planned_at"]), cast(pl.DataFrame, pl.from_arrow(table)))
 
 
 def write_cut(workspace: Workspace, source: str, part_size: int, parts: Sequence[PlannedPart]) -> None:
-    """Keep a cut and make it the current one."""
-    schema = pa.schema([(name, pa.string()) for name in PlannedPart._fields], metadata={"planned_at": str(time.time())})
+    """Keep a cut."""
+    told = {"part_size": str(part_size), "planned_at": str(time.time())}
+    schema = pa.schema([(name, pa.string()) for name in PlannedPart._fields], metadata=told)
     columns = [pa.array([part[index] for part in parts], pa.string()) for index in range(len(schema))]
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, schema) as writer:
         writer.write_table(pa.table(columns, schema=schema))
     workspace.write_file(buffer.getvalue(), "images", source, PLAN_FOLDER, f"cut-{part_size}.arrow")
-    workspace.write_json({"part_size": part_size}, "images", source, PLAN_FOLDER, "current.json")
 
 
 def remove_cut(workspace: Workspace, source: str, part_size: int) -> None:
-    """Forget a cut. Its parts stay until `retire_parts` removes those that no other cut has."""
+    """Forget a cut. Its parts stay until `finish_source` removes those that no other cut has."""
     workspace.remove_file("images", source, PLAN_FOLDER, f"cut-{part_size}.arrow")
 
 
 def current_parts(workspace: Workspace, source: str) -> list[str]:
-    """The finished parts that hold what a source held when it was last planned, sorted; of a table that nobody planned, all."""
-    finished = workspace.table("images", source).parts()
-    try:
-        part_size = workspace.read_json("images", source, PLAN_FOLDER, "current.json")["part_size"]
-    except FileNotFoundError:
-        return finished
-    cut = read_cut(workspace, source, part_size)
-    return finished if cut is None else sorted(set(cut.names) & set(finished))
+    """The parts that hold what a source held when it was last ingested to the end, sorted; where that was never, all that are there."""
+    finished = read_finished(workspace, source)
+    return workspace.table("images", source).parts() if finished is None else sorted(finished.names)
 
 
 def planned_parts(workspace: Workspace, source: str) -> list[str]:

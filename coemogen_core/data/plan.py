@@ -5,7 +5,7 @@ what changes in a source gives other parts where it changes, and a copy of a sou
 disk has no content tags, so a file rewritten with other content of the same size looks the same; such a file has another modification time
 than in the earlier plan, and then the part is read again at once: if its content differs, it gets a name of its own.
 
-Each part size has a plan of its own. Parts that stand in no plan are removed from `images` and `rejected` by `retire_parts`, once their
+Each part size has a plan of its own. Parts that stand in no plan are removed from `images` and `rejected` by `finish_source`, once their
 successors are there; tables derived from them stay, and their rows are found again (`data.standing_rows`).
 """
 
@@ -20,6 +20,7 @@ from coemogen_core.data.part_plan import (
     PartPlan,
     PlannedPart,
     listing_hash,
+    mark_finished,
     part_name,
     plan_state,
     planned_parts,
@@ -90,11 +91,15 @@ def plan_source(
     return [part.name for part in planned]
 
 
-def retire_parts(workspace: Workspace, source: str) -> list[str]:
-    """Remove the parts of `images` and `rejected` that stand in no plan, of whatever part size; returns their names.
+def finish_source(workspace: Workspace, source: str, part_size: int = DEFAULT_PART_SIZE) -> list[str]:
+    """Say that all parts of a plan are ingested, and remove the parts of `images` and `rejected` that stand in no plan, of whatever size.
 
-    To be called when the parts of the new plan are there, so that at no time a picture of the source is missing.
+    At no time a picture that the source holds is missing.
+
+    Returns:
+        Names of the parts that were removed.
     """
+    mark_finished(workspace, source, part_size)
     current = _planned_by_cuts(workspace, source)
     retired = set(planned_parts(workspace, source)) - current
     for table in (workspace.table("images", source), workspace.table("rejected", source)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from coemogen_core.classifier.classifier_store import has_classifier, read_classifier_card
 from coemogen_core.curation.decisions import RECIPE, DecisionsRecord, read_record, resolve_version
-from coemogen_core.data.part_plan import read_cuts
+from coemogen_core.data.part_plan import read_cuts, read_finished
 from coemogen_core.publication.publication import MANIFEST
 from coemogen_core.storage.workspace import Workspace
 
@@ -55,7 +55,8 @@ def kept_versions(workspace: Workspace, dataset: str) -> frozenset[str]:
 
 
 def _planned(workspace: Workspace, source: str) -> frozenset[str]:
-    return frozenset(part for cut in read_cuts(workspace, source).values() for part in cut.names)
+    cuts = [*read_cuts(workspace, source).values(), read_finished(workspace, source)]
+    return frozenset(part for cut in cuts if cut is not None for part in cut.names)
 
 
 def _encoders(workspace: Workspace, record: DecisionsRecord) -> Iterator[str]:

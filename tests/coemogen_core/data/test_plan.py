@@ -10,7 +10,7 @@ import pytest
 from coemogen_core.data import part_cuts
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.part_plan import current_parts, part_name, planned_parts, read_plan
-from coemogen_core.data.plan import plan_source, retire_parts
+from coemogen_core.data.plan import finish_source, plan_source
 from coemogen_core.data.readers.wikiart import WikiArtReader
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.data.pictures import encode, jpeg, scene
@@ -45,7 +45,7 @@ def test_planning_again_changes_nothing(workspace, emoset):
     first = plan_source(workspace, "photos", "emoset", emoset, part_size=3)
     ingest_all(workspace, first)
     assert plan_source(workspace, "photos", "emoset", emoset, part_size=3) == first
-    assert retire_parts(workspace, "photos") == []
+    assert finish_source(workspace, "photos", 3) == []
     assert workspace.table("images", "photos").parts() == sorted(first)
 
 
@@ -95,13 +95,16 @@ def test_parts_that_left_the_plan_go_when_they_are_retired(workspace, tmp_path):
     root = make_wikiart(str(tmp_path / "art"), 12)
     first = plan_source(workspace, "art", "wikiart", root, part_size=4)
     ingest_all(workspace, first, "art")
+    finish_source(workspace, "art", 4)
     (gone,) = read_plan(workspace, "art", first[0]).items[:1]
     Path(root, gone.path).unlink()
     second = plan_source(workspace, "art", "wikiart", root, part_size=4)
     images, rejected = workspace.table("images", "art"), workspace.table("rejected", "art")
-    assert images.parts() == sorted(first)  # nothing is missing while the new parts are being made
+    ingest_all(workspace, second[:1], "art")
+    assert current_parts(workspace, "art") == sorted(first)  # readers see all of the old while the new is half there
+    assert set(first) <= set(images.parts())
     ingest_all(workspace, second, "art")
-    assert retire_parts(workspace, "art") == sorted(set(first) - set(second)) != []
+    assert finish_source(workspace, "art", 4) == sorted(set(first) - set(second)) != []
     assert images.parts() == rejected.parts() == planned_parts(workspace, "art") == current_parts(workspace, "art") == sorted(second)
 
 
@@ -109,13 +112,16 @@ def test_two_part_sizes_stand_side_by_side(workspace, emoset):
     """Two deployments on one workspace: neither takes the other's parts away."""
     small = plan_source(workspace, "photos", "emoset", emoset, part_size=3)
     ingest_all(workspace, small)
+    finish_source(workspace, "photos", 3)
     large = plan_source(workspace, "photos", "emoset", emoset, part_size=8)
+    assert current_parts(workspace, "photos") == sorted(small)
     ingest_all(workspace, large)
-    assert retire_parts(workspace, "photos") == []
+    assert finish_source(workspace, "photos", 8) == []
     images = workspace.table("images", "photos")
     assert images.parts() == sorted(small + large)
     assert current_parts(workspace, "photos") == large
     assert plan_source(workspace, "photos", "emoset", emoset, part_size=3) == small
+    assert finish_source(workspace, "photos", 3) == []
     assert current_parts(workspace, "photos") == sorted(small)
     assert all(outcome.reused for outcome in ingest_all(workspace, small))
 
@@ -146,7 +152,7 @@ def test_a_rewritten_file_of_the_same_size_is_noticed(workspace, tmp_path):
     second = plan_source(workspace, "photos", "image_folder", root)
     assert second != first
     ingest_all(workspace, second)
-    retire_parts(workspace, "photos")
+    finish_source(workspace, "photos")
     assert workspace.table("images", "photos").read(["image"])["image"].struct.field("bytes")[0] == encode(scene(seed=3), "BMP")
     assert plan_source(workspace, "photos", "image_folder", root) == second
 
@@ -159,7 +165,7 @@ def test_a_rewritten_annotation_of_the_same_size_is_noticed(workspace, emoset):
     second = plan_source(workspace, "photos", "emoset", emoset)
     assert second != first
     ingest_all(workspace, second)
-    retire_parts(workspace, "photos")
+    finish_source(workspace, "photos")
     assert workspace.table("images", "photos").read(["attributes"])["attributes"].str.contains("0.9").sum() == 1
 
 
