@@ -1,0 +1,91 @@
+"""Attempts and verdicts follow their picture into other parts and sources."""
+
+import polars as pl
+import pytest
+
+from coemogen_core.captioning.attempts import read_attempts
+from coemogen_core.captioning.audit.reviews import rejected_attempts
+from coemogen_core.captioning.caption_part import caption_part, has_due
+from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
+from coemogen_core.data.picture_index import pictures_table, update_index
+from coemogen_core.storage.workspace import Workspace
+from schemas.tables import CaptionReviews, Images, Pictures
+from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
+from tests.coemogen_core.captioning.stub_server import MODEL, StubServer, refusal
+
+pytestmark = pytest.mark.every_storage
+OTHER = "art"
+RECIPE, WARM = CaptionRecipe(model=MODEL), CaptionRecipe(model=MODEL, temperature=0.7)
+
+
+def take_in(workspace: Workspace, source: str, part: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Make these rows of the images table a part, with its list of pictures, as ingestion does; returns the selection of all."""
+    workspace.table("images", source).write_part(part, rows, Images)
+    pictures_table(workspace, source).write_part(part, rows.select("image_id", "width", "height"), Pictures)
+    return rows.select("image_id", emotion="label")
+
+
+def ask(workspace, stub: StubServer, source: str, part: str, wanted: pl.DataFrame, recipe: CaptionRecipe = RECIPE):
+    return caption_part(workspace, source, part, wanted, recipe, ServerSettings(endpoints=(stub.endpoint,), max_retries=0))
+
+
+@pytest.fixture
+def captioned(workspace, stub) -> pl.DataFrame:
+    """Images of which some failed, captioned by two recipes; nothing else is in the workspace."""
+    stub.misbehave = lambda image_id, number: refusal(413, "too large") if image_id[0] in "01" else None
+    wanted = write_images(workspace, [jpeg(index) for index in range(20)])
+    rows = workspace.table("images", SOURCE).read_part(PART)
+    take_in(workspace, SOURCE, PART, rows)
+    for recipe in (RECIPE, WARM):
+        ask(workspace, stub, SOURCE, PART, wanted, recipe)
+    stub.reset()
+    update_index(workspace)
+    return rows
+
+
+def test_another_source_asks_for_new_pictures_alone(workspace, stub, captioned):
+    extra = Workspace(workspace.uri + "-more")
+    write_images(extra, [jpeg(index) for index in range(100, 105)])
+    new = extra.table("images", SOURCE).read_part(PART)
+    wanted = take_in(workspace, OTHER, "mixed", pl.concat([captioned[::2], new]).sort("image_id"))
+    outcome = ask(workspace, stub, OTHER, "mixed", wanted)
+    assert set(stub.requests) == set(new["image_id"])
+    assert outcome.rows + outcome.dropped == 15
+    carried = read_attempts(workspace, OTHER, "mixed", None).join(new, on="image_id", how="anti")
+    stood = read_attempts(workspace, SOURCE, PART, None).join(captioned[::2], on="image_id", how="semi")
+    assert carried.sort("image_id", "recipe_id").equals(stood.sort("image_id", "recipe_id"))  # failures too, with the time of asking
+    assert workspace.list_files("caption_recipes", OTHER) == workspace.list_files("caption_recipes", SOURCE)
+
+
+def test_nothing_is_due_where_all_is_carried(workspace, stub, captioned):
+    """So no server is started for a source of known pictures."""
+    known = captioned.filter(~pl.col("image_id").str.contains("^[01]"))
+    wanted = take_in(workspace, OTHER, "known", known)
+    settings = ServerSettings(endpoints=(stub.endpoint,))
+    assert not has_due(workspace, OTHER, "known", wanted, RECIPE, settings)
+    outcome = ask(workspace, stub, OTHER, "known", wanted)
+    assert outcome.reused
+    assert outcome.rows == known.height
+    assert not stub.requests
+
+
+def test_carrying_twice_adds_nothing(workspace, stub, captioned):
+    wanted = take_in(workspace, OTHER, "twice", captioned)
+    for _ in range(3):
+        ask(workspace, stub, OTHER, "twice", wanted)
+    attempts = read_attempts(workspace, OTHER, "twice", None)
+    assert attempts.select("image_id", "recipe_id", "attempt").is_duplicated().any() is False
+    assert read_attempts(workspace, OTHER, "twice", WARM.recipe_id("server")).height == 20
+
+
+def test_a_verdict_counts_in_every_source_that_holds_the_picture(workspace, stub, captioned):
+    attempt = read_attempts(workspace, SOURCE, PART, RECIPE.recipe_id("server")).drop_nulls("caption").row(0, named=True)
+    key = {name: attempt[name] for name in ("image_id", "recipe_id", "attempt")}
+    review = key | {"emotion": attempt["emotion_prior"], "verdict": "reject", "note": None, "reviewer": None}
+    review |= {"audit_id": "audit-0123456789ab", "exported_at": "2026-01-31T12:00:00.000Z"}
+    rows = pl.DataFrame([review], schema=CaptionReviews.create_empty().schema)
+    workspace.table("caption_reviews", SOURCE).write_part("audit-0123456789ab.1", rows, CaptionReviews)
+    later = rows.with_columns(verdict=pl.lit("accept"), exported_at=pl.lit("2026-02-01T12:00:00.000Z"))
+    assert rejected_attempts(workspace).rows() == [tuple(key.values())]
+    workspace.table("caption_reviews", OTHER).write_part("audit-0123456789ab.2", later, CaptionReviews)
+    assert rejected_attempts(workspace).is_empty()  # the last word of a person, on whatever page it was given
