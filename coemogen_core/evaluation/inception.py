@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from coemogen_core.encoders.filled_batches import in_equal_passes
 from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
 from coemogen_core.evaluation.resizing import resize, resize_without_antialiasing
 from coemogen_core.storage.tensor_files import fill, read_published_weights
@@ -45,7 +46,7 @@ class InceptionFid:
     def features(self, batch: RgbBatch) -> FloatArray:
         """Features [n, 2048]."""
         pixels = self._resize(batch, SIDE).to(self._device)
-        found: FloatArray = self._network(pixels * self._scale + self._shift).float().cpu().numpy()
+        found: FloatArray = in_equal_passes(self._network, pixels * self._scale + self._shift).float().cpu().numpy()
         return found
 
 
