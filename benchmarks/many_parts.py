@@ -131,7 +131,7 @@ def measure(job: Row) -> Row:
 
     @flow(name=FLOW, task_runner=ThreadPoolTaskRunner(max_workers=1))
     def many_parts() -> int:
-        with Stages(FLOW, job["workspace"]) as stages:
+        with Stages(FLOW, job["workspace"], "many") as stages:
             return stages.each_part("count", count_rows, part_names(job["parts"])).rows
 
     before = _peak_mib()

@@ -65,7 +65,7 @@ def run(world: Path, workspace: Path, part_size: int, settings: tuple[str, ...],
         _kill_a_busy_worker(process, workspace)
     if process.wait():
         raise RuntimeError(f"{workspace.name} failed: its message stands above")
-    timings = read_timings(Workspace(str(workspace)))
+    timings = read_timings(Workspace(str(workspace)), "emoart")
     return {stage: timings[f"build-emoart/{stage}"] for stage in STAGES}
 
 

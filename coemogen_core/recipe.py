@@ -18,6 +18,10 @@ class IdentifiedOtherwise:
     """Marks a field that only says where something is, such as a model's folder: what hashes the recipe adds a fingerprint of it."""
 
 
+class Unordered:
+    """Marks a field that holds a set: neither order nor repetition changes an answer, so its id hashes the items sorted."""
+
+
 def _say_what_does_not_identify(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """In the schema, and so in Prefect's form, the description of a field that changes no answer says so."""
     for name, field in model.model_fields.items():
@@ -34,7 +38,8 @@ class Recipe(FrozenModel):
     def identity(self) -> dict[str, Any]:
         """All fields that could change an answer, JSON-serialisable."""
         fields = {name: field.metadata for name, field in type(self).model_fields.items()}
-        return {name: _identified(getattr(self, name)) for name, marks in fields.items() if not _is_left_out(marks)}
+        kept = {name: (_identified(getattr(self, name)), marks) for name, marks in fields.items() if not _is_left_out(marks)}
+        return {name: sorted(set(value)) if value and Unordered in marks else value for name, (value, marks) in kept.items()}
 
 
 def recipe_id(kind: str, fields: Mapping[str, Any]) -> str:

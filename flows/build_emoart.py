@@ -24,7 +24,7 @@ def build_emoart(params: BuildEmoartParams) -> CorpusOutcome:
     """Build and publish EmoArt; what stands already in the workspace is not computed again."""
     if params.pause_for_audit:
         pausable_run()
-    with Stages(params.flow, params.workspace, params.execution) as stages:
+    with Stages(params.flow, params.workspace, params.dataset, params.execution) as stages:
         return stages.completed(_build(stages, params))
 
 

@@ -1,13 +1,16 @@
 """The evaluating stages of train-and-eval: real images, every method, and all numbers in one file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from coemogen_core.curation.decisions import read_decisions, read_record
 from coemogen_core.device import library_versions, peak_memory_mib
+from coemogen_core.emotions import Emotion
 from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.run_files import MethodEvaluation
+from coemogen_core.evaluation.workspace_pictures import ReferenceSelection
 from coemogen_core.experiments.matrix import ExperimentMatrix
 from coemogen_core.lab.corpora import read_truth
 from coemogen_core.methods.sample_plan import SamplePlan
@@ -18,15 +21,14 @@ from flows.stages import Stages, on_worker
 from flows.train_params import TrainAndEvalParams
 from schemas.experiments import Experiments
 from schemas.metrics import METRIC_NAMES, EmoArtMetrics, MethodMetrics, Metrics, ReferenceMetrics, StageTiming
-from tasks.evaluate import cell_result_task, evaluate_method_task, evaluate_real_images_task, reference_part_task, select_reference_task
+from tasks.evaluate import cell_result_task, evaluate_method_task, evaluate_real_images_task, reference_part_task
 
 
 def evaluate_cells(
-    stages: Stages, source: str, samples: Sequence[SamplePlan], recipe: EvaluationRecipe
+    stages: Stages, selection: ReferenceSelection, samples: Sequence[SamplePlan], recipe: EvaluationRecipe
 ) -> tuple[list[MethodEvaluation], ReferenceMetrics]:
-    """Measure the samples of every method and seed against the real images of a source."""
-    selection = select_reference_task(stages.workspace.uri, source, recipe)
-    shared = {"workspace_uri": stages.workspace.uri, "selection": selection, "recipe": recipe}
+    """Measure the samples of every method and seed against real images."""
+    shared: dict[str, Any] = {"workspace_uri": stages.workspace.uri, "selection": selection, "recipe": recipe}
     stages.each_part("reference", reference_part_task, selection.parts, **shared)
     with stages.stage("evaluate") as done:
         reference = on_worker(evaluate_real_images_task, **shared)
@@ -53,8 +55,10 @@ def assemble_metrics(
     methods: dict[str, MethodMetrics],
     reference: ReferenceMetrics,
     art: CorpusVersion | None,
+    truth: Mapping[str, Emotion | None] | None,
 ) -> Metrics:
-    """Everything that metrics.json holds."""
+    """Everything that metrics.json holds; `truth` as `true_emotions` gives it."""
+    corpora = (params.dataset,) if art is None else (params.dataset, art.dataset)
     return Metrics(
         run_id=run_id,
         protocol=params.evaluation.protocol,
@@ -63,8 +67,8 @@ def assemble_metrics(
         methods=methods,
         order=() if params.matrix is None else params.matrix.names,
         reference=reference,
-        emoart=None if art is None else _measure_art(workspace, params, art),
-        stages={stage: StageTiming(seconds=seconds) for stage, seconds in read_timings(workspace).items()},
+        emoart=None if art is None else _measure_art(workspace, art, truth),
+        stages={stage: StageTiming(seconds=seconds) for stage, seconds in read_timings(workspace, *corpora).items()},
         peak_memory_mib=peak_memory_mib(),
         versions=library_versions(),
         configuration=params.model_dump(mode="json"),
@@ -80,9 +84,13 @@ def metrics_rows(metrics: Metrics) -> list[dict[str, str]]:
     return rows
 
 
-def _measure_art(workspace: Workspace, params: TrainAndEvalParams, art: CorpusVersion) -> EmoArtMetrics:
-    truth = None
-    if params.emoart_truth is not None:
-        emotions = {path: scene.emotion for path, scene in read_truth(Path(params.emoart_truth)).items()}
-        truth = truth_of_images(workspace, read_record(workspace, art.dataset, art.version).source, emotions)
-    return emoart_metrics(read_decisions(workspace, art.dataset, art.version), truth)
+def true_emotions(params: TrainAndEvalParams) -> dict[str, Emotion | None] | None:
+    """The true emotion of every lab painting by its path, None for a neutral one; None where nobody knows them."""
+    if params.emoart_truth is None:
+        return None
+    return {path: scene.emotion for path, scene in read_truth(Path(params.emoart_truth)).items()}
+
+
+def _measure_art(workspace: Workspace, art: CorpusVersion, truth: Mapping[str, Emotion | None] | None) -> EmoArtMetrics:
+    known = None if truth is None else truth_of_images(workspace, read_record(workspace, art.dataset, art.version).source, truth)
+    return emoart_metrics(read_decisions(workspace, art.dataset, art.version), known)

@@ -24,21 +24,30 @@ def describe(outcome: StageOutcome) -> str:
     return f"{outcome.stage:<24} {', '.join(facts)} ({outcome.seconds:.1f} s)"
 
 
-def keep_timing(workspace: Workspace, outcome: StageOutcome, number: int) -> None:
-    """Keep the time of a stage, the number-th of its flow, for `read_timings`; of one that had nothing to do, the time before stays."""
+def keep_timing(workspace: Workspace, dataset: str, outcome: StageOutcome, number: int) -> None:
+    """Keep the time of a stage, the number-th of a flow over a dataset, for `read_timings`.
+
+    Of one that had nothing to do, the time before stays.
+    """
     if not outcome.recomputed_nothing:
         flow, _, stage = outcome.stage.partition("/")
         record = {"outcome": outcome.model_dump(mode="json"), "order": [ORDER.index(flow), number]}
-        workspace.write_json(record, "timings", flow, f"{stage}.json")
+        workspace.write_json(record, "timings", dataset, flow, f"{stage}.json")
 
 
-def read_timings(workspace: Workspace) -> dict[str, float]:
-    """Seconds that each stage took when it last computed something, by `<flow>/<stage>`, in running order."""
-    outcomes = {}
-    for flow in ORDER:
-        for name in workspace.list_files("timings", flow):
-            record = workspace.read_json("timings", flow, name)
-            outcomes[record["outcome"]["stage"]] = (record["order"], record["outcome"]["seconds"])
+def read_timings(workspace: Workspace, *datasets: str) -> dict[str, float]:
+    """Seconds that each stage took when it last computed something for these datasets, in running order.
+
+    By `<flow>/<stage>`; with the dataset behind it, in brackets, where a dataset named earlier has a stage of that name.
+    """
+    outcomes: dict[str, tuple[list[int], float]] = {}
+    for dataset in datasets:
+        for flow in ORDER:
+            for name in workspace.list_files("timings", dataset, flow):
+                record = workspace.read_json("timings", dataset, flow, name)
+                stage = record["outcome"]["stage"]
+                taken = stage in outcomes
+                outcomes[f"{stage} ({dataset})" if taken else stage] = (record["order"], record["outcome"]["seconds"])
     return {stage: seconds for stage, (_, seconds) in sorted(outcomes.items(), key=lambda item: item[1][0])}
 
 

@@ -29,7 +29,7 @@ from tasks.curate import align_captions_task
 @flow(name=RecaptionParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def recaption(params: RecaptionParams) -> RecaptionOutcome:
     """Caption the weakest pictures of a dataset again. After a run that did not end well, the same command goes on with its pictures."""
-    with Stages(params.flow, params.workspace, params.execution) as stages:
+    with Stages(params.flow, params.workspace, params.dataset, params.execution) as stages:
         return stages.completed(_recaption(stages, params))
 
 

@@ -22,11 +22,11 @@ THREADS = ThreadExecution()
 
 
 class Stages:
-    """Runs and records the stages of one flow run. A Ray cluster, where that is wanted, is there as long as the `with` block."""
+    """Runs and records the stages of a flow run over a dataset. A Ray cluster, where wanted, is there as long as the `with` block."""
 
-    def __init__(self, flow: str, workspace_uri: str, execution: Execution = THREADS) -> None:
+    def __init__(self, flow: str, workspace_uri: str, dataset: str, execution: Execution = THREADS) -> None:
         refuse_relative_workspace(workspace_uri)
-        self._flow, self.workspace, self._execution = flow, Workspace(workspace_uri), execution
+        self._flow, self.workspace, self._dataset, self._execution = flow, Workspace(workspace_uri), dataset, execution
         self._cluster: Any = None
         self._open = ExitStack()
         self.outcomes: list[StageOutcome] = []
@@ -99,7 +99,7 @@ class Stages:
         outcome = outcome.model_copy(update={"seconds": time.monotonic() - started})
         self.outcomes.append(outcome)
         say(describe(outcome), "[green]✓[/green]")
-        keep_timing(self.workspace, outcome, len(self.outcomes))
+        keep_timing(self.workspace, self._dataset, outcome, len(self.outcomes))
 
     def completed(self, outcome: Outcome) -> Outcome:
         """Keep what the flow run made and show its stages; returns it."""

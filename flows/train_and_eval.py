@@ -13,19 +13,20 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
 from coemogen_core.evaluation.recipe import load_extractors
+from coemogen_core.evaluation.workspace_pictures import ReferenceSelection
 from coemogen_core.experiments.matrix import DEFAULT
 from coemogen_core.experiments.run_cell import CellSettings
 from coemogen_core.methods.method import Method
 from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
-from coemogen_core.report.build import CorpusVersion, ReportRecipe
+from coemogen_core.report.build import REPORT_VERSION, CorpusVersion, ReportRecipe
 from coemogen_core.report.pictures import contact_sheet
 from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
-from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows
+from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows, true_emotions
 from flows.stages import Stages, on_worker
 from flows.train_params import TrainAndEvalParams
 from schemas.outcomes import PartOutcome, RunOutcome
-from tasks.evaluate import write_experiments_task, write_metrics_task, write_report_task
+from tasks.evaluate import select_reference_task, write_experiments_task, write_metrics_task, write_report_task
 from tasks.train import cache_features_part_task, generate_part_task, train_task
 
 
@@ -45,7 +46,7 @@ class Cell:
 @flow(name=TrainAndEvalParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     """Train, generate, evaluate and report; what stands already in the workspace is not computed again."""
-    with Stages(params.flow, params.workspace, params.execution) as stages:
+    with Stages(params.flow, params.workspace, params.dataset, params.execution) as stages:
         return stages.completed(_run(stages, params))
 
 
@@ -59,21 +60,21 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     cells = _train(stages, params, _cache_features(stages, params, corpus, record))
     stages.each("generate", generate_part_task, [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()])
     shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}
-    recipe = params.evaluation
-    evaluation = {**recipe.numbers_identity(load_extractors(recipe)), "minimum_reference": recipe.minimum_reference}
-    identity = {"samples": shown, "evaluation": evaluation, "source": record.source, "corpus": corpus, "art": art}
-    run_id = recipe_id("eval", identity | _experiment_identity(params, cells))
-    evaluations, reference = evaluate_cells(stages, record.source, [cell.samples for cell in cells], recipe)
+    recipe, shows = params.evaluation, ReportRecipe()
+    selection = select_reference_task(workspace.uri, record.source, recipe)
+    truth = None if art is None else true_emotions(params)
+    run_id = evaluation_id(params, shown, cells, selection, shows, {"corpus": corpus, "art": art, "truth": truth})
+    evaluations, reference = evaluate_cells(stages, selection, [cell.samples for cell in cells], recipe)
     with stages.stage("report") as done:
         done.append(PartOutcome(part=run_id, rows=len(cells), reused=workspace.exists("runs", run_id, "report.html")))
         if not done[0].reused:
             methods = {found.method: found.metrics for cell, found in zip(cells, evaluations, strict=True) if cell.seed == cells[0].seed}
-            metrics = assemble_metrics(workspace, params, run_id, methods, reference, art)
+            metrics = assemble_metrics(workspace, params, run_id, methods, reference, art, truth)
             write_metrics_task(params.workspace, metrics)
             if params.matrix is not None:
                 experiments = collect_experiments(params, params.matrix, [(cell.seed, cell.samples) for cell in cells], evaluations)
                 publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
-            on_worker(write_report_task, params.workspace, metrics, shown, ReportRecipe(), corpus, art, evaluation=recipe)
+            on_worker(write_report_task, params.workspace, metrics, shown, shows, corpus, art, evaluation=recipe)
             publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID and CMMD; Sem-D best as in real images")
             sheet = contact_sheet(workspace, shown, (params.matrix or DEFAULT).labels)
             publish_picture(f"gallery-{run_id}", sheet, "a row an emotion, a block a method")
@@ -129,6 +130,24 @@ def _seeded_methods(params: TrainAndEvalParams) -> list[tuple[int, Method]]:
     if params.matrix is None:
         return [(0, method) for method in methods]
     return [(seed, method.with_seed(seed)) for seed in params.matrix.seeds for method in methods]
+
+
+def evaluation_id(
+    params: TrainAndEvalParams,
+    shown: dict[str, str],
+    cells: list[Cell],
+    selection: ReferenceSelection,
+    shows: ReportRecipe,
+    corpora: dict[str, Any],
+) -> str:
+    """Recipe id of the evaluation: everything that the numbers, the report and the experiments depend on."""
+    identity = {
+        "samples": shown,
+        "evaluation": params.evaluation.numbers_identity(load_extractors(params.evaluation)),
+        "reference": selection,
+        "report": {"version": REPORT_VERSION, "shows": shows},
+    }
+    return recipe_id("eval", identity | corpora | _experiment_identity(params, cells))
 
 
 def _experiment_identity(params: TrainAndEvalParams, cells: list[Cell]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class Captions(dy.Schema):
     model = dy.String(nullable=False)
     prompt_tokens = dy.Int32(nullable=True, min=0)
     completion_tokens = dy.Int32(nullable=True, min=0)
-    asked_at = dy.Datetime(time_unit="us", time_zone="UTC", nullable=False)  # measured, like the latency: two equal runs differ here
+    asked_at = dy.Datetime(time_unit="us", time_zone="UTC", nullable=False)  # when its request was sent; measured, like the latency
     latency_s = dy.Float32(nullable=True, min=0.0)
     finish_reason = dy.String(nullable=True)
     error = dy.String(nullable=True)

@@ -4,7 +4,7 @@ An attempt that gave no caption says why: the `error` column reads `<kind>: <det
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from coemogen_core.errors import CoEmoGenError
@@ -32,7 +32,7 @@ class CaptionAnswer:
     completion_tokens: int | None = None
     latency_s: float | None = None
     finish_reason: str | None = None
-    asked_at: float | None = None  # seconds since 1970
+    asked_at: float = field(kw_only=True)  # when the request was sent, or the batch begun, that gave this answer: seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)

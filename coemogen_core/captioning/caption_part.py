@@ -264,14 +264,13 @@ class _Captioning:
     def _judged(self, answer: CaptionAnswer) -> dict[str, object]:
         """The columns of an answer."""
         verdict = self._verdict(answer)
-        asked_at = answer.asked_at if answer.asked_at is not None else time.time()
         return {
             "caption": verdict.caption,
             "fields": verdict.fields.model_dump() if verdict.fields else None,
             "error": verdict.error,
             "prompt_tokens": answer.prompt_tokens,
             "completion_tokens": answer.completion_tokens,
-            "asked_at": datetime.fromtimestamp(asked_at, UTC),
+            "asked_at": datetime.fromtimestamp(answer.asked_at, UTC),
             "latency_s": answer.latency_s,
             "finish_reason": answer.finish_reason,
         }

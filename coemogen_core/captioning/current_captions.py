@@ -1,13 +1,13 @@
 """The current caption of every picture of a part: stored attempts and similarities, chosen by a policy."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import polars as pl
 from pydantic import Field, model_validator
 
 from coemogen_core.captioning.attempts import ATTEMPT_KEY, chunk_names, part_recipe_sequence
-from coemogen_core.recipe import Recipe
+from coemogen_core.recipe import Recipe, Unordered
 from coemogen_core.storage.workspace import Workspace
 
 Choice = Literal["pinned", "latest", "best_alignment"]
@@ -21,10 +21,12 @@ class CaptionPolicy(Recipe):
     """
 
     choose: Choice = Field(
-        description="pinned: the latest caption of the given recipe; latest: the one asked for last; best_alignment: the one that CLIP "
-        "finds most like the picture"
+        description="pinned: the latest caption of the given recipe; latest: the one whose request was sent last (`asked_at`); "
+        "best_alignment: the one that CLIP finds most like the picture"
     )
-    recipe_ids: tuple[str, ...] = Field(default=(), description="captions of these recipes only; none = of every recipe")
+    recipe_ids: Annotated[tuple[str, ...], Unordered] = Field(
+        default=(), description="captions of these recipes only; none = of every recipe"
+    )
 
     @model_validator(mode="after")
     def _pinned_names_its_recipe(self) -> "CaptionPolicy":

@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig
+from transformers import AutoModelForImageTextToText, AutoProcessor, GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.utils import logging as transformers_logging
 
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk, Sink, content_parts, failure
@@ -94,6 +94,22 @@ def load_captioner(model: str, revision: str | None, precision: str, device: str
     return LoadedCaptioner(network.to(target).eval(), processor, target, end_tokens)
 
 
+class SeededDraw(LogitsProcessor):
+    """Makes the likeliest token a draw from softmax(scores / temperature), by Gumbel noise from a generator of its own for every row.
+
+    So a sampled answer depends on its request's seed, not on what else is in the batch.
+    """
+
+    def __init__(self, seeds: Sequence[int], temperature: float) -> None:
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._temperature = temperature
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        """Noisy scores, float32 [rows, tokens]."""
+        waits = torch.stack([torch.empty(scores.shape[1]).exponential_(generator=generator) for generator in self._generators])
+        return scores.float() / self._temperature - waits.log().to(scores.device)
+
+
 class LocalBackend:
     """Batched generation with left padding; pictures are decoded and processed in a thread while the model works."""
 
@@ -144,16 +160,17 @@ class LocalBackend:
         return processor(text=texts, images=images, padding=True, return_tensors="pt", add_special_tokens=not begun)
 
     def _answer_batch(self, batch: _Batch) -> list[CaptionAnswer]:
+        now = time.time()
+        failed = {image_id: CaptionAnswer(image_id, error=error, asked_at=now) for image_id, error in batch.errors.items()}
         made = {answer.image_id: answer for answer in self._generate(batch)} if batch.readable else {}
-        failed = {image_id: CaptionAnswer(image_id, error=error) for image_id, error in batch.errors.items()}
         return [(made | failed)[request.image_id] for request in batch.requests]
 
     def _generate(self, batch: _Batch) -> list[CaptionAnswer]:
         captioner = self._captioner
         inputs = batch.inputs.to(captioner.device, captioner.model.dtype)
         with captioner.turn:
-            started = time.perf_counter()
-            tokens = self._generate_tokens(inputs, batch.readable[0].seed)
+            asked_at, started = time.time(), time.perf_counter()
+            tokens = self._generate_tokens(inputs, [request.seed for request in batch.readable])
             new_tokens = tokens[:, inputs["input_ids"].shape[1] :].cpu()
             seconds = time.perf_counter() - started
         texts = captioner.processor.batch_decode(new_tokens, skip_special_tokens=True)
@@ -169,16 +186,15 @@ class LocalBackend:
                     completion_tokens=length,
                     latency_s=seconds,
                     finish_reason="stop" if ended else "length",
+                    asked_at=asked_at,
                 )
             )
         return answers
 
-    def _generate_tokens(self, inputs: Any, seed: int) -> torch.Tensor:
-        captioner = self._captioner
-        devices = [captioner.device] if captioner.device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            return captioner.model.generate(**inputs, generation_config=self._generation)
+    def _generate_tokens(self, inputs: Any, seeds: Sequence[int]) -> torch.Tensor:
+        draws = LogitsProcessorList([] if self._recipe.deterministic else [SeededDraw(seeds, self._recipe.temperature)])
+        with torch.inference_mode():
+            return self._captioner.model.generate(**inputs, generation_config=self._generation, logits_processor=draws)
 
     def _answer_length(self, tokens: torch.Tensor) -> tuple[int, bool]:
         """Number of generated tokens, the end token included, and whether there was one (the rest of the row is padding)."""
@@ -188,15 +204,13 @@ class LocalBackend:
     def _generation_config(self) -> GenerationConfig:
         """The recipe's own settings only: a model's shipped defaults (top-p, repetition penalty) would change answers behind its back."""
         shipped = self._captioner.model.generation_config
-        sampling = {} if self._recipe.deterministic else {"temperature": self._recipe.temperature}
         pad = shipped.pad_token_id if shipped.pad_token_id is not None else self._captioner.processor.tokenizer.pad_token_id
         return GenerationConfig(
             max_new_tokens=self._recipe.max_new_tokens,
-            do_sample=not self._recipe.deterministic,
+            do_sample=False,  # a sampled answer is the likeliest after `SeededDraw`
             num_beams=1,
             repetition_penalty=1.0,
             no_repeat_ngram_size=0,
-            **({"top_k": 0, "top_p": 1.0} | sampling if sampling else {}),
             pad_token_id=pad if pad is not None else (self._captioner.end_tokens or (0,))[0],
             bos_token_id=shipped.bos_token_id,
             eos_token_id=list(self._captioner.end_tokens) or None,

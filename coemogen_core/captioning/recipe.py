@@ -70,7 +70,7 @@ class CaptionRecipe(Recipe):
         return f"{self.model}@{self.revision or 'as served'}"
 
     def recipe_id(self, backend: BackendName) -> str:
-        """Recipe id of the captions that this recipe makes with a backend.
+        """Recipe id of the captions that this recipe makes with a backend. Left out: the seed of a greedy recipe, a server's precision.
 
         Raises:
             FileNotFoundError: the local model's folder does not exist.
@@ -78,7 +78,10 @@ class CaptionRecipe(Recipe):
         prompt = load_prompt(self.prompt_id).model_dump(mode="json")
         form = {"text": form_instruction(self.answer), "schema": None if self.answer == SENTENCE else answer_schema()}
         model = self.model_identity(backend)
-        return recipe_id("caption", {**self.identity, "prompt": prompt, "form": form, "model": model, "backend": backend})
+        without = {"seed"} if self.deterministic else set()
+        without |= {"precision"} if backend == "server" else set()
+        fields = {name: value for name, value in self.identity.items() if name not in without}
+        return recipe_id("caption", {**fields, "prompt": prompt, "form": form, "model": model, "backend": backend})
 
 
 class _Settings(FrozenModel):

@@ -33,7 +33,7 @@ class RankCorrelation(FrozenModel):
 class RatingAgreement(FrozenModel):
     """Agreement of one classifier with one ratings file."""
 
-    agreement_id: str = Field(description="recipe id of ratings, source and predictions")
+    agreement_id: str = Field(description="recipe id of ratings, source, its rated pictures, predictions and statistics")
     kind: RatingsKind = Field(description="whose ratings")
     ratings_sha256: str = Field(description="of the ratings file")
     source: str = Field(description="source of the pictures")
@@ -90,8 +90,9 @@ def measure_agreement(
     rows = ratings_of_images(workspace, source, ratings).join(predictions, on="image_id").sort("image_id")
     probabilities = rows["probabilities"].to_numpy().reshape(-1, len(EMOTIONS))
     asked = [emotion for emotion in EMOTIONS if rows.height and rows[emotion].null_count() < rows.height]
+    of = {"ratings": ratings.sha256, "source": source, "pictures": rows["image_id"].to_list(), "predictions": name}
     agreement = RatingAgreement(
-        agreement_id=recipe_id(f"agreement-{ratings.kind}", {"ratings": ratings.sha256, "source": source, "predictions": name}),
+        agreement_id=recipe_id(f"agreement-{ratings.kind}", {**of, "statistics": [LEVEL, RESAMPLES, SEED]}),
         kind=ratings.kind,
         ratings_sha256=ratings.sha256,
         source=source,

@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import AfterValidator, Field
 
 from coemogen_core.emotions import EMOART_EMOTIONS, EMOTIONS, Emotion
-from coemogen_core.recipe import Recipe
+from coemogen_core.recipe import Recipe, Unordered
 from coemogen_core.storage.workspace import Workspace
 from schemas.frozen_model import each_once
 
@@ -49,7 +49,7 @@ def judge_scores(scores: pl.DataFrame, emotions: Collection[str] = EMOART_EMOTIO
 class Selection(Recipe):
     """Either the labels of the source, or a classifier's labels above a confidence."""
 
-    emotions: Annotated[tuple[Emotion, ...], AfterValidator(each_once)] = Field(
+    emotions: Annotated[tuple[Emotion, ...], AfterValidator(each_once), Unordered] = Field(
         default=EMOTIONS, min_length=1, description="emotions to collect"
     )
     classifier_id: str | None = Field(default=None, description="classifier whose scores give the emotion; none = the labels of the source")

@@ -16,7 +16,9 @@ class ComputeSettings(Recipe):
     """Number format, batch size and device."""
 
     precision: Precision = Field(default="float32", description="number format that the model computes in")
-    batch_size: Annotated[int, NotIdentifying] = Field(default=64, ge=1, le=4096, description="pictures or texts per forward pass")
+    batch_size: Annotated[int, NotIdentifying] = Field(
+        default=64, ge=1, le=4096, description="pictures or texts per forward pass, filled up to eights"
+    )
     device: Annotated[Device, NotIdentifying] = Field(default="auto", description="where it runs")
 
     @property

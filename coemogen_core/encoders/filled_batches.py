@@ -5,7 +5,7 @@ lab's, and layers as wide as ViT-L/14's) are equal to the last bit in all batche
 one size: the library picks how to compute them by the size of the whole batch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -24,4 +24,10 @@ def filled_up(rows: Rows, multiple: int = MULTIPLE) -> Rows:
 
 def in_equal_passes(compute: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
     """What `compute` makes of rows [n, ...], eight at a time and never fewer."""
-    return torch.cat([compute(eight) for eight in filled_up(rows).split(MULTIPLE)])[: len(rows)]
+    return each_in_equal_passes(lambda eight: [compute(eight)], rows)[0]
+
+
+def each_in_equal_passes(compute: Callable[[torch.Tensor], Sequence[torch.Tensor]], rows: torch.Tensor) -> list[torch.Tensor]:
+    """The same where `compute` makes several tensors [8, ...] of eight rows: each of them for all rows."""
+    passes = [compute(eight) for eight in filled_up(rows).split(MULTIPLE)]
+    return [torch.cat(found)[: len(rows)] for found in zip(*passes, strict=True)]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coemogen_core.device import placed, resolve_device
+from coemogen_core.encoders.filled_batches import in_equal_passes
 from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
 from coemogen_core.evaluation.resizing import resize, resize_without_antialiasing
 from coemogen_core.storage.tensor_files import fill, read_published_weights
@@ -47,7 +48,7 @@ class InceptionFid:
         """Features [n, 2048]."""
         network = placed(self._network, self._device)
         pixels = self._resize(batch, SIDE).to(self._device)
-        found: FloatArray = network(pixels * self._scale + self._shift).float().cpu().numpy()
+        found: FloatArray = in_equal_passes(network, pixels * self._scale + self._shift).float().cpu().numpy()
         return found
 
 

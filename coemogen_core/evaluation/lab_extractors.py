@@ -15,6 +15,7 @@ from PIL import Image
 
 from coemogen_core.device import placed, resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.encoders.filled_batches import each_in_equal_passes, in_equal_passes
 from coemogen_core.evaluation.encoder_extractors import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
 from coemogen_core.evaluation.resizing import resize_without_antialiasing
@@ -66,7 +67,7 @@ class LabFid(_Judge):
     @torch.inference_mode()
     def features(self, batch: RgbBatch) -> FloatArray:
         """Features [n, d]."""
-        return _numpy(self.network.features(self.pixels(batch)))
+        return _numpy(in_equal_passes(self.network.features, self.pixels(batch)))
 
 
 class LabPerceptualTrunk(_Judge):
@@ -77,7 +78,7 @@ class LabPerceptualTrunk(_Judge):
     @torch.inference_mode()
     def feature_maps(self, batch: RgbBatch) -> list[FloatArray]:
         """Activations of every stage, [n, c, h, w] each."""
-        return [_numpy(maps) for maps in self.network.feature_maps(self.pixels(batch))]
+        return [_numpy(maps) for maps in each_in_equal_passes(self.network.feature_maps, self.pixels(batch))]
 
 
 class LabEmotionProbe(_Judge):
@@ -86,7 +87,7 @@ class LabEmotionProbe(_Judge):
     @torch.inference_mode()
     def probabilities(self, batch: RgbBatch) -> FloatArray:
         """Probabilities [n, 8]."""
-        return _numpy(self.network(self.pixels(batch)).softmax(dim=-1))
+        return _numpy(in_equal_passes(self.network, self.pixels(batch)).softmax(dim=-1))
 
 
 class LabContentClassifier(_Judge):
@@ -95,7 +96,7 @@ class LabContentClassifier(_Judge):
     @torch.inference_mode()
     def top1_probabilities(self, batch: RgbBatch) -> tuple[FloatArray, FloatArray]:
         """The largest object probability [n] and the largest scene probability [n]."""
-        objects, scenes = self.network(self.pixels(batch))
+        objects, scenes = each_in_equal_passes(self.network, self.pixels(batch))
         return _numpy(objects.softmax(dim=-1).amax(dim=-1)), _numpy(scenes.softmax(dim=-1).amax(dim=-1))
 
 

@@ -5,6 +5,8 @@ AlexNet's layers are written down here, Inception-V3's in `inception.py`. ResNet
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -13,11 +15,12 @@ from transformers import ResNetConfig, ResNetForImageClassification
 
 from coemogen_core.device import placed, resolve_device
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
+from coemogen_core.encoders.filled_batches import each_in_equal_passes
 from coemogen_core.evaluation.encoder_extractors import HeadProbe, ScaledClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, RgbBatch
 from coemogen_core.evaluation.inception import InceptionFid
 from coemogen_core.evaluation.resizing import resize, resize_and_crop
-from coemogen_core.recipe import Recipe
+from coemogen_core.recipe import IdentifiedOtherwise, Recipe
 from coemogen_core.storage.model_source import ModelName
 from coemogen_core.storage.tensor_files import fill, read_published_weights
 from schemas.choices import Device, EvaluationProtocol
@@ -47,11 +50,14 @@ class AlexNetTrunk:
         pixels = resize(batch, self._side).to(self._device)
         x = 2 * pixels - 1 if self._normalised else pixels
         x = (x - x.new_tensor(SHIFT)[:, None, None]) / x.new_tensor(SCALE)[:, None, None]
-        maps: list[FloatArray] = []
+        return [maps.float().cpu().numpy() for maps in each_in_equal_passes(partial(self._activations, layers), x)]
+
+    def _activations(self, layers: nn.Module, x: torch.Tensor) -> list[torch.Tensor]:
+        maps = []
         for layer in layers.children():
             x = layer(x)
             if isinstance(layer, nn.ReLU):
-                maps.append(x.float().cpu().numpy())
+                maps.append(x)
         return maps
 
 
@@ -107,9 +113,11 @@ class ResNetContent:
         """The largest object probability [n] and the largest scene probability [n]."""
         pixels = resize_and_crop(batch, EDGE, SIDE)
         pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None]
-        networks = (placed(network, self._device) for network in (self._objects, self._scenes))
-        objects, scenes = (network(pixels.to(self._device)).logits.float() for network in networks)
+        objects, scenes = each_in_equal_passes(self._logits, pixels.to(self._device))
         return objects.softmax(-1).amax(-1).cpu().numpy(), scenes.softmax(-1).amax(-1).cpu().numpy()
+
+    def _logits(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        return [placed(network, self._device)(pixels).logits.float() for network in (self._objects, self._scenes)]
 
 
 def load_resnet50(file: str, expected: str) -> tuple[torch.nn.Module, str]:
@@ -139,17 +147,25 @@ def _transformers_name(name: str) -> str:
     return name
 
 
+WeightsFile = Annotated[str, IdentifiedOtherwise]
+"""A path or URI; the extractor that reads the file hashes its content."""
+
+
 class PaperExtractors(Recipe):
     """Where the weights of the paper's networks lie; each is a path or URI of a file by `torch.save`."""
 
-    inception: str = Field(min_length=1, description="FID: Inception-V3 of torch-fidelity, pytorch-fid or torchvision")
-    alexnet: str = Field(min_length=1, description="LPIPS: torchvision's AlexNet")
-    lpips_linear: str = Field(min_length=1, description="LPIPS: linear weights, alex.pth of the lpips package")
-    imagenet_resnet50: str = Field(min_length=1, description="Sem-C: torchvision's ResNet-50")
-    places365_resnet50: str = Field(min_length=1, description="Sem-C: Places365's resnet50_places365.pth.tar")
-    emotion_head: str = Field(min_length=1, description="Emo-A: EmoGen's clip_emotion_classifier.pth, read from `clip`")
-    clip: ModelName = Field(default="openai/clip-vit-large-patch14", description="Sem-D, CMMD and Emo-A: folder or hub id of a CLIP")
-    clip_revision: str | None = Field(default=None, description="commit of a hub model; none = its main branch")
+    inception: WeightsFile = Field(min_length=1, description="FID: Inception-V3 of torch-fidelity, pytorch-fid or torchvision")
+    alexnet: WeightsFile = Field(min_length=1, description="LPIPS: torchvision's AlexNet")
+    lpips_linear: WeightsFile = Field(min_length=1, description="LPIPS: linear weights, alex.pth of the lpips package")
+    imagenet_resnet50: WeightsFile = Field(min_length=1, description="Sem-C: torchvision's ResNet-50")
+    places365_resnet50: WeightsFile = Field(min_length=1, description="Sem-C: Places365's resnet50_places365.pth.tar")
+    emotion_head: WeightsFile = Field(min_length=1, description="Emo-A: EmoGen's clip_emotion_classifier.pth, read from `clip`")
+    clip: Annotated[ModelName, IdentifiedOtherwise] = Field(
+        default="openai/clip-vit-large-patch14", description="Sem-D, CMMD and Emo-A: folder or hub id of a CLIP"
+    )
+    clip_revision: Annotated[str | None, IdentifiedOtherwise] = Field(
+        default=None, description="commit of a hub model; none = its main branch"
+    )
     lpips_side: int = Field(default=256, ge=64, le=512, description="pictures are brought to this many pixels square for LPIPS")
 
 

@@ -49,8 +49,10 @@ class EvaluationRecipe(Recipe):
     lpips_neighbours: int = Field(default=8, ge=1, le=1000, description="every image is compared with twice as many of its emotion")
     resamples: int = Field(default=1000, ge=20, le=100_000, description="bootstrap resamples")
     confidence_level: float = Field(default=0.95, gt=0.5, lt=1, description="level of the intervals")
-    minimum_reference: int = Field(default=500, ge=2, description="a test split with fewer real images is not used alone")
-    batch_size: Annotated[int, NotIdentifying] = Field(default=64, ge=1, le=4096, description="pictures per forward pass")
+    minimum_reference: Annotated[int, IdentifiedOtherwise] = Field(
+        default=500, ge=2, description="a test split with fewer real images is not used alone"
+    )
+    batch_size: Annotated[int, NotIdentifying] = Field(default=64, ge=1, le=4096, description="pictures in memory at a time")
     device: Annotated[Device, NotIdentifying] = Field(default="auto", description="where the networks run")
 
     @model_validator(mode="after")
@@ -73,13 +75,18 @@ class EvaluationRecipe(Recipe):
 
     def features_id(self, extractors: ExtractorSet) -> str:
         """Recipe id of the features: hashes the identity of every extractor and the choice of pairs."""
-        pairs = {"seed": self.seed, "neighbours": self.lpips_neighbours}
+        pairs = {"seed": self.seed, "neighbours": self.pair_neighbours}
         fields = {"version": FEATURES_VERSION, "protocol": self.protocol, "pairs": pairs, "extractors": extractors.identities()}
         return recipe_id("features", fields)
 
     def numbers_identity(self, extractors: ExtractorSet) -> dict[str, Any]:
-        """Everything that turns images into numbers: the networks and pairs, the metrics' version, and the statistics."""
-        statistics = {"seed": self.seed, "resamples": self.resamples, "level": self.confidence_level}
+        """Everything that turns images into numbers: the networks and pairs, the metrics' version, and the statistics.
+
+        Which real images they are compared with is the selection's to say (`workspace_pictures.ReferenceSelection`).
+        """
+        statistics = {
+            name: value for name, value in self.identity.items() if name != "lpips_neighbours"
+        }  # in the features' id if it matters
         return {"features": self.features_id(extractors), "version": NUMBERS_VERSION, "statistics": statistics}
 
 

@@ -35,7 +35,7 @@ class ReferenceSelection(Recipe):
 
     source: str = Field(min_length=1, description="name of the image source")
     split: str | None = Field(description="the split that is taken; null for all labelled images")
-    parts: tuple[str, ...] = Field(description="image parts that hold such images")
+    parts: tuple[str, ...] = Field(description="image parts that hold such images, sorted")
     images: int = Field(ge=1, description="number of images")
 
     def filter(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -44,7 +44,7 @@ class ReferenceSelection(Recipe):
         return labelled if self.split is None else labelled.filter(pl.col("split") == self.split)
 
 
-def select_reference(workspace: Workspace, source: str, minimum: int, protocol: EvaluationProtocol = "corrected") -> ReferenceSelection:
+def select_reference(workspace: Workspace, source: str, minimum: int, protocol: EvaluationProtocol) -> ReferenceSelection:
     """The labelled images of the test split where there are at least `minimum`, else of all splits.
 
     Images that the model was trained on flatter its FID, so a held-out split comes first; a small one says less than a mixed one.

@@ -33,8 +33,8 @@ class PlainDiffusion(Method):
             raise ValueError(f"{self.name}: prompt {self.prompt!r} holds no {{emotion}}: say where the emotion's name goes")
 
     def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:  # noqa: ARG002
-        """The prompt, unless it is the paper's."""
-        return {} if self.prompt == PROMPT else {"prompt": self.prompt}
+        """The prompt."""
+        return {"prompt": self.prompt}
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:  # noqa: ARG002
         """The base pipeline."""
@@ -59,8 +59,8 @@ FOLDER = files("coemogen_core.methods") / "prompts"
 class PromptFile(Recipe):
     """The content of a file of prompts."""
 
-    model: str = Field(min_length=1, description="who wrote them")
-    request: str = Field(min_length=1, description="what the model was asked; {emotion} = the emotion's name")
+    model: Annotated[str, NotIdentifying] = Field(min_length=1, description="who wrote them")
+    request: Annotated[str, NotIdentifying] = Field(min_length=1, description="what the model was asked; {emotion} = the emotion's name")
     written: Annotated[str | None, NotIdentifying] = Field(default=None, description="when, for people")
     prompts: dict[Emotion, tuple[str, ...]] = Field(description="for every emotion the prompts, one or more")
 
@@ -130,7 +130,7 @@ class LlmPrompts(Method):
         return read_prompt_file(self.file)
 
     def sample_identity(self, models: BaseModels, recipe: GenerationRecipe) -> dict[str, Any]:  # noqa: ARG002
-        """The prompts, who wrote them and what was asked."""
+        """The prompts."""
         return {"prompts": self.prompts.identity}
 
     def load(self, models: BaseModels, recipe: GenerationRecipe, model_folder: str) -> Generator:  # noqa: ARG002

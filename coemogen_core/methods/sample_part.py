@@ -79,7 +79,7 @@ def _generator(workspace: Workspace, plan: SamplePlan) -> Generator:
     """The plan's generator, loaded once for all of its parts; the last two stay in memory."""
     folder = "" if plan.model_run_id is None else workspace.path("runs", plan.model_run_id, "model")
     fields = {name: value for name, value in plan.settings.items() if name not in ("count", "seed")}
-    key = recipe_id("generator", {**fields, "folder": folder, "where": plan.recipe})
+    key = recipe_id("generator", {**fields, "folder": folder, "how": plan.recipe.model_dump(mode="json")})
     with _LOADING:
         if key not in _loaded:
             while len(_loaded) >= LOADED_AT_ONCE:

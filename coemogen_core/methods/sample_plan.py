@@ -90,7 +90,8 @@ def emotion_of(part: str) -> str:
 
 
 PART_SIZE = 100
-"""Pictures of one part: what a killed run loses at most. Not part of any id: a picture does not depend on its neighbours."""
+"""Pictures of one part: what a killed run loses at most. With the count and the batch size, which ids hash, it says what is denoised in one
+batch, and so the last bit of a picture."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The pretrained models that CoEmoGen builds on: a Stable Diffusion 1.x pipeline and a CLIP, by folder or hub id."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
@@ -9,19 +9,25 @@ from pydantic import Field
 from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from coemogen_core.model.text_encoder import FrozenTextEncoder
-from coemogen_core.recipe import Recipe
+from coemogen_core.recipe import IdentifiedOtherwise, Recipe
 from coemogen_core.storage.model_source import ModelName, fingerprint, locate, opening
 
 
 class BaseModels(Recipe):
     """Which diffusion model and which CLIP; paths are free to differ between machines, `identity` is not."""
 
-    diffusion: ModelName = Field(min_length=1, description="folder of a saved StableDiffusionPipeline (SD 1.x), or a hub id")
-    diffusion_revision: str | None = Field(default=None, description="commit of a hub diffusion model; none = its main branch")
-    clip: ModelName = Field(
+    diffusion: Annotated[ModelName, IdentifiedOtherwise] = Field(
+        min_length=1, description="folder of a saved StableDiffusionPipeline (SD 1.x), or a hub id"
+    )
+    diffusion_revision: Annotated[str | None, IdentifiedOtherwise] = Field(
+        default=None, description="commit of a hub diffusion model; none = its main branch"
+    )
+    clip: Annotated[ModelName, IdentifiedOtherwise] = Field(
         min_length=1, description="folder of a saved CLIPModel whose text encoder the diffusion model uses, or a hub id"
     )
-    clip_revision: str | None = Field(default=None, description="commit of a hub CLIP; none = its main branch")
+    clip_revision: Annotated[str | None, IdentifiedOtherwise] = Field(
+        default=None, description="commit of a hub CLIP; none = its main branch"
+    )
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class GenerationRecipe(Recipe):
     )
     height: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
     width: int | None = Field(default=None, ge=8, le=4096, description="pixels; none = the size that the base model was trained on")
-    batch_size: Annotated[int, NotIdentifying] = Field(default=8, ge=1, le=256, description="pictures per denoising batch")
+    batch_size: int = Field(default=8, ge=1, le=256, description="pictures per denoising batch; another one rounds single pixels otherwise")
     device: Annotated[Device, NotIdentifying] = Field(
         default="auto", description="where it computes; auto takes the GPU where there is one"
     )

@@ -29,9 +29,10 @@ from coemogen_core.report.pictures import inline_picture
 from coemogen_core.report.render import render_report
 from coemogen_core.report.training import trained_features, training_part
 from coemogen_core.storage.workspace import Workspace
-from schemas.frozen_model import FrozenModel
 from schemas.metrics import Metrics
 
+REPORT_VERSION = 1
+"""Part of the id of every run with a report: raise it when a report or metrics.json says other things of the same numbers."""
 SHOWN = 8
 INTRODUCTION_ALONE = (
     "Pictures that were made to evoke emotions, measured by CoEmoGen's evaluation against real ones. What each number means and which "
@@ -41,7 +42,7 @@ SIZE_BUDGET = 160
 """Gallery pictures beyond this many become smaller, so that the file stays below about 6 MB."""
 
 
-class ReportRecipe(FrozenModel):
+class ReportRecipe(Recipe):
     """What a report shows."""
 
     title: str = Field(default="Images that evoke eight emotions", min_length=1, description="headline")

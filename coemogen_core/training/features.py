@@ -40,7 +40,7 @@ from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load
 from coemogen_core.encoders.filled_batches import in_equal_passes
 from coemogen_core.model.base_models import BaseModels, load_text_encoder, load_vae
 from coemogen_core.model.text_encoder import FrozenTextEncoder
-from coemogen_core.recipe import NotIdentifying, Recipe, recipe_id
+from coemogen_core.recipe import NotIdentifying, Recipe, Unordered, recipe_id
 from coemogen_core.storage.location import open_file
 from coemogen_core.storage.reading import has_file
 from coemogen_core.storage.row_digest import rows_digest
@@ -60,8 +60,10 @@ class FeatureRecipe(Recipe):
     models: BaseModels = Field(description="autoencoder and CLIP")
     resolution: int = Field(default=512, ge=8, le=4096, description="pictures are scaled and centre-cropped to this many pixels square")
     flip: bool = Field(default=True, description="cache the mirror image as a second variant")
-    splits: tuple[str, ...] | None = Field(default=None, description="use only pictures of these splits, e.g. train; null = all")
-    batch_size: Annotated[int, NotIdentifying] = Field(default=16, ge=1, le=512, description="pictures per forward pass")
+    splits: Annotated[tuple[str, ...] | None, Unordered] = Field(
+        default=None, description="use only pictures of these splits, e.g. train; null = all"
+    )
+    batch_size: Annotated[int, NotIdentifying] = Field(default=16, ge=1, le=512, description="pictures in memory at a time")
     device: Annotated[Device, NotIdentifying] = Field(
         default="auto", description="where it computes; auto takes the GPU where there is one"
     )
@@ -74,8 +76,10 @@ class FeatureRecipe(Recipe):
 
     def feature_id(self, version: str) -> str:
         """Names the features of one version of a dataset: `<picture id>.<version>.<splits>`."""
-        splits = "all" if self.splits is None else "+".join(sorted(quote(split, safe="").replace(".", "%2E") for split in self.splits))
-        return f"{self.picture_id}.{version}.{splits}"
+        names = (
+            ("all",) if self.splits is None else sorted({quote(split, safe="").replace(".", "%2E") for split in self.splits}) or ("none",)
+        )
+        return f"{self.picture_id}.{version}.{'+'.join(names)}"
 
 
 def cache_features_part(

@@ -125,7 +125,7 @@ def test_a_flow_without_ray_says_so_before_a_part_is_sent(monkeypatch: pytest.Mo
 
     @flow
     def sends() -> None:
-        with Stages("build-emoset", str(tmp_path), RayExecution(runner="ray")) as stages:
+        with Stages("build-emoset", str(tmp_path), "emoset", RayExecution(runner="ray")) as stages:
             stages.each_part("ingest", ingest_part_task, ["part-00000"], source="emoset")
 
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'coemogen\[ray\]'"):

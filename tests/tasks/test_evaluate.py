@@ -114,15 +114,15 @@ def test_from_samples_to_report_and_nothing_twice(
 
 
 def test_a_small_test_split_is_not_used_alone(workspace: Workspace) -> None:
-    assert select_reference(workspace, "photos", minimum=33).split is None
-    assert select_reference(workspace, "photos", minimum=33).images == 56
+    assert select_reference(workspace, "photos", 33, "corrected").split is None
+    assert select_reference(workspace, "photos", 33, "corrected").images == 56
 
 
 def test_missing_inputs_are_named(workspace: Workspace, extractors: ExtractorSet) -> None:
     selection = ReferenceSelection(source="photos", split="val", parts=("part-00000",), images=24)
     assert reference_part(workspace, selection, "part-00000", RECIPE, extractors).rows == 0
     with pytest.raises(FileNotFoundError, match="ingest the source 'nowhere' first"):
-        select_reference(workspace, "nowhere", 10)
+        select_reference(workspace, "nowhere", 10, "corrected")
     with pytest.raises(FileNotFoundError, match="generate them before evaluating 'coemogen'"):
         tasks.evaluate_samples(workspace, "r1", "coemogen", selection, RECIPE, extractors)
 

@@ -136,8 +136,8 @@ def _pictures_of_part(
     wanted = judged.filter(pl.col("reason").is_null()).select("image_id", "label")
     captions = current_captions(workspace, record.source, part, record.policy, record.encoder_id, judged, rejected)
     fitting = captions.join(wanted, on="image_id").filter(pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label")))
-    history = read_attempts(workspace, record.source, part, None, ["image_id", "asked_at", "error"])
-    last = history.sort("asked_at").unique("image_id", keep="last", maintain_order=True)
+    history = read_attempts(workspace, record.source, part, None, ["image_id", "recipe_id", "attempt", "asked_at", "error"])
+    last = history.sort("asked_at", "recipe_id", "attempt").unique("image_id", keep="last", maintain_order=True)
     linted = last.select("image_id", was_linted=pl.col("error").str.contains("^(?:rejected|malformed):").fill_null(False))
     return (
         wanted.rename({"label": "emotion"})

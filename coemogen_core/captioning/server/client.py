@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, failure
@@ -106,11 +105,10 @@ class CaptionClient:
 
     async def _answer(self, image_id: str, body: bytes | UnreadableImage, sink: Callable[[CaptionAnswer], None]) -> CaptionAnswer:
         if isinstance(body, UnreadableImage):
-            answer = CaptionAnswer(image_id, error=failure("unreadable image", str(body)))
+            answer = CaptionAnswer(image_id, error=failure("unreadable image", str(body)), asked_at=time.time())
         else:
             with self._silence.asking():
                 answer = await self._ask(image_id, body)
-        answer = replace(answer, asked_at=time.time())
         sink(answer)
         return answer
 
@@ -119,19 +117,19 @@ class CaptionClient:
         failed = turned_away = deaths = 0
         while True:
             endpoint = await self._pool.acquire()
-            asked_at = time.monotonic()
+            asked_at, sent = time.time(), time.monotonic()
             outcome = RequestOutcome("failed", detail="cancelled")
             try:
                 outcome = await endpoint.ask(body)
             finally:
-                self._pool.release(endpoint, outcome, asked_at)
-            seconds = time.monotonic() - asked_at
+                self._pool.release(endpoint, outcome, sent)
+            seconds = time.monotonic() - sent
             if outcome.meaning == "misconfigured":
                 raise endpoint.misconfigured(self._recipe.model, outcome.detail)
             if outcome.meaning == "refused" and endpoint.refuses_everybody:
                 raise endpoint.refuses(outcome.detail)
             if outcome.meaning in ("answered", "unusable", "refused"):
-                return _answer_of(image_id, outcome, seconds)
+                return _answer_of(image_id, outcome, asked_at, seconds)
             died = outcome.meaning == "lost" and not await self._pool.is_there(endpoint)
             deaths += died  # the server's fault, as it seems; but a picture that kills servers must not go on for ever
             failed += outcome.meaning == "failed" or (outcome.meaning == "lost" and not died)
@@ -141,7 +139,7 @@ class CaptionClient:
                 or deaths > self._settings.max_retries + 1
                 or turned_away > TURNED_AWAY_PER_RETRY * (self._settings.max_retries + 1)
             ):
-                return _answer_of(image_id, outcome, seconds)
+                return _answer_of(image_id, outcome, asked_at, seconds)
             if outcome.meaning != "unreachable" and not died:  # there, waiting for a slot is the pause
                 await asyncio.sleep(_pause(failed + turned_away, outcome.retry_after_s))
 
@@ -198,11 +196,11 @@ def _prepared(requests: list[CaptionRequest], recipe: CaptionRecipe, with_image_
     return prepared
 
 
-def _answer_of(image_id: str, outcome: RequestOutcome, seconds: float) -> CaptionAnswer:
+def _answer_of(image_id: str, outcome: RequestOutcome, asked_at: float, seconds: float) -> CaptionAnswer:
     if outcome.meaning != "answered":
-        return CaptionAnswer(image_id, error=failure(outcome.kind, outcome.detail), latency_s=seconds)
+        return CaptionAnswer(image_id, error=failure(outcome.kind, outcome.detail), latency_s=seconds, asked_at=asked_at)
     tokens = (outcome.prompt_tokens, outcome.completion_tokens)
-    return CaptionAnswer(image_id, outcome.text, None, *tokens, latency_s=seconds, finish_reason=outcome.finish_reason)
+    return CaptionAnswer(image_id, outcome.text, None, *tokens, latency_s=seconds, finish_reason=outcome.finish_reason, asked_at=asked_at)
 
 
 def _pause(tries: int, asked_for_s: float | None) -> float:

@@ -9,7 +9,7 @@ from tests.coemogen_core.captioning.answer_corpus import DRESSED, LISTS, NOTHING
 
 
 def judged(text: str, max_sentences: int = 1) -> JudgedAnswer:
-    return judge_answer(CaptionAnswer("i", text=text, finish_reason="stop"), "sentence", max_sentences, 64)
+    return judge_answer(CaptionAnswer("i", asked_at=0.0, text=text, finish_reason="stop"), "sentence", max_sentences, 64)
 
 
 @pytest.mark.parametrize("caption", PLAIN)

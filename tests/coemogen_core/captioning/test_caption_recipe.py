@@ -3,7 +3,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from coemogen_core.captioning.recipe import BackendSettings, CaptionRecipe, LocalSettings, ServerSettings
 
-RECIPE = CaptionRecipe(model="org/captioner", revision="abc")
+RECIPE = CaptionRecipe(model="org/captioner", revision="abc", temperature=0.7)
 
 
 def test_everything_that_changes_the_answer_changes_the_recipe_id():

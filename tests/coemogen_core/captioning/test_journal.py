@@ -5,7 +5,7 @@ import pytest
 from coemogen_core.captioning.backend import CaptionAnswer
 from coemogen_core.captioning.journal import Journal, journal_path
 
-ANSWERS = [CaptionAnswer("a", text="A dog.\nÄ", completion_tokens=4, asked_at=1.5), CaptionAnswer("b", error="timeout: 5 s")]
+ANSWERS = [CaptionAnswer("a", text="A dog.\nÄ", completion_tokens=4, asked_at=1.5), CaptionAnswer("b", error="timeout: 5 s", asked_at=2.5)]
 
 
 @pytest.fixture

@@ -8,11 +8,15 @@ from tests.coemogen_core.captioning.test_answer_form import ANSWER
 
 
 def test_a_sentence_is_cleaned_and_kept():
-    assert judge_answer(CaptionAnswer("a", text=' "A dog runs."\n', finish_reason="stop"), "sentence", 1, 64) == ("A dog runs.", None, None)
+    assert judge_answer(CaptionAnswer("a", asked_at=0.0, text=' "A dog runs."\n', finish_reason="stop"), "sentence", 1, 64) == (
+        "A dog runs.",
+        None,
+        None,
+    )
 
 
 def test_a_structured_answer_gives_caption_and_fields():
-    verdict = judge_answer(CaptionAnswer("a", text=json.dumps(ANSWER)), "structured.v1", 1, 64)
+    verdict = judge_answer(CaptionAnswer("a", asked_at=0.0, text=json.dumps(ANSWER)), "structured.v1", 1, 64)
     assert verdict.caption == ANSWER["caption"]
     assert verdict.fields is not None
     assert verdict.fields.scene == "graveyard"
@@ -22,13 +26,21 @@ def test_a_structured_answer_gives_caption_and_fields():
 @pytest.mark.parametrize(
     ("answer", "form", "error"),
     [
-        (CaptionAnswer("a", error="timeout: 5 s"), "sentence", "timeout: 5 s"),
-        (CaptionAnswer("a"), "sentence", "server: neither"),
-        (CaptionAnswer("a", text=""), "structured.v1", "malformed: no text"),
-        (CaptionAnswer("a", text="A dog in", finish_reason="length"), "sentence", "rejected: cut off at max_new_tokens ('A dog in')"),
-        (CaptionAnswer("a", text="A dog."), "structured.v1", "malformed: no JSON object"),
-        (CaptionAnswer("a", text=json.dumps(ANSWER | {"caption": "I'm sorry, I can't."})), "structured.v1", "rejected: refusal"),
-        (CaptionAnswer("a", text="Ein trauriger Hund im dunklen Wald."), "sentence", "rejected: not English (de"),
+        (CaptionAnswer("a", asked_at=0.0, error="timeout: 5 s"), "sentence", "timeout: 5 s"),
+        (CaptionAnswer("a", asked_at=0.0), "sentence", "server: neither"),
+        (CaptionAnswer("a", asked_at=0.0, text=""), "structured.v1", "malformed: no text"),
+        (
+            CaptionAnswer("a", asked_at=0.0, text="A dog in", finish_reason="length"),
+            "sentence",
+            "rejected: cut off at max_new_tokens ('A dog in')",
+        ),
+        (CaptionAnswer("a", asked_at=0.0, text="A dog."), "structured.v1", "malformed: no JSON object"),
+        (
+            CaptionAnswer("a", asked_at=0.0, text=json.dumps(ANSWER | {"caption": "I'm sorry, I can't."})),
+            "structured.v1",
+            "rejected: refusal",
+        ),
+        (CaptionAnswer("a", asked_at=0.0, text="Ein trauriger Hund im dunklen Wald."), "sentence", "rejected: not English (de"),
     ],
 )
 def test_what_is_no_caption_says_why(answer, form, error):

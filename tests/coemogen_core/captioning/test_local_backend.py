@@ -1,13 +1,15 @@
+import dataclasses
 import hashlib
 import shutil
 import threading
+import time
 
 import pytest
 import torch
 from transformers import AutoProcessor
 
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionRequest, Chunk
-from coemogen_core.captioning.local_backend import LocalBackend, load_captioner
+from coemogen_core.captioning.local_backend import LocalBackend, SeededDraw, load_captioner
 from coemogen_core.captioning.prompt import load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings
 from coemogen_core.data.decode import decode_image
@@ -41,6 +43,29 @@ def test_a_batch_says_the_same_as_one_picture_at_a_time(llava):
     assert told(ask(llava, [asked], batch_size=4)[0]) == told(single)
     assert len({answer.text for answer in single}) > 1
     assert len({answer.prompt_tokens for answer in single}) > 1
+
+
+def test_a_sampled_answer_depends_on_its_own_seed(llava):
+    asked = requests(9)
+    single = ask(llava, [asked], batch_size=1, temperature=1.0)[0]
+    assert told(ask(llava, [asked], batch_size=4, temperature=1.0)[0]) == told(single)
+    other = [dataclasses.replace(request, seed=request.seed + 100) for request in asked]
+    assert told(ask(llava, [other], batch_size=4, temperature=1.0)[0]) != told(single)
+
+
+def test_draws_have_the_probabilities_of_the_temperature():
+    scores = torch.tensor([[2.0, 1.0, 0.0, -float("inf")]]).expand(20_000, -1)
+    drawn = SeededDraw(range(20_000), 2.0)(torch.empty(0), scores).argmax(dim=1)
+    shares = torch.bincount(drawn, minlength=4) / 20_000
+    assert torch.allclose(shares, (scores[0] / 2.0).softmax(dim=0), atol=0.015)
+
+
+def test_asked_at_is_when_the_batch_was_begun(llava):
+    before = time.time()
+    unreadable = CaptionRequest("broken", b"no picture", "", "Describe it.", 0)
+    answers = ask(llava, [[*requests(2), unreadable]])[0]
+    after = time.time()
+    assert all(before <= answer.asked_at <= after - (answer.latency_s or 0.0) for answer in answers)
 
 
 def test_the_answer_is_that_of_the_plain_library(llava):

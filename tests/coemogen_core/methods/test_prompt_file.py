@@ -34,10 +34,10 @@ def test_what_is_written_is_read_again(texts, model):
     assert PromptFile.model_validate(tomllib.loads(prompts.to_toml())) == prompts
 
 
-def test_the_date_is_no_part_of_the_identity(tmp_path):
+def test_only_the_prompts_are_the_identity(tmp_path):
     prompts = PromptFile(model="m", request="r", written="2025-01-01", prompts=dict.fromkeys(EMOTIONS, ("a",)))
-    assert prompts.identity == prompts.model_copy(update={"written": None}).identity
-    assert prompts.identity != prompts.model_copy(update={"model": "n"}).identity
+    assert prompts.identity == prompts.model_copy(update={"written": None, "model": "n", "request": "s"}).identity
+    assert prompts.identity != prompts.model_copy(update={"prompts": dict.fromkeys(EMOTIONS, ("b",))}).identity
     write_prompt_file(prompts, tmp_path / "own.toml")
     assert read_prompt_file(str(tmp_path / "own.toml")) == prompts
 

@@ -11,7 +11,7 @@ from coemogen_core.methods import sample_plan
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.generator import Generator
 from coemogen_core.methods.method import Method
-from coemogen_core.methods.prompted import PlainDiffusion, PlainDiffusionGenerator
+from coemogen_core.methods.prompted import PROMPT, PlainDiffusion, PlainDiffusionGenerator
 from coemogen_core.methods.sample_part import generate_part
 from coemogen_core.methods.sample_plan import SamplePlan, SampleSet
 from coemogen_core.model.generation_recipe import GenerationRecipe
@@ -66,12 +66,11 @@ def test_a_killed_emotion_goes_on_at_its_part_and_gives_the_same_pictures(worksp
     assert samples.head("awe", 2, ["index"]).is_empty()
 
 
-def test_ids_of_the_first_two_methods_are_what_they_always_were(models):
-    for name in METHODS:
-        plan = plan_of(models, name)
-        trained = {"model": "run-1"} if name == "coemogen" else {}
-        fields = {"method": name, "count": 3, "seed": 7, "recipe": FAST.identity, "models": models.identity, **trained}
-        assert plan.run_id == recipe_id("samples", fields)
+@pytest.mark.parametrize(("name", "own"), [("coemogen", {"model": "run-1"}), ("sd", {"prompt": PROMPT})])
+def test_an_id_hashes_what_decides_the_pictures(models, name, own):
+    plan = plan_of(models, name)
+    fields = {"method": name, "count": 3, "seed": 7, "recipe": FAST.identity, "models": models.identity, **own}
+    assert plan.run_id == recipe_id("samples", fields)
 
 
 def test_plain_diffusion_is_the_base_pipeline_with_the_emotions_name(models, tiny_diffusion):
@@ -86,7 +85,27 @@ def test_plain_diffusion_is_the_base_pipeline_with_the_emotions_name(models, tin
 def test_other_settings_are_another_run(models):
     plan = plan_of(models)
     assert plan.run_id != plan_of(models, recipe=FAST.model_copy(update={"guidance_scale": 9.0})).run_id
-    assert plan.run_id == plan_of(models, recipe=FAST.model_copy(update={"batch_size": 1})).run_id
+    assert plan.run_id != plan_of(models, recipe=FAST.model_copy(update={"batch_size": 1})).run_id  # it rounds single pixels otherwise
+    assert plan.run_id == plan_of(models, recipe=FAST.model_copy(update={"device": "auto"})).run_id
+
+
+def test_a_generator_is_shared_by_plans_that_compute_on_the_same_device(tmp_path, models):
+    class Grey(Generator):
+        def generate(self, emotion, seeds):
+            return [Image.new("RGB", (8, 8))] * len(seeds)
+
+    loaded = []
+
+    class GreyMethod(Method):
+        def load(self, models, recipe, model_folder):
+            loaded.append(recipe.device)
+            return Grey()
+
+    for turn, device in enumerate(("cpu", "cpu", "auto")):
+        recipe = FAST.model_copy(update={"device": device})
+        plan = SamplePlan(GreyMethod("grey"), 1, 0, recipe, models)
+        generate_part(Workspace(str(tmp_path / str(turn))), plan, "awe-00000")
+    assert loaded == ["cpu", "auto"]
 
 
 def test_bad_requests_are_refused(workspace, models):

@@ -40,7 +40,7 @@ def evaluated_run(workspace: Workspace, extractors: ExtractorSet, png: Callable[
             workspace.table("runs", "run", "samples", method).write_part(emotion, pl.DataFrame(rows), Samples)
     workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen.recipe.json")
     workspace.write_json({"training": {"dataset": "emoset", "features": "features-x"}}, "runs", "train-a", "model", "config.json")
-    selection = select_reference(workspace, "photos", RECIPE.minimum_reference)
+    selection = select_reference(workspace, "photos", RECIPE.minimum_reference, RECIPE.protocol)
     for part in selection.parts:
         reference_part(workspace, selection, part, RECIPE, extractors)
     measured = {method: evaluate_samples(workspace, run, method, selection, RECIPE, extractors).metrics for method, run in RUNS.items()}

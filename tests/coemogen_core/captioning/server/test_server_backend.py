@@ -214,3 +214,16 @@ def test_a_model_that_is_not_served_is_an_error_of_the_run_and_not_of_the_pictur
     stub.misbehave = lambda image_id, number: refusal(401, "wrong key")
     with pytest.raises(EndpointError, match=r"HTTP 401 .*wrong key.*\$OPENAI_API_KEY"):
         ask(stub, [requests(1)])
+
+
+def test_asked_at_is_when_the_request_was_sent_that_was_answered(stub):
+    arrived = []
+
+    def turn_away_once(_image_id: str, number: int) -> Response | None:
+        arrived.append(time.time())
+        time.sleep(0.05)
+        return refusal(503, "later", SOON) if number == 1 else None
+
+    stub.misbehave = turn_away_once
+    answer = ask(stub, [requests(1)])[0][0]
+    assert arrived[0] < answer.asked_at <= arrived[1]
