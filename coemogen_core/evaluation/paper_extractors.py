@@ -113,11 +113,13 @@ class ResNetContent:
         """The largest object probability [n] and the largest scene probability [n]."""
         pixels = resize_and_crop(batch, EDGE, SIDE)
         pixels = (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(SPREAD)[:, None, None]
-        objects, scenes = each_in_equal_passes(self._logits, pixels.to(self._device))
+        networks = [placed(network, self._device) for network in (self._objects, self._scenes)]
+        objects, scenes = each_in_equal_passes(partial(_logits, networks), pixels.to(self._device))
         return objects.softmax(-1).amax(-1).cpu().numpy(), scenes.softmax(-1).amax(-1).cpu().numpy()
 
-    def _logits(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        return [placed(network, self._device)(pixels).logits.float() for network in (self._objects, self._scenes)]
+
+def _logits(networks: list[nn.Module], pixels: torch.Tensor) -> list[torch.Tensor]:
+    return [network(pixels).logits.float() for network in networks]
 
 
 def load_resnet50(file: str, expected: str) -> tuple[torch.nn.Module, str]:

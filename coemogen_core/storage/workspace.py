@@ -6,6 +6,7 @@ row-group size and writer settings).
 
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -67,8 +68,11 @@ class Workspace:
     def remove_folder(self, *names: str) -> None:
         """Remove a folder with all that is in it, where there is one."""
         filesystem, path = resolve(self.path(*names))
-        if filesystem.isdir(path):
-            filesystem.rm(path, recursive=True)
+        if isinstance(filesystem, LocalFileSystem):
+            shutil.rmtree(path, ignore_errors=True)
+            return
+        for file in filesystem.find(path):  # not `rm`, which takes brackets in a name for a pattern
+            filesystem.rm_file(file)
 
     def exists(self, *names: str) -> bool:
         """Whether a file or folder exists."""

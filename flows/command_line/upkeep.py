@@ -15,7 +15,7 @@ MIB = 2**20
 def prune(
     *,
     workspace: WorkspaceUri,
-    older_than_days: Annotated[float, Parameter(help="Leave alone what was written later.", validator=Number(gte=0))] = 7.0,
+    older_than_days: Annotated[float, Parameter(help="Leave alone what was written later.", validator=Number(gte=0, lte=36_500))] = 7.0,
     remove: Annotated[bool, Parameter(help="Remove it; without this, it is only listed.", negative="")] = False,
 ) -> None:
     """List what nothing in a workspace refers to any more, and what it weighs; remove it on request.

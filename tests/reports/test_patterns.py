@@ -8,9 +8,12 @@ import pytest
 
 from coemogen_core.classifier.human_ratings import read_ratings
 from coemogen_core.data.ingest import ingest_part
-from coemogen_core.data.plan import plan_source
+from coemogen_core.data.part_plan import current_parts
+from coemogen_core.data.picture_index import update_index
+from coemogen_core.data.plan import finish_source, plan_source
 from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace, local_copy
+from coemogen_core.upkeep.unreferenced import find_unreferenced
 from schemas.tables import Rejected
 from tests.coemogen_core.data.sources import make_emoset
 
@@ -68,8 +71,12 @@ def test_a_source_and_a_workspace_of_such_names(place):
     assert [ingest_part(workspace, "photos", part).rows for part in parts] == [2]
     make_emoset(root, {"train": [("awe", 1), ("fear", 2), ("anger", 3)]})
     (changed,) = plan_source(workspace, "photos", "emoset", root)
-    assert workspace.table("images", "photos").parts() == []  # the old plan and its part are gone
     assert ingest_part(workspace, "photos", changed).rows == 3
+    for _ in range(2):  # the second index takes the place of the first
+        assert update_index(workspace) == 5
+    assert finish_source(workspace, "photos") == parts
+    assert workspace.table("images", "photos").parts() == current_parts(workspace, "photos") == [changed]  # the old part is gone
+    assert find_unreferenced(workspace, older_than_days=0)[0].table == "pictures/decoder-2/photos"
 
 
 def test_single_files_of_such_names(place):

@@ -98,6 +98,7 @@ def good(command: str, world: Path, chain: Path, place: Path) -> list[str]:
         "export-lora": [*workspace, "--run", _run(chain), "--emotion", "awe", "--destination", "loras"],
         "generate": ["--emotion", "awe", "--out", "out", *workspace],
         "import-audit": ["--file", "verdicts.json", *workspace],
+        "prune": workspace,
         "recaption": workspace,
         "refilter": workspace,
         "resume": ["--run", "6f6d7f0e-0000-4000-8000-000000000000"],

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import polars as pl
 import pytest
 
+from coemogen_core.data.part_plan import read_cut
+from coemogen_core.data.plan import DEFAULT_PART_SIZE
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Images, Rejected
 from tests.coemogen_core.data import hostile_source
@@ -56,12 +58,16 @@ def ingested(tmp_path_factory):
     workspace = Workspace(str(folder / "workspace"))
     outcomes, details = {}, {}
     for name in sources:
-        images, rejected = workspace.table("images", name).read(), workspace.table("rejected", name).read()
+        parts = read_cut(workspace, name, DEFAULT_PART_SIZE).names  # several: huge files take a part for themselves
+        images, rejected = (workspace.table(table, name).read(parts=parts) for table in ("images", "rejected"))
+        again = images.filter(~pl.col("image_id").is_first_distinct())["image"].struct.field("path")
+        images = images.unique("image_id", keep="first", maintain_order=True)
         Images.validate(images)
         Rejected.validate(rejected)
         accepted = images["image"].struct.field("path").to_list()
         assert not set(accepted) & set(rejected["path"])
         outcomes[name] = dict.fromkeys(accepted, ACCEPTED) | dict(rejected.select("path", "reason").iter_rows())
+        outcomes[name] |= dict.fromkeys(again, "duplicate")  # of a picture in another part: the curation drops it
         details |= dict(rejected.select(pl.concat_str(pl.lit(f"{name}:"), "path"), "detail").iter_rows())
     return Ingested(json.loads(done.stdout.splitlines()[-1]), outcomes, expected, details, before, snapshot(folder))
 

@@ -21,7 +21,7 @@ EMOGEN = RECIPE.model_copy(update={"protocol": "emogen"})
 def selection(workspace: Workspace, extractors: ExtractorSet, png: Callable[..., bytes]) -> ReferenceSelection:
     """Of a run that `RECIPE` has measured."""
     evaluated_run(workspace, extractors, png)
-    return select_reference(workspace, "photos", RECIPE.minimum_reference)
+    return select_reference(workspace, "photos", RECIPE.minimum_reference, RECIPE.protocol)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -67,7 +68,7 @@ def train_in_flow(settings: dict, models: BaseModels, recipe: TrainingRecipe) ->
     class InThisRun(CoEmoGen):
         """CoEmoGen, trained into the run that the test looks at."""
 
-        def train(self, data, on_progress=None, launch=None):
+        def train(self, data, on_progress=None, launch=None, *, slot=nullcontext):
             return train(
                 data.workspace,
                 data.dataset,
@@ -76,6 +77,7 @@ def train_in_flow(settings: dict, models: BaseModels, recipe: TrainingRecipe) ->
                 self.recipe,
                 run_id=settings["run_id"],
                 on_progress=on_progress,
+                slot=slot,
             )
 
     @flow(name="train-alone", task_runner=ThreadPoolTaskRunner(max_workers=1))
