@@ -2,8 +2,9 @@
 
     .venv/bin/python benchmarks/many_parts.py --parts 10000 100000 --json many_parts.json
 
-The parts stand already, as in a run that has nothing to do: each task asks whether its part stands and counts its rows. Every number of
-parts has a server on an empty database, and a flow in a process of its own. The clock runs until the server has been told of every task.
+The flow plans a source of as many parts, which is new to its workspace, and hands them out; each task asks whether its part stands, as
+all do, and counts its rows, as in a run that has nothing to do. Every number of parts has a server on an empty database, and a flow in a
+process of its own. The clock runs until the server has been told of every task; planning is timed apart.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,10 +45,10 @@ def main() -> None:
     found = {}
     for parts in chosen.parts:
         with tempfile.TemporaryDirectory(prefix="many-parts-") as folder, server(Path(folder) / "server") as api:
-            lay_out_parts(Path(folder) / "workspace", parts)
-            job = {"workspace": f"{folder}/workspace", "parts": parts}
+            lay_out_parts(Path(folder), parts)
+            job = {"workspace": f"{folder}/workspace", "source": f"{folder}/source", "parts": parts}
             found[parts] = in_child(__file__, job, PREFECT_API_URL=api, PREFECT_HOME=f"{folder}/prefect")
-            found[parts]["recorded"] = _completed_task_runs(api, parts)
+            found[parts]["recorded"] = _completed_task_runs(api, parts + 1)  # of the plan too
         print(f"{parts:,} parts: {found[parts]}", flush=True)
     report(rows(found), chosen.json)
 
@@ -86,29 +88,29 @@ def _completed_task_runs(api: str, wanted: int, patience_s: float = 600) -> int:
     return found
 
 
-def part_names(count: int) -> list[str]:
-    """In order."""
-    return [f"part-{number:06d}" for number in range(count)]
-
-
-def lay_out_parts(workspace: Path, count: int) -> None:
-    """So many parts of one row, most of them links to a few files."""
+def lay_out_parts(folder: Path, count: int) -> None:
+    """A source of so many rows, a part each, and a workspace in which every part stands: one row, most of them links to a few files."""
     import polars as pl
 
+    from coemogen_core.data.plan import plan_source
     from coemogen_core.storage.workspace import Workspace
     from schemas.tables import Rejected
 
-    table = Workspace(str(workspace)).table("rejected", SOURCE)
-    names = part_names(count)
+    (folder / "source").mkdir(parents=True)
+    pictures = [{"bytes": b"picture", "path": f"{number:06d}.jpg"} for number in range(count)]
+    pl.DataFrame({"image": pictures}).write_parquet(folder / "source" / "train.parquet")
+    names = plan_source(Workspace(str(folder / "scratch")), SOURCE, "hf_parquet", str(folder / "source"), part_size=1)
+    shutil.rmtree(folder / "scratch")
+    table = Workspace(str(folder / "workspace")).table("rejected", SOURCE)
     table.write_part(names[0], pl.DataFrame([{"path": "a.jpg", "reason": "empty file", "detail": "a.jpg: no bytes"}]), Rejected)
-    folder = workspace / "rejected" / SOURCE
-    first = folder / f"{names[0]}.parquet"
+    place = folder / "workspace" / "rejected" / SOURCE
+    first = place / f"{names[0]}.parquet"
     for number, name in enumerate(names[1:], 1):
         if number % 10_000 == 0:  # file systems bound the links of a file
-            (folder / f"{name}.parquet").write_bytes(first.read_bytes())
-            first = folder / f"{name}.parquet"
+            (place / f"{name}.parquet").write_bytes(first.read_bytes())
+            first = place / f"{name}.parquet"
         else:
-            os.link(first, folder / f"{name}.parquet")
+            os.link(first, place / f"{name}.parquet")
 
 
 def measure(job: Row) -> Row:
@@ -122,6 +124,7 @@ def measure(job: Row) -> Row:
     from coemogen_core.storage.workspace import Workspace
     from flows.stages import Stages
     from schemas.outcomes import PartOutcome
+    from tasks.ingest import plan_source_task
     from tasks.options import STORED, shown
 
     @task(name="count rows", task_run_name="count {part}", **STORED)
@@ -129,17 +132,23 @@ def measure(job: Row) -> Row:
         table = Workspace(workspace_uri).table("rejected", SOURCE)
         return shown(PartOutcome(part=part, rows=table.count([part]), reused=table.has_part(part)))
 
+    planned: list[float] = []
+
     @flow(name=FLOW, task_runner=ThreadPoolTaskRunner(max_workers=1))
     def many_parts() -> int:
         with Stages(FLOW, job["workspace"], "many") as stages:
-            return stages.each_part("count", count_rows, part_names(job["parts"])).rows
+            started = time.perf_counter()
+            parts = plan_source_task(job["workspace"], SOURCE, "hf_parquet", job["source"], part_size=1)
+            planned.append(time.perf_counter() - started)
+            return stages.each_part("count", count_rows, parts).rows
 
     before = _peak_mib()
     started = time.perf_counter()
     assert many_parts() == job["parts"]
     APILogWorker.drain_all()
     EventsWorker.drain_all()
-    return {"seconds": time.perf_counter() - started, "peak_mib": _peak_mib(), "before_mib": before, "requests": requests[0]}
+    seconds = time.perf_counter() - started - planned[0]
+    return {"seconds": seconds, "planned_s": planned[0], "peak_mib": _peak_mib(), "before_mib": before, "requests": requests[0]}
 
 
 def _count_requests() -> list[int]:
@@ -172,7 +181,8 @@ def rows(found: dict[int, Row]) -> list[Row]:
         table += [
             row(f"{parts:,} parts: peak memory of the flow", "MiB", peak, None, MEMORY_LIMIT_MIB, peak < MEMORY_LIMIT_MIB),
             row(f"{parts:,} parts: requests to Prefect over HTTP, a part", "requests", here["requests"] / parts, None, None, None),
-            row(f"{parts:,} parts: completed on the server", "task runs", here["recorded"], parts, 1.0, here["recorded"] == parts),
+            row(f"{parts:,} parts: completed on the server", "task runs", here["recorded"], parts + 1, 1.0, here["recorded"] == parts + 1),
+            row(f"{parts:,} parts: time to plan a part", "ms", 1000 * here["planned_s"] / parts, None, None, None),
         ]
         if parts == few:
             table.append(row(f"{parts:,} parts: time a part", "ms", a_part, None, None, None))
