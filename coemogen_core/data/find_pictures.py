@@ -6,6 +6,7 @@ from typing import Any
 import polars as pl
 
 from coemogen_core.data.part_plan import current_parts
+from coemogen_core.data.picture_index import open_index
 from coemogen_core.data.standing_rows import standing_places
 from coemogen_core.storage.workspace import Workspace
 
@@ -15,13 +16,14 @@ ROWS_AT_ONCE = 16  # with their pictures
 def find_pictures(workspace: Workspace, source: str, image_ids: Collection[str], columns: Iterable[str] = ("image",)) -> dict[str, Any]:
     """Rows of `images/<source>` by image id; a picture that has left the source is missing.
 
-    Parts that the index names are opened first; the ids of others are looked through only where a picture was not among those.
+    Parts that the index names are opened; the ids of those that it does not know yet are looked through.
     """
-    parts = current_parts(workspace, source)
-    indexed = [part for other, part, _ in standing_places(workspace, pl.Series(sorted(image_ids), dtype=pl.String)) if other == source]
+    parts, known = current_parts(workspace, source), set(open_index(workspace).parts)
+    wanted = pl.Series(sorted(image_ids), dtype=pl.String)
+    named = {part for other, part, _ in standing_places(workspace, wanted) if other == source}
     table = workspace.table("images", source)
     found: dict[str, Any] = {}
-    for part in dict.fromkeys([*(part for part in indexed if part in set(parts)), *parts]):
+    for part in (part for part in parts if part in named or f"{source}/{part}" not in known):
         missing = set(image_ids) - found.keys()
         if not missing:
             break
