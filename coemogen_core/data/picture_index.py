@@ -105,9 +105,10 @@ def update_index(workspace: Workspace) -> int:
     name = hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16]
     with tempfile.TemporaryDirectory(prefix="picture-index-") as folder:
         runs = list(_sorted_runs(workspace, parts, len(index.parts), Path(folder)))
-        gone = np.array([part not in set(listed) for part in parts])
-        total = _merge(workspace, name, [(index.keys, index.rows), *runs], gone)
-    workspace.write_file(json.dumps(parts).encode(), *INDEX, name, "parts.json")
+        named = set(listed)
+        there = np.array([part in named for part in parts])
+        total = _merge(workspace, name, [(index.keys, index.rows), *runs], there)
+    workspace.write_file(json.dumps([part for part in parts if part in named]).encode(), *INDEX, name, "parts.json")
     before = _current(workspace)
     workspace.write_json({"index": name}, *INDEX, "current.json")
     for other in set(workspace.list_folders(*INDEX)) - {name, before}:  # of the one before, somebody may be about to open it
@@ -140,8 +141,9 @@ def _sorted_runs(workspace: Workspace, parts: Sequence[str], known: int, folder:
             yield _on_disk(folder / f"{number}.keys.npy"), _on_disk(folder / f"{number}.rows.npy")
 
 
-def _merge(workspace: Workspace, name: str, sorted_arrays: Sequence[tuple[np.ndarray, np.ndarray]], gone: np.ndarray) -> int:
-    """Write the index, one range of keys after the other; returns its number of rows."""
+def _merge(workspace: Workspace, name: str, sorted_arrays: Sequence[tuple[np.ndarray, np.ndarray]], there: np.ndarray) -> int:
+    """Write the index of the parts that are there, numbered anew, one range of keys after the other; returns its number of rows."""
+    numbers = np.cumsum(there) - 1
     ranges = sum(len(keys) for keys, _ in sorted_arrays) // RANGE_ROWS + 1
     starts, written = [0] * len(sorted_arrays), 0
     with written_whole(workspace.path(*INDEX, name, "keys")) as key_file, written_whole(workspace.path(*INDEX, name, "rows")) as row_file:
@@ -150,8 +152,9 @@ def _merge(workspace: Workspace, name: str, sorted_arrays: Sequence[tuple[np.nda
             ends = [int(np.searchsorted(keys, largest, "right")) for keys, _ in sorted_arrays]
             pieces = [(keys[start:end], rows[start:end]) for (keys, rows), start, end in zip(sorted_arrays, starts, ends, strict=True)]
             keys, rows = _in_order(pieces)
-            there = ~gone[rows["part"]]
-            keys, rows = keys[there], rows[there]
+            kept = there[rows["part"]]
+            keys, rows = keys[kept], rows[kept]
+            rows["part"] = numbers[rows["part"]]
             key_file.write(keys.tobytes())
             row_file.write(rows.tobytes())
             starts, written = ends, written + len(keys)

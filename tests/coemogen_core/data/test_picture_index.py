@@ -64,6 +64,21 @@ def test_an_update_reads_new_lists_alone_and_forgets_those_that_are_gone(workspa
     assert places(workspace, 3, 17, 24) == {(17, "photos", "part-b"), (17, "photos", "part-c"), (24, "photos", "part-c")}
 
 
+def test_a_part_that_was_gone_and_came_back_is_found_and_an_update_then_has_no_news(workspace, small_runs, monkeypatch):
+    for part, first in (("part-a", 0), ("part-b", 10), ("part-c", 20)):
+        list_pictures(workspace, "photos", part, range(first, first + 10))
+    update_index(workspace)
+    pictures_table(workspace, "photos").remove_part("part-a")
+    assert update_index(workspace) == 20
+    assert places(workspace, 3, 13, 23) == {(13, "photos", "part-b"), (23, "photos", "part-c")}
+    with monkeypatch.context() as patch:
+        patch.delattr(picture_index, "written_whole")
+        assert update_index(workspace) == 20
+    list_pictures(workspace, "photos", "part-a", range(10))
+    assert update_index(workspace) == 30
+    assert places(workspace, 3, 13) == {(3, "photos", "part-a"), (13, "photos", "part-b")}
+
+
 def test_an_update_without_news_writes_nothing(workspace, monkeypatch):
     list_pictures(workspace, "photos", "part-a", range(3))
     update_index(workspace)
