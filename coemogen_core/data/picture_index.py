@@ -102,13 +102,14 @@ def update_index(workspace: Workspace) -> int:
     if set(listed) == set(index.parts):
         return len(index.keys)
     parts = (*index.parts, *sorted(set(listed) - set(index.parts)))
-    name = hashlib.sha256("\n".join(listed).encode()).hexdigest()[:16]
+    named = set(listed)
+    in_order = [part for part in parts if part in named]
+    name = hashlib.sha256("\n".join(in_order).encode()).hexdigest()[:16]  # of the order too: it numbers the parts
     with tempfile.TemporaryDirectory(prefix="picture-index-") as folder:
         runs = list(_sorted_runs(workspace, parts, len(index.parts), Path(folder)))
-        named = set(listed)
         there = np.array([part in named for part in parts])
         total = _merge(workspace, name, [(index.keys, index.rows), *runs], there)
-    workspace.write_file(json.dumps([part for part in parts if part in named]).encode(), *INDEX, name, "parts.json")
+    workspace.write_file(json.dumps(in_order).encode(), *INDEX, name, "parts.json")
     before = _current(workspace)
     workspace.write_json({"index": name}, *INDEX, "current.json")
     for other in set(workspace.list_folders(*INDEX)) - {name, before}:  # of the one before, somebody may be about to open it
