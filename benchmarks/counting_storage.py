@@ -40,17 +40,23 @@ class CountingStorage(MemoryFileSystem):
         return any(name.startswith(f"{path}/") for name in self.store)
 
     def ls(self, path: str, detail: bool = True, **options: Any) -> Any:
-        """One for every thousand names, a second where there is none, for it might be a file."""
+        """One for every thousand names; where there is none, it might be a file, and all that is around it is listed."""
         try:
             found = super().ls(path, detail, **options)
         except FileNotFoundError:
-            counted["LIST"] += 2
+            around = self._strip_protocol(path).rpartition("/")[0] + "/"
+            names = {name.removeprefix(around).partition("/")[0] for name in self.store if name.startswith(around)}
+            counted["LIST"] += 1 + (-(-len(names) // LISTED_AT_ONCE) or 1)
             raise
         counted["LIST"] += -(-len(found) // LISTED_AT_ONCE)
         return found
 
-    def find(self, path: str, *arguments: Any, **options: Any) -> Any:
-        """One for every thousand names; where there is none, two more, for it might be a file or a folder."""
+    def find(self, path: str, *arguments: Any, prefix: str = "", **options: Any) -> Any:
+        """One for every thousand names; where there is none and no prefix, two more, for it might be a file or a folder."""
+        if prefix:
+            found = sorted(name for name in self.store if name.startswith(f"{self._strip_protocol(path)}/{prefix}"))
+            counted["LIST"] += -(-len(found) // LISTED_AT_ONCE) or 1
+            return found
         found = super().find(path, *arguments, **options)
         if not found:
             counted["HEAD"] += 1

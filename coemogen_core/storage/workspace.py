@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
 
 from coemogen_core.storage.location import resolve
 from coemogen_core.storage.reading import count_rows, has_file, opened_parquet, read_whole
@@ -114,9 +116,8 @@ class Table:
     def parts(self, within: str | None = None) -> list[str]:
         """Names of the finished parts, sorted: all of them, or those in one subfolder. Empty when the folder does not exist."""
         filesystem, folder = resolve(self.uri)
-        searched = folder if within is None else f"{folder}/{within}"
         try:
-            paths = filesystem.find(searched) if within is None else filesystem.ls(searched, detail=False)  # the one that costs less
+            paths = filesystem.find(folder) if within is None else _below(filesystem, folder, within)
         except FileNotFoundError:
             return []
         names = (path.removeprefix(folder).lstrip("/") for path in paths)
@@ -247,6 +248,13 @@ class Table:
 
     def _part_uri(self, name: str) -> str:
         return f"{self.uri}/{name}.parquet"
+
+
+def _below(filesystem: AbstractFileSystem, folder: str, within: str) -> list[str]:
+    """Paths in a subfolder. Where it is missing, s3fs's `ls` lists all of the folder around it, a request for every thousand parts."""
+    if "prefix" in signature(filesystem.find).parameters:
+        return list(filesystem.find(folder, prefix=f"{within}/"))
+    return list(filesystem.ls(f"{folder}/{within}", detail=False))
 
 
 def local_copy(uri: str, remedy: str) -> str:

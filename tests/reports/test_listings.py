@@ -3,6 +3,7 @@
 import fsspec
 import polars as pl
 import pytest
+from aiobotocore.client import AioBaseClient
 
 from coemogen_core.data.plan import plan_source
 from coemogen_core.storage.workspace import Workspace
@@ -33,6 +34,24 @@ def test_a_part_that_another_writer_made_and_removed(bucket, elsewhere):
     elsewhere.rm_file(f"{bucket}/workspace/rejected/x/part-0.parquet")
     assert (table.parts(), table.has_part("part-0")) == (["part-1"], False)
     assert not workspace.exists("rejected", "x", "part-0.parquet")
+
+
+def test_what_stands_in_a_folder_of_a_part_costs_one_request_and_nothing_around_it(bucket, elsewhere, monkeypatch):
+    table = Workspace(f"{bucket}/workspace").table("captions", "x")
+    for part in ("part-1", "part-10"):
+        elsewhere.pipe_file(f"{bucket}/workspace/captions/x/{part}/a.000.parquet", b"rows")
+    table.parts()  # connects
+    operations: list[str] = []
+    call = AioBaseClient._make_api_call
+
+    def counted(client, operation, arguments):
+        operations.append(operation)
+        return call(client, operation, arguments)
+
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", counted)
+    assert table.parts(within="part-0") == []
+    assert table.parts(within="part-1") == ["part-1/a.000"]
+    assert operations == ["ListObjectsV2"] * 2
 
 
 def test_a_file_and_a_folder_that_another_writer_made(bucket, elsewhere):

@@ -82,6 +82,18 @@ def test_listings_plans_and_removals_are_one_request_each(remote: Workspace, cou
     assert (remote.list_folders("nothing"), remote.table("nothing").parts()) == ([], [])
 
 
+def test_a_part_without_a_folder_is_asked_for_once_however_many_have_one(remote: Workspace, counted: Counter[str]) -> None:
+    table = remote.table("captions")
+    for number in range(2_001):
+        remote.write_file(b"", "captions", f"part-{number:05d}", "caption.000.parquet")
+    counted.clear()
+    assert table.parts(within="part-02001") == []
+    assert table.parts(within="part-0200") == []
+    assert counted == {"LIST": 2}
+    assert table.parts(within="part-02000") == ["part-02000/caption.000"]
+    assert counted == {"LIST": 3}
+
+
 def test_an_upload_that_breaks_off_leaves_what_stood_there(remote: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a store that is no memory: it sends blocks while they are written."""
     monkeypatch.setattr("coemogen_core.storage.whole_file.MemoryFileSystem", type("Nothing", (), {}))
