@@ -16,6 +16,7 @@ from typing import Any
 from results_table import Row, report, row
 
 from coemogen_core.curation.decisions import read_record, resolve_version
+from coemogen_core.curation.training_pictures import training_pictures
 from coemogen_core.experiments.files import write_experiments
 from coemogen_core.experiments.matrix import read_matrix
 from coemogen_core.experiments.run_cell import prepare_reference, run_cell
@@ -58,8 +59,8 @@ def run_matrix(params: TrainAndEvalParams, run_id: str, only: list[str] | None) 
     torch.set_num_threads(1)
     assert params.matrix is not None
     workspace = Workspace(params.workspace)
-    version = resolve_version(workspace, params.dataset)
-    settings = cell_settings(params, version, read_record(workspace, params.dataset, version).source)
+    record = read_record(workspace, params.dataset, resolve_version(workspace, params.dataset))
+    settings = cell_settings(params, record, training_pictures(workspace, record, params.train_splits))
     selection = prepare_reference(workspace, settings)
     methods = params.methods
     runs: list[MethodRun] = []

@@ -9,8 +9,8 @@ from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.emotions import Emotion
 from coemogen_core.evaluation.emoart import emoart_metrics, truth_of_images
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.evaluation.run_files import MethodEvaluation
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection
 from coemogen_core.experiments.matrix import ExperimentMatrix
 from coemogen_core.lab.corpora import read_truth
 from coemogen_core.methods.sample_plan import SamplePlan

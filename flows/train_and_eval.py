@@ -1,10 +1,12 @@
 """train-and-eval: corpus -> features -> trained models -> pictures -> metrics -> report.
 
-Wraps training, generation and evaluation of `coemogen_core`. Trains on a corpus that `build-emoset` has decided. Compared are CoEmoGen and
-plain Stable Diffusion, or the methods and seeds of a matrix; all start from the same noise and share features, real images and whatever
-stands in the workspace already. Without Prefect: the functions that the tasks name, or `coemogen_core.experiments.run_cell`.
+Wraps training, generation and evaluation of `coemogen_core`. Trains on a corpus that `build-emoset` or `build-emoart` has decided, of the
+emotions that it has. Compared are CoEmoGen and plain Stable Diffusion, or the methods and seeds of a matrix; all start from the same
+noise and share features, real images and whatever stands in the workspace already. Without Prefect: the functions that the tasks name, or
+`coemogen_core.experiments.run_cell`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +14,10 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
+from coemogen_core.curation.training_pictures import training_pictures
+from coemogen_core.emotions import Emotion
 from coemogen_core.evaluation.recipe import load_extractors
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection
+from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.experiments.matrix import DEFAULT
 from coemogen_core.experiments.run_cell import CellSettings
 from coemogen_core.methods.method import Method
@@ -57,11 +61,13 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     if params.emoart_dataset is not None:
         art = CorpusVersion(dataset=params.emoart_dataset, version=resolve_version(workspace, params.emoart_dataset))
     record = read_record(workspace, corpus.dataset, corpus.version)
-    cells = _train(stages, params, _cache_features(stages, params, corpus, record))
+    settings = cell_settings(params, record, training_pictures(workspace, record, params.train_splits))
+    _cache_features(stages, params, record)
+    cells = _train(stages, params, settings)
     stages.each("generate", generate_part_task, [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()])
     shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}
     recipe, shows = params.evaluation, ReportRecipe()
-    selection = select_reference_task(workspace.uri, record.source, recipe)
+    selection = select_reference_task(workspace.uri, record, recipe)
     truth = None if art is None else true_emotions(params)
     run_id = evaluation_id(params, shown, cells, selection, shows, {"corpus": corpus, "art": art, "truth": truth})
     evaluations, reference = evaluate_cells(stages, selection, [cell.samples for cell in cells], recipe)
@@ -91,19 +97,19 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     )
 
 
-def _cache_features(stages: Stages, params: TrainAndEvalParams, corpus: CorpusVersion, record: DecisionsRecord) -> CellSettings:
-    """Cache the features of the corpus; returns what all cells have in common."""
-    of: dict[str, Any] = {"dataset": corpus.dataset, "version": corpus.version, "source": record.source}
+def _cache_features(stages: Stages, params: TrainAndEvalParams, record: DecisionsRecord) -> None:
+    of: dict[str, Any] = {"dataset": record.dataset, "version": record.version, "source": record.source}
     stages.each_part("features", cache_features_part_task, record.parts, **of, recipe=params.features)
-    return cell_settings(params, corpus.version, record.source)
 
 
-def cell_settings(params: TrainAndEvalParams, version: str, source: str) -> CellSettings:
-    """What all cells have in common: a version of the corpus, the source of its pictures, and the parameters."""
+def cell_settings(params: TrainAndEvalParams, record: DecisionsRecord, emotions: Iterable[Emotion]) -> CellSettings:
+    """What all cells have in common: a version of the corpus, the emotions that it has, and the parameters."""
     return CellSettings(
-        dataset=params.dataset,
-        feature_id=params.features.feature_id(version),
-        source=source,
+        dataset=record.dataset,
+        version=record.version,
+        feature_id=params.features.feature_id(record.version),
+        emotions=tuple(emotions),
+        source=record.source,
         models=params.models,
         generation=params.generation,
         evaluation=params.evaluation,

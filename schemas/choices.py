@@ -15,5 +15,7 @@ SchedulerName = Literal["base", "ddim", "dpmsolver++", "euler", "euler a"]
 """`euler a` is ancestral: it draws fresh noise at every step, from each picture's own seed."""
 Precision = Literal["float32", "bfloat16", "float16"]
 """Number format of a model."""
+LabelOrigin = Literal["source", "classifier"]
+"""Who said what emotion a picture has: the people who labelled its source, or a classifier that looked at it."""
 Device = Literal["auto", "cpu", "cuda", "mps"]
 """`auto` is the GPU where there is one, else the CPU."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from schemas.choices import EvaluationProtocol
+from schemas.choices import EvaluationProtocol, LabelOrigin
 from schemas.frozen_model import FrozenModel
 
 MetricName = Literal["fid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d"]
@@ -126,6 +126,7 @@ class ReferenceMetrics(MethodMetrics):
 
     source: str = Field(description="name of the image source")
     split: str | None = Field(description="the split that was taken, null for all images")
+    labels: LabelOrigin = Field(default="source", description="who gave the emotions of the real images")
 
 
 class EmoArtMetrics(FrozenModel):

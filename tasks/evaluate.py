@@ -7,9 +7,10 @@ from functools import partial
 
 from prefect import task
 
+from coemogen_core.curation.decisions import DecisionsRecord
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_real_images, evaluate_samples, write_metrics
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, reference_part, select_reference
 from coemogen_core.experiments.files import write_experiments
 from coemogen_core.experiments.run_cell import cell_result
 from coemogen_core.methods.sample_plan import SamplePlan
@@ -22,10 +23,10 @@ from tasks.limits import device_slot
 from tasks.options import STORED, shown
 
 
-@task(name="select reference", task_run_name="select reference {source}", **STORED)
-def select_reference_task(workspace_uri: str, source: str, recipe: EvaluationRecipe) -> ReferenceSelection:
+@task(name="select reference", task_run_name="select reference {record.source}", **STORED)
+def select_reference_task(workspace_uri: str, record: DecisionsRecord, recipe: EvaluationRecipe) -> ReferenceSelection:
     """Choose the real images that generated ones are compared with. See `select_reference`."""
-    return select_reference(Workspace(workspace_uri), source, recipe.minimum_reference, recipe.protocol)
+    return select_reference(Workspace(workspace_uri), record.source, recipe.minimum_reference, recipe.protocol, record)
 
 
 @task(name="reference part", task_run_name="reference {part}", **STORED)

@@ -21,7 +21,7 @@ from coemogen_core.encoders.efficientnet import EfficientNetRecipe
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.paper_extractors import PaperExtractors
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection
+from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.lab import models_folder
 from coemogen_core.methods.dreambooth_lora import DreamBoothRecipe
 from coemogen_core.methods.emogen_like import EmoGenLikeRecipe
@@ -69,7 +69,7 @@ GIVEN: dict[type[Recipe], dict[str, Any]] = {
     OptimisationRecipe: STEPS,
     PaperExtractors: PATHS,
     PromptFile: {"model": "m", "request": "r", "prompts": dict.fromkeys(EMOTIONS, ("a", "b"))},
-    ReferenceSelection: {"source": "photos", "split": "test", "parts": ("a", "b"), "images": 9},
+    ReferenceSelection: {"source": "photos", "split": "test", "parts": ("a", "b"), "images": 9, "rows": "0"},
     Selection: {"emotions": ("fear", "awe")},
     TextualInversionRecipe: STEPS,
     TrainingRecipe: STEPS,

@@ -36,6 +36,8 @@ REASONS = (
     NEAR_DUPLICATE,
 )
 """Every reason to drop a picture, in the order in which they are asked."""
+NOT_WANTED = (DUPLICATE, NO_LABEL, NOT_SCORED, LOW_CONFIDENCE, NOT_COLLECTED)
+"""Reasons that lie in the picture itself, not in its caption."""
 
 
 class CurationRecipe(Recipe):

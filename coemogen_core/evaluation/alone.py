@@ -12,7 +12,8 @@ from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.picture_sets import LeftOut, PictureSet, open_pictures
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.workspace_pictures import EvaluatedSet, load_reference, reference_part, select_reference, stored_reference
+from coemogen_core.evaluation.reference import load_reference, reference_part, select_reference, stored_reference
+from coemogen_core.evaluation.sample_pictures import EvaluatedSet
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 

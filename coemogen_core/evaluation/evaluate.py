@@ -16,6 +16,7 @@ from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.statistics import bootstrap
+from schemas.choices import LabelOrigin
 from schemas.metrics import DistributionMetricName, EmotionMetrics, Estimate, Interval, MethodMetrics, ReferenceMetrics
 
 Resampled = dict[str, NDArray[np.float64]]
@@ -92,12 +93,13 @@ def evaluate_reference(
     extractors: ExtractorSet,
     recipe: EvaluationRecipe,
     pictures: PictureAccess | None = None,
+    labels: LabelOrigin = "source",
     *,
     slot: Slot = nullcontext,
 ) -> ReferenceMetrics:
     """The same metrics of the real images: what a perfect generator would score. What compares with real images is null."""
     numbers = evaluate_method(features, None, extractors, recipe, pictures, slot=slot)
-    return ReferenceMetrics(**numbers.model_dump(), source=source, split=split)
+    return ReferenceMetrics(**numbers.model_dump(), source=source, split=split, labels=labels)
 
 
 def _measure(features: ImageFeatures, members: NDArray[np.bool_], counts: NDArray[np.float64]) -> MeasuredEmotion:

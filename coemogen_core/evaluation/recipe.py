@@ -82,7 +82,7 @@ class EvaluationRecipe(Recipe):
     def numbers_identity(self, extractors: ExtractorSet) -> dict[str, Any]:
         """Everything that turns images into numbers: the networks and pairs, the metrics' version, and the statistics.
 
-        Which real images they are compared with is the selection's to say (`workspace_pictures.ReferenceSelection`).
+        Which real images they are compared with is the selection's to say (`reference.ReferenceSelection`).
         """
         statistics = {
             name: value for name, value in self.identity.items() if name != "lpips_neighbours"

@@ -10,7 +10,8 @@ from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_referenc
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import concatenate
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, load_reference, sample_part, stored_reference, stored_samples
+from coemogen_core.evaluation.reference import ReferenceSelection, load_reference, stored_reference
+from coemogen_core.evaluation.sample_pictures import sample_part, stored_samples
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
@@ -73,7 +74,7 @@ def evaluate_real_images(
         return ReferenceMetrics.model_validate(workspace.read_json(*place))
     reference = load_reference(workspace, selection, recipe, extractors)
     pictures = stored_reference(workspace, selection)
-    metrics = evaluate_reference(reference, selection.source, selection.split, extractors, recipe, pictures, slot=slot)
+    metrics = evaluate_reference(reference, selection.source, selection.split, extractors, recipe, pictures, selection.labels, slot=slot)
     workspace.write_file(_as_json(metrics), *place)
     return metrics
 

@@ -5,12 +5,14 @@ from contextlib import nullcontext
 
 from pydantic import Field
 
+from coemogen_core.curation.decisions import read_record
 from coemogen_core.device import Slot
-from coemogen_core.emotions import EMOTIONS
+from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_samples
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, reference_part, sample_part, sample_rows, select_reference
+from coemogen_core.evaluation.sample_pictures import sample_part, sample_rows
 from coemogen_core.methods.method import Method, TrainingData
 from coemogen_core.methods.sample_part import generate_part
 from coemogen_core.methods.sample_plan import SamplePlan
@@ -30,7 +32,9 @@ class CellSettings(FrozenModel):
 
     dataset: str = Field(min_length=1, description="training corpus, e.g. emoset")
     feature_id: str = Field(min_length=1, description="its cached features")
+    emotions: tuple[Emotion, ...] = Field(default=EMOTIONS, min_length=1, description="emotions that the corpus has: those that are drawn")
     source: str = Field(min_length=1, description="real images to measure against")
+    version: str | None = Field(default=None, description="decisions of the dataset that say their emotions; none = the source itself")
     models: BaseModels = Field(description="base models")
     generation: GenerationRecipe = Field(description="how pictures are drawn")
     evaluation: EvaluationRecipe = Field(description="how they are measured")
@@ -40,13 +44,14 @@ class CellSettings(FrozenModel):
     def samples(self, method: Method, seed: int, model_run_id: str | None) -> SamplePlan:
         """The pictures of one cell: the same noise for every method."""
         first = self.first_seed + SEEDS_APART * seed
-        return SamplePlan(method, self.images_per_emotion, first, self.generation, self.models, model_run_id)
+        return SamplePlan(method, self.images_per_emotion, first, self.generation, self.models, model_run_id, self.emotions)
 
 
 def prepare_reference(workspace: Workspace, settings: CellSettings) -> ReferenceSelection:
     """Choose the real images and compute their features, once for all cells."""
     recipe = settings.evaluation
-    selection = select_reference(workspace, settings.source, recipe.minimum_reference, recipe.protocol)
+    record = None if settings.version is None else read_record(workspace, settings.dataset, settings.version)
+    selection = select_reference(workspace, settings.source, recipe.minimum_reference, recipe.protocol, record)
     for part in selection.parts:
         reference_part(workspace, selection, part, recipe, load_extractors(recipe))
     return selection
@@ -109,9 +114,9 @@ def _recognised(
 ) -> dict[str, str]:
     """By emotion, 1 or 0 for every picture in the order of their seeds, from the cached features."""
     found: dict[str, str] = {}
-    for index, emotion in enumerate(EMOTIONS):
+    for emotion in samples.emotions:
         _, features = sample_part(workspace, samples.run_id, samples.method.name, emotion, recipe, extractors, slot=slot)
-        right = features.probabilities[0].argmax(axis=1) == index
+        right = features.probabilities[0].argmax(axis=1) == EMOTIONS.index(emotion)
         in_order = ["0"] * len(right)
         numbers = sample_rows(workspace, samples.run_id, samples.method.name, emotion, recipe, rejected=0)
         for number, recognised in zip(numbers, right, strict=True):

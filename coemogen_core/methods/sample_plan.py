@@ -1,6 +1,5 @@
 """What pictures a method is to make: how many, from which seeds, how; and in which parts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +95,7 @@ batch, and so the last bit of a picture."""
 
 @dataclass(frozen=True)
 class SamplePlan:
-    """`count` pictures of every emotion by one method; image k has seed `seed + k`, the same noise for every method and emotion."""
+    """`count` pictures of each of some emotions by one method; image k has seed `seed + k`, the same noise for every method and emotion."""
 
     method: Method
     count: int
@@ -104,11 +103,13 @@ class SamplePlan:
     recipe: GenerationRecipe
     models: BaseModels
     model_run_id: str | None = None  # the run that holds the trained model, for methods that have one
+    emotions: tuple[Emotion, ...] = EMOTIONS  # that pictures are made of, in the order of EMOTIONS
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that decides the pictures; `samples/<method>.recipe.json` holds it."""
         trained = {} if self.model_run_id is None else {"model": self.model_run_id}
+        some = {} if self.emotions == EMOTIONS else {"emotions": self.emotions}
         return {
             "method": self.method.name,
             "count": self.count,
@@ -116,6 +117,7 @@ class SamplePlan:
             "recipe": self.recipe.identity,
             "models": self.models.identity,
             **trained,
+            **some,
             **self.method.sample_identity(self.models, self.recipe),
         }
 
@@ -131,12 +133,11 @@ class SamplePlan:
             ValueError: no such part.
         """
         emotion = parse_emotion(emotion_of(part))
-        if part not in self.parts([emotion]):
-            known = ", ".join(self.parts([emotion]))
-            raise ValueError(f"no part {part!r} in a plan of {self.count} pictures an emotion: expected one of {known}")
+        if part not in self.parts():
+            raise ValueError(f"no part {part!r} in a plan of {self.count} pictures an emotion: expected one of {', '.join(self.parts())}")
         first = int(part.partition("-")[2])
         return emotion, range(first, min(first + PART_SIZE, self.count))
 
-    def parts(self, emotions: Sequence[str] = EMOTIONS) -> list[str]:
+    def parts(self) -> list[str]:
         """Names of all parts, `<emotion>-<number of its first picture>`."""
-        return [f"{emotion}-{first:05d}" for emotion in emotions for first in range(0, self.count, PART_SIZE)]
+        return [f"{emotion}-{first:05d}" for emotion in self.emotions for first in range(0, self.count, PART_SIZE)]

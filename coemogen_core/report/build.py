@@ -16,7 +16,8 @@ from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.alone import METHOD, AloneEvaluation
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
-from coemogen_core.evaluation.workspace_pictures import evaluated_samples, load_reference, select_reference
+from coemogen_core.evaluation.reference import load_reference, select_reference
+from coemogen_core.evaluation.sample_pictures import evaluated_samples
 from coemogen_core.experiments.files import read_experiments
 from coemogen_core.methods.registry import LABELS
 from coemogen_core.methods.sample_plan import SampleSet
@@ -34,6 +35,7 @@ from schemas.metrics import Metrics
 REPORT_VERSION = 1
 """Part of the id of every run with a report: raise it when a report or metrics.json says other things of the same numbers."""
 SHOWN = 8
+COUNTED = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 INTRODUCTION_ALONE = (
     "Pictures that were made to evoke emotions, measured by CoEmoGen's evaluation against real ones. What each number means and which "
     "networks were asked stands below the table of metrics."
@@ -45,7 +47,7 @@ SIZE_BUDGET = 160
 class ReportRecipe(Recipe):
     """What a report shows."""
 
-    title: str = Field(default="Images that evoke eight emotions", min_length=1, description="headline")
+    title: str = Field(default="", description="headline; empty = says how many emotions there are")
     columns: int = Field(default=8, ge=1, le=32, description="gallery pictures per emotion and method")
     examples: int = Field(default=8, ge=0, le=48, description="kept and dropped examples of each corpus, this many of both")
     failures: int = Field(default=8, ge=0, le=48, description="failures of each method, besides the worst of every emotion")
@@ -97,7 +99,7 @@ def build_report_data(
     known = {**LABELS, **({} if experiments is None else experiments.labels), **recipe.labels}
     labels = {method: known.get(method, method) for method in metrics.methods}
     return ReportData(
-        title=recipe.title,
+        title=recipe.title or _title(metrics),
         metrics=metrics,
         labels=labels,
         gallery=_gallery(workspace, ordered, labels, recipe.columns),
@@ -111,6 +113,11 @@ def build_report_data(
         art=None if art is None else _corpus(workspace, art, recipe),
         experiments=None if experiments is None else experiments.model_copy(update={"labels": known}),
     )
+
+
+def _title(metrics: Metrics) -> str:
+    count = len({emotion for method in metrics.methods.values() for emotion in method.per_emotion})
+    return f"Images that evoke {COUNTED[count - 1]} emotion{'s' * (count > 1)}" if count else "Images that evoke emotions"
 
 
 def alone_report_data(evaluation: AloneEvaluation, title: str) -> ReportData:
@@ -174,7 +181,9 @@ def _single_samples(
     }
     found: dict[str, Any] = {"failures": failure_parts(sets, labels, recipe.failures, recipe.seed)}
     if metrics.reference is not None:
-        selection = select_reference(workspace, metrics.reference.source, evaluation.minimum_reference, evaluation.protocol)
+        record = None if photos is None else read_record(workspace, photos.dataset, photos.version)
+        source, least = metrics.reference.source, evaluation.minimum_reference
+        selection = select_reference(workspace, source, least, evaluation.protocol, record)
         real = load_reference(workspace, selection, evaluation, extractors)
         features = {method: samples.features for method, samples in sets.items()}
         found["map"] = map_part(real, features, extractors.clip.identity, recipe.seed)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.workspace_pictures import EvaluatedSet
+from coemogen_core.evaluation.sample_pictures import EvaluatedSet
 from coemogen_core.report.data import Failure, FailurePart
 from coemogen_core.report.pictures import inline_samples
 

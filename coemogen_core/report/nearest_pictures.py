@@ -24,7 +24,7 @@ from coemogen_core.evaluation.memorisation import (
     nearest_neighbours,
     pixel_distance,
 )
-from coemogen_core.evaluation.workspace_pictures import EvaluatedSet
+from coemogen_core.evaluation.sample_pictures import EvaluatedSet
 from coemogen_core.report.data import MemorisationPart, NearestPairs, TrainingPair
 from coemogen_core.report.pictures import inline_picture, inline_samples
 from coemogen_core.storage.workspace import Workspace

@@ -7,7 +7,7 @@ from PIL import Image
 
 from coemogen_core.data.thumbnail import SMALL_SIDE, draw_sheet, thumbnail
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.evaluation.workspace_pictures import EvaluatedSet
+from coemogen_core.evaluation.sample_pictures import EvaluatedSet
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.report.data import Picture
 from coemogen_core.storage.workspace import Workspace
@@ -57,15 +57,17 @@ def contact_sheet(
         side: size of one picture in pixels.
 
     Raises:
-        FileNotFoundError: samples of an emotion are missing.
+        FileNotFoundError: samples of an emotion that another method has are missing.
     """
-    blocks = {labels.get(method, method): _first_samples(workspace, run_id, method, columns) for method, run_id in sample_runs.items()}
-    return draw_sheet(blocks, EMOTIONS, columns, side)
+    sets = {method: SampleSet(workspace, run_id, method) for method, run_id in sample_runs.items()}
+    present = {emotion for samples in sets.values() for emotion in samples.emotions()}
+    emotions = [emotion for emotion in EMOTIONS if emotion in present]
+    blocks = {labels.get(method, method): _first_samples(samples, emotions, columns) for method, samples in sets.items()}
+    return draw_sheet(blocks, emotions, columns, side)
 
 
-def _first_samples(workspace: Workspace, run_id: str, method: str, count: int) -> dict[str, list[Image.Image]]:
-    samples = SampleSet(workspace, run_id, method)
-    rows = {emotion: samples.head(emotion, count, ["image"]) for emotion in EMOTIONS}
-    if missing := [emotion for emotion in EMOTIONS if rows[emotion].is_empty()]:
+def _first_samples(samples: SampleSet, emotions: Sequence[str], count: int) -> dict[str, list[Image.Image]]:
+    rows = {emotion: samples.head(emotion, count, ["image"]) for emotion in emotions}
+    if missing := [emotion for emotion in emotions if rows[emotion].is_empty()]:
         raise FileNotFoundError(f"{samples.table.uri} has no samples of {', '.join(missing)}: generate them first")
     return {emotion: [Image.open(io.BytesIO(picture["bytes"])) for picture in found["image"]] for emotion, found in rows.items()}

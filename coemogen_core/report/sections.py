@@ -138,8 +138,11 @@ SECTIONS = (
 def _table_note(metrics: Metrics) -> str:
     notes = ["A check marks the best value where its interval does not touch any other."]
     if metrics.reference is not None:
-        split = "the test split" if metrics.reference.split == "test" else "all labelled images"
-        notes.append(f"Real images: {metrics.reference.images:,} of “{metrics.reference.source}” ({split}); FID is measured against them.")
+        real = metrics.reference
+        split = "the test split" if real.split == "test" else "all labelled images"
+        notes.append(f"Real images: {real.images:,} of “{real.source}” ({split}); FID is measured against them.")
+        if real.labels == "classifier":
+            notes.append("Their emotions are a classifier's labels, which nobody has confirmed.")
         notes.append("Diversity above that of real images is noise, far below it is collapse.")
     return " ".join(notes)
 

@@ -66,7 +66,7 @@ class FeatureSet:
             raise ValueError(f"features/{dataset}/{feature_id} mixes shapes of latents: remove the folder and cache the features again")
         features = cls(tensors, facts)
         if len(features) == 0:
-            raise ValueError(f"features/{dataset}/{feature_id} holds no rows: the curation of {dataset} kept no pictures")
+            raise ValueError(f"features/{dataset}/{feature_id} holds no rows: no kept picture of {dataset} is of the chosen splits")
         return features
 
     def __len__(self) -> int:

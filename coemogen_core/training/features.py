@@ -34,6 +34,7 @@ from pydantic import Field
 from torch import Tensor
 
 from coemogen_core.data.decode import decode_image
+from coemogen_core.data.splits import RULE_VERSION, with_splits
 from coemogen_core.device import Slot, resolve_device
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
@@ -61,7 +62,7 @@ class FeatureRecipe(Recipe):
     resolution: int = Field(default=512, ge=8, le=4096, description="pictures are scaled and centre-cropped to this many pixels square")
     flip: bool = Field(default=True, description="cache the mirror image as a second variant")
     splits: Annotated[tuple[str, ...] | None, Unordered] = Field(
-        default=None, description="use only pictures of these splits, e.g. train; null = all"
+        default=None, description="use only pictures of these splits, e.g. train; null = all; see `data.splits` for pictures without one"
     )
     batch_size: Annotated[int, NotIdentifying] = Field(default=16, ge=1, le=512, description="pictures in memory at a time")
     device: Annotated[Device, NotIdentifying] = Field(
@@ -76,10 +77,10 @@ class FeatureRecipe(Recipe):
 
     def feature_id(self, version: str) -> str:
         """Names the features of one version of a dataset: `<picture id>.<version>.<splits>`."""
-        names = (
-            ("all",) if self.splits is None else sorted({quote(split, safe="").replace(".", "%2E") for split in self.splits}) or ("none",)
-        )
-        return f"{self.picture_id}.{version}.{'+'.join(names)}"
+        if self.splits is None:
+            return f"{self.picture_id}.{version}.all"
+        names = sorted({quote(split, safe="").replace(".", "%2E") for split in self.splits}) or ["none"]
+        return f"{self.picture_id}.{version}.{'+'.join(names)}-{RULE_VERSION}"
 
 
 def cache_features_part(
@@ -203,10 +204,11 @@ def _facts(encoders: _Encoders, recipe: FeatureRecipe) -> dict[str, Any]:
 
 def _chosen(workspace: Workspace, source: str, part: str, kept: pl.DataFrame, recipe: FeatureRecipe) -> pl.DataFrame:
     """`image_id`, `label`, `caption` and `caption_id` of the kept pictures of the wanted splits, in the order of the image part."""
-    rows = workspace.table("images", source).read_part(part, ["image_id", "split"])
+    rows = with_splits(workspace.table("images", source).read_part(part, ["image_id", "split", "artist"]))
     if recipe.splits is not None:
         rows = rows.filter(pl.col("split").is_in(recipe.splits))
-    chosen = rows.join(kept.select("image_id", "label", "caption"), on="image_id", how="inner", maintain_order="left").drop("split")
+    wanted = kept.select("image_id", "label", "caption")
+    chosen = rows.select("image_id").join(wanted, on="image_id", how="inner", maintain_order="left")
     captions = [hashlib.sha256(caption.encode()).hexdigest() for caption in chosen["caption"]]
     return chosen.with_columns(caption_id=pl.Series(captions, dtype=pl.String))
 

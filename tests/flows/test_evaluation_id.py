@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from coemogen_core.evaluation import recipe as evaluation_recipe
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection
+from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.report.build import CorpusVersion, ReportRecipe
 from flows import train_and_eval
 from flows.params import load_params
 from flows.train_and_eval import Cell, evaluation_id
 from flows.train_params import TrainAndEvalParams
 
-SELECTION = ReferenceSelection(source="photos", split="test", parts=("a", "b"), images=600)
+SELECTION = ReferenceSelection(source="photos", split="test", parts=("a", "b"), images=600, rows="0")
 CORPUS, ART = CorpusVersion(dataset="emoset", version="v1"), CorpusVersion(dataset="emoart", version="v1")
 MATRIX = {"methods": [{"method": "coemogen"}, {"method": "sd"}], "seeds": [0]}
 

@@ -11,6 +11,9 @@ import torch
 from PIL import Image
 from prefect import flow
 
+from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.curation.decisions import CurationRecipe, DecisionsRecord
+from coemogen_core.curation.selection import Selection
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.emoart import truth_of_images
@@ -18,18 +21,27 @@ from coemogen_core.evaluation.encoder_extractors import ClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.lab_extractors import extractors_of_judges
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.run_files import MethodEvaluation
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, reference_part, select_reference
 from coemogen_core.lab.judges import ContentJudge, EmotionJudge
 from coemogen_core.report.build import ReportRecipe
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import METRIC_NAMES, Metrics
 from schemas.outcomes import PartOutcome
-from schemas.tables import Images, Samples
+from schemas.tables import Decisions, Images, Samples
 from tasks import evaluate as tasks
+from tests.coemogen_core.curation.small_tables import decisions_frame
 from tests.tasks.conftest import Taken
 
 RECIPE = EvaluationRecipe(resamples=30, minimum_reference=20)
+PARTS = ("part-00000", "part-00001")
+RECORD = DecisionsRecord(
+    version="v1",
+    source="photos",
+    parts=PARTS,
+    captions="0",
+    recipe=CurationRecipe(dataset="photos", selection=Selection(), captions=CaptionPolicy(choose="latest"), encoder_id="clip"),
+)
 COUNT = 6
 
 
@@ -58,7 +70,11 @@ def image_rows(count: int, first: int, split: str | None) -> list[dict[str, obje
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     workspace = Workspace(str(tmp_path_factory.mktemp("workspace")))
     for part, (count, first, split) in enumerate([(24, 1000, "train"), (32, 2000, "test")]):
-        workspace.table("images", "photos").write_part(f"part-{part:05d}", pl.DataFrame(image_rows(count, first, split)), Images)
+        rows = image_rows(count, first, split)
+        workspace.table("images", "photos").write_part(PARTS[part], pl.DataFrame(rows), Images)
+        decided = decisions_frame([{**{name: row[name] for name in ("image_id", "label")}, "kept": True, "reason": "kept"} for row in rows])
+        decisions = Decisions.cast(decided.select(Decisions.column_names()))
+        workspace.table("decisions", "photos", "v1").write_part(PARTS[part], decisions, Decisions)
     for index, emotion in enumerate(EMOTIONS):
         rows = [
             {"emotion": emotion, "index": k, "seed": k, "image": {"bytes": png(100 * index + k), "path": f"{k}.png"}} for k in range(COUNT)
@@ -77,7 +93,7 @@ def extractors(tiny_clip: Path) -> ExtractorSet:
 
 @flow
 def evaluate_flow(uri: str) -> tuple[ReferenceSelection, list[PartOutcome], MethodEvaluation, Metrics, str, str]:
-    selection = tasks.select_reference_task(uri, "photos", RECIPE)
+    selection = tasks.select_reference_task(uri, RECORD, RECIPE)
     parts = [tasks.reference_part_task(uri, selection, part, RECIPE) for part in selection.parts]
     real = tasks.evaluate_real_images_task(uri, selection, RECIPE)
     found = tasks.evaluate_method_task(uri, "r1", "sd", selection, RECIPE)
@@ -119,10 +135,8 @@ def test_a_small_test_split_is_not_used_alone(workspace: Workspace) -> None:
 
 
 def test_missing_inputs_are_named(workspace: Workspace, extractors: ExtractorSet) -> None:
-    selection = ReferenceSelection(source="photos", split="val", parts=("part-00000",), images=24)
+    selection = ReferenceSelection(source="photos", split="val", parts=("part-00000",), images=24, rows="0")
     assert reference_part(workspace, selection, "part-00000", RECIPE, extractors).rows == 0
-    with pytest.raises(FileNotFoundError, match="ingest the source 'nowhere' first"):
-        select_reference(workspace, "nowhere", 10, "corrected")
     with pytest.raises(FileNotFoundError, match="generate them before evaluating 'coemogen'"):
         tasks.evaluate_samples(workspace, "r1", "coemogen", selection, RECIPE, extractors)
 

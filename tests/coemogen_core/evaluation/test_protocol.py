@@ -22,14 +22,9 @@ from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features
 from coemogen_core.evaluation.lab_extractors import extractors_of_judges, lab_extractors
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference, stored_reference
 from coemogen_core.evaluation.run_files import evaluate_real_images, evaluate_samples
-from coemogen_core.evaluation.workspace_pictures import (
-    ReferenceSelection,
-    reference_part,
-    select_reference,
-    stored_reference,
-    stored_samples,
-)
+from coemogen_core.evaluation.sample_pictures import stored_samples
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Images, Samples
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from coemogen_core.evaluation import evaluate, workspace_pictures
+from coemogen_core.evaluation import evaluate, sample_pictures
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.run_files import evaluate_real_images, evaluate_samples
-from coemogen_core.evaluation.workspace_pictures import ReferenceSelection, reference_part, select_reference
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.report.report_workspace import RECIPE, RUNS, evaluated_run
 from tests.recorded_slot import RecordedSlot
@@ -27,7 +27,7 @@ def selection(workspace: Workspace, extractors: ExtractorSet, png: Callable[...,
 @pytest.fixture
 def watched(slot: RecordedSlot, monkeypatch: pytest.MonkeyPatch) -> RecordedSlot:
     """Sees whatever asks a network."""
-    monkeypatch.setattr(workspace_pictures, "compute_features", slot.watch(workspace_pictures.compute_features))
+    monkeypatch.setattr(sample_pictures, "compute_features", slot.watch(sample_pictures.compute_features))
     monkeypatch.setattr(evaluate, "measure_pairs", slot.watch(evaluate.measure_pairs))
     return slot
 

@@ -48,13 +48,13 @@ def test_a_killed_emotion_goes_on_at_its_part_and_gives_the_same_pictures(worksp
     plan, elsewhere = plan_of(models, count=5, seed=100), Workspace(str(tmp_path))
     generate_part(workspace, plan, "fear-00000")
     monkeypatch.setattr(sample_plan, "PART_SIZE", 2)
-    assert plan.parts(["fear"]) == ["fear-00000", "fear-00002", "fear-00004"]
+    assert [part for part in plan.parts() if part.startswith("fear")] == ["fear-00000", "fear-00002", "fear-00004"]
     outcomes = [generate_part(elsewhere, plan, part) for part in ("fear-00000", "fear-00004")]
     assert [outcome.rows for outcome in outcomes] == [2, 1]
     samples = SampleSet(elsewhere, plan.run_id, "sd")
     with pytest.raises(FileNotFoundError, match="3 of 5 samples of fear"):
         samples.read("fear", ["index"])
-    again = [generate_part(elsewhere, plan, part).reused for part in plan.parts(["fear"])]
+    again = [generate_part(elsewhere, plan, part).reused for part in [part for part in plan.parts() if part.startswith("fear")]]
     assert again == [True, False, True]
     sets = [found.read("fear", ["index", "seed", "image"]) for found in (SampleSet(workspace, plan.run_id, "sd"), samples)]
     for column in ("index", "seed"):

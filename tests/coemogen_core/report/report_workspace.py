@@ -10,8 +10,8 @@ from safetensors.numpy import save
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet, decode_rgb
 from coemogen_core.evaluation.recipe import EvaluationRecipe
+from coemogen_core.evaluation.reference import reference_part, select_reference
 from coemogen_core.evaluation.run_files import evaluate_real_images, evaluate_samples
-from coemogen_core.evaluation.workspace_pictures import reference_part, select_reference
 from coemogen_core.report.build import CorpusVersion
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics

@@ -10,7 +10,7 @@ import pytest
 from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
-from coemogen_core.evaluation.workspace_pictures import evaluated_samples
+from coemogen_core.evaluation.sample_pictures import evaluated_samples
 from coemogen_core.report.build import ReportRecipe, build_report_data
 from coemogen_core.report.data import ReportData
 from coemogen_core.report.render import render_report

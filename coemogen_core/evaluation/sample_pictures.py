@@ -1,7 +1,7 @@
-"""The pictures of a workspace, real ones of a source and samples of a run: their features, part by part, and single pictures.
+"""The samples of a run: their features, an emotion at a time, and single pictures. `reference` has the real ones.
 
-Features lie under `evaluation/<features id>/...` as safetensors. A real part is keyed by its name (which hashes its listing), samples by
-the hash of their pictures; what exists is never computed again.
+Features lie under `evaluation/<features id>/samples` as safetensors, keyed by the hash of their pictures: what exists is never computed
+again.
 """
 
 import hashlib
@@ -12,88 +12,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-from pydantic import Field
 
-from coemogen_core.data.part_plan import current_parts
 from coemogen_core.device import Slot
-from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
+from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.evaluation.emogen_pairs import PictureAccess, Place
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, block_order, compute_features, concatenate, is_decodable
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.methods.sample_plan import SampleSet
-from coemogen_core.recipe import Recipe
 from coemogen_core.storage.workspace import Table, Workspace
-from schemas.metrics import EvaluationProtocol
 from schemas.outcomes import PartOutcome
-
-
-class ReferenceSelection(Recipe):
-    """Which real images the generated ones are compared with."""
-
-    source: str = Field(min_length=1, description="name of the image source")
-    split: str | None = Field(description="the split that is taken; null for all labelled images")
-    parts: tuple[str, ...] = Field(description="image parts that hold such images, sorted")
-    images: int = Field(ge=1, description="number of images")
-
-    def filter(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The selected ones among rows with `label` and `split`."""
-        labelled = rows.filter(pl.col("label").is_not_null())
-        return labelled if self.split is None else labelled.filter(pl.col("split") == self.split)
-
-
-def select_reference(workspace: Workspace, source: str, minimum: int, protocol: EvaluationProtocol) -> ReferenceSelection:
-    """The labelled images of the test split where there are at least `minimum`, else of all splits.
-
-    Images that the model was trained on flatter its FID, so a held-out split comes first; a small one says less than a mixed one.
-    Protocol "emogen" takes all splits, as the public evaluation code does.
-
-    Raises:
-        FileNotFoundError: the source was not ingested.
-        ValueError: it has no labelled images.
-    """
-    table = workspace.table("images", source)
-    counts = [table.read_part(part, ["label", "split"]).with_columns(part=pl.lit(part)) for part in current_parts(workspace, source)]
-    if not counts:
-        raise FileNotFoundError(f"table {table.uri} has no parts: ingest the source {source!r} first")
-    labelled = pl.concat(counts).filter(pl.col("label").is_not_null())
-    if labelled.is_empty():
-        raise ValueError(f"source {source!r} has no labelled images: an evaluation needs real images with an emotion each")
-    test = labelled.filter(pl.col("split") == "test")
-    split, chosen = ("test", test) if test.height >= minimum and protocol == "corrected" else (None, labelled)
-    return ReferenceSelection(source=source, split=split, parts=tuple(sorted(set(chosen["part"]))), images=chosen.height)
-
-
-def reference_part(
-    workspace: Workspace,
-    selection: ReferenceSelection,
-    part: str,
-    recipe: EvaluationRecipe,
-    extractors: ExtractorSet,
-    *,
-    slot: Slot = nullcontext,
-) -> PartOutcome:
-    """Compute the features of one part of the real images; nothing is done where they exist."""
-
-    def images() -> list[LabelledImage]:
-        rows = workspace.table("images", selection.source).read_part(part, ["image_id", "image", "label", "split"])
-        return [
-            LabelledImage(row["image_id"], parse_emotion(row["label"]), row["image"]["bytes"])
-            for row in selection.filter(rows).iter_rows(named=True)
-        ]
-
-    started, place = time.perf_counter(), _reference_place(selection, part, recipe, extractors)
-    return _cached(workspace, place, images, recipe, extractors, part, started, slot)[0]
-
-
-def load_reference(
-    workspace: Workspace, selection: ReferenceSelection, recipe: EvaluationRecipe, extractors: ExtractorSet
-) -> ImageFeatures:
-    """Features of all real images. Raises FileNotFoundError when a part has not been computed (`reference_part`)."""
-    places = [_reference_place(selection, part, recipe, extractors) for part in selection.parts]
-    return concatenate([ImageFeatures.from_bytes(workspace.read_file(*place)) for place in places])
 
 
 def sample_part(
@@ -115,7 +44,7 @@ def sample_part(
     digests = b"".join(hashlib.sha256(image.data).digest() for image in images)
     name = f"{emotion}-{hashlib.sha256(digests).hexdigest()[:12]}.safetensors"
     place = ("evaluation", recipe.features_id(extractors), "samples", name)
-    return _cached(workspace, place, lambda: images, recipe, extractors, emotion, started, slot)
+    return cached_features(workspace, place, lambda: images, recipe, extractors, emotion, started, slot)
 
 
 def sample_rows(workspace: Workspace, run_id: str, method: str, emotion: Emotion, recipe: EvaluationRecipe, rejected: int) -> list[int]:
@@ -213,25 +142,12 @@ def stored_samples(workspace: Workspace, run_id: str, method: str) -> StoredPict
     )
 
 
-def stored_reference(workspace: Workspace, selection: ReferenceSelection) -> StoredPictures:
-    """The real images of a selection, counted through its parts."""
-    table = workspace.table("images", selection.source)
-    chosen = {part: selection.filter(table.read_part(part, ["label", "split"]).with_row_index("row")) for part in selection.parts}
-    rows = [[(part, found.filter(label=emotion)["row"].to_numpy()) for part, found in chosen.items()] for emotion in EMOTIONS]
-    return StoredPictures(table, rows)
-
-
 def _labelled(samples: SampleSet, emotion: Emotion) -> list[LabelledImage]:
     rows = samples.read(emotion, ["index", "image"])
     return [LabelledImage(str(row["index"]), emotion, row["image"]["bytes"]) for row in rows.iter_rows(named=True)]
 
 
-def _reference_place(selection: ReferenceSelection, part: str, recipe: EvaluationRecipe, extractors: ExtractorSet) -> tuple[str, ...]:
-    split = selection.split or "all"
-    return "evaluation", recipe.features_id(extractors), "real", f"{selection.source}-{split}", f"{part}.safetensors"
-
-
-def _cached(
+def cached_features(
     workspace: Workspace,
     place: tuple[str, ...],
     images: Callable[[], Sequence[LabelledImage]],
