@@ -15,13 +15,13 @@ from typing import Any
 
 from results_table import Row, report, row
 
-from coemogen_core.curation.decisions import read_record, resolve_version
-from coemogen_core.curation.training_pictures import training_pictures
+from coemogen_core.evaluation.reference import select_reference
 from coemogen_core.experiments.files import write_experiments
 from coemogen_core.experiments.matrix import read_matrix
 from coemogen_core.experiments.run_cell import prepare_reference, run_cell
 from coemogen_core.experiments.table import ExperimentTable, build_table
 from coemogen_core.storage.workspace import Workspace
+from flows.corpora import read_corpora, reference_record
 from flows.params import load_params
 from flows.train_and_eval import cell_settings
 from flows.train_params import TrainAndEvalParams
@@ -59,9 +59,11 @@ def run_matrix(params: TrainAndEvalParams, run_id: str, only: list[str] | None) 
     torch.set_num_threads(1)
     assert params.matrix is not None
     workspace = Workspace(params.workspace)
-    record = read_record(workspace, params.dataset, resolve_version(workspace, params.dataset))
-    settings = cell_settings(params, record, training_pictures(workspace, record, params.train_splits))
-    selection = prepare_reference(workspace, settings)
+    records = read_corpora(workspace, params)
+    record, recipe = reference_record(params, records), params.evaluation
+    selection = select_reference(workspace, record.source, recipe.minimum_reference, recipe.protocol, record)
+    prepare_reference(workspace, selection, recipe)
+    settings = cell_settings(params, records, selection)
     methods = params.methods
     runs: list[MethodRun] = []
     markdown = ""

@@ -32,7 +32,10 @@ def evaluate_cells(
     stages.each_part("reference", reference_part_task, selection.parts, **shared)
     with stages.stage("evaluate") as done:
         reference = on_worker(evaluate_real_images_task, **shared)
-        evaluations = [on_worker(evaluate_method_task, run_id=plan.run_id, method=plan.method.name, **shared) for plan in samples]
+        evaluations = [
+            on_worker(evaluate_method_task, run_id=plan.run_id, method=plan.method.name, emotions=plan.emotions, **shared)
+            for plan in samples
+        ]
         done += [part for evaluation in evaluations for part in evaluation.parts]
     return evaluations, reference
 

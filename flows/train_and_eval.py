@@ -6,16 +6,16 @@ noise and share features, real images and whatever stands in the workspace alrea
 `coemogen_core.experiments.run_cell`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
+from coemogen_core.curation.decisions import DecisionsRecord, resolve_version
 from coemogen_core.curation.training_pictures import training_pictures
-from coemogen_core.emotions import Emotion
+from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.recipe import load_extractors
 from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.experiments.matrix import DEFAULT
@@ -25,7 +25,10 @@ from coemogen_core.methods.sample_plan import SamplePlan
 from coemogen_core.recipe import recipe_id
 from coemogen_core.report.build import REPORT_VERSION, CorpusVersion, ReportRecipe
 from coemogen_core.report.pictures import contact_sheet
+from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.feature_set import join_sets
 from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
+from flows.corpora import read_corpora, reference_record
 from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows, true_emotions
 from flows.stages import Stages, on_worker
 from flows.train_params import TrainAndEvalParams
@@ -50,26 +53,26 @@ class Cell:
 @flow(name=TrainAndEvalParams.flow, task_runner=ThreadPoolTaskRunner(max_workers=1))
 def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
     """Train, generate, evaluate and report; what stands already in the workspace is not computed again."""
-    with Stages(params.flow, params.workspace, params.dataset, params.execution) as stages:
+    with Stages(params.flow, params.workspace, "+".join(params.datasets), params.execution) as stages:
         return stages.completed(_run(stages, params))
 
 
 def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     workspace = stages.workspace
-    corpus = CorpusVersion(dataset=params.dataset, version=resolve_version(workspace, params.dataset, params.version))
+    records = read_corpora(workspace, params)
+    corpora = [CorpusVersion(dataset=record.dataset, version=record.version) for record in records]
     art = None
     if params.emoart_dataset is not None:
         art = CorpusVersion(dataset=params.emoart_dataset, version=resolve_version(workspace, params.emoart_dataset))
-    record = read_record(workspace, corpus.dataset, corpus.version)
-    settings = cell_settings(params, record, training_pictures(workspace, record, params.train_splits))
-    _cache_features(stages, params, record)
+    recipe, shows = params.evaluation, ReportRecipe()
+    selection = select_reference_task(workspace.uri, reference_record(params, records), recipe)
+    settings = cell_settings(params, records, selection)
+    _cache_features(stages, params, records)
     cells = _train(stages, params, settings)
     stages.each("generate", generate_part_task, [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()])
     shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}
-    recipe, shows = params.evaluation, ReportRecipe()
-    selection = select_reference_task(workspace.uri, record, recipe)
     truth = None if art is None else true_emotions(params)
-    run_id = evaluation_id(params, shown, cells, selection, shows, {"corpus": corpus, "art": art, "truth": truth})
+    run_id = evaluation_id(params, shown, cells, selection, shows, {"corpora": corpora, "art": art, "truth": truth})
     evaluations, reference = evaluate_cells(stages, selection, [cell.samples for cell in cells], recipe)
     with stages.stage("report") as done:
         done.append(PartOutcome(part=run_id, rows=len(cells), reused=workspace.exists("runs", run_id, "report.html")))
@@ -80,9 +83,9 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
             if params.matrix is not None:
                 experiments = collect_experiments(params, params.matrix, [(cell.seed, cell.samples) for cell in cells], evaluations)
                 publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
-            on_worker(write_report_task, params.workspace, metrics, shown, shows, corpus, art, evaluation=recipe)
+            on_worker(write_report_task, params.workspace, metrics, shown, shows, corpora[0], art, selection, recipe)
             publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID and CMMD; Sem-D best as in real images")
-            sheet = contact_sheet(workspace, shown, (params.matrix or DEFAULT).labels)
+            sheet = contact_sheet(workspace, shown, (params.matrix or DEFAULT).labels, settings.emotions)
             publish_picture(f"gallery-{run_id}", sheet, "a row an emotion, a block a method")
     report = workspace.path("runs", run_id, "report.html")
     publish_link(f"report-{run_id}", report, "report")
@@ -97,19 +100,28 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     )
 
 
-def _cache_features(stages: Stages, params: TrainAndEvalParams, record: DecisionsRecord) -> None:
-    of: dict[str, Any] = {"dataset": record.dataset, "version": record.version, "source": record.source}
-    stages.each_part("features", cache_features_part_task, record.parts, **of, recipe=params.features)
+def _cache_features(stages: Stages, params: TrainAndEvalParams, records: Sequence[DecisionsRecord]) -> None:
+    parts = [
+        {"dataset": record.dataset, "version": record.version, "source": record.source, "part": part}
+        for record in records
+        for part in record.parts
+    ]
+    stages.each("features", cache_features_part_task, parts, recipe=params.features)
 
 
-def cell_settings(params: TrainAndEvalParams, record: DecisionsRecord, emotions: Iterable[Emotion]) -> CellSettings:
-    """What all cells have in common: a version of the corpus, the emotions that it has, and the parameters."""
+def cell_settings(params: TrainAndEvalParams, records: Sequence[DecisionsRecord], selection: ReferenceSelection) -> CellSettings:
+    """What all cells have in common: the corpora that are trained on, the emotions that they and the real images have, and the parameters.
+
+    Raises:
+        ValueError: a corpus has no picture to train on; the message says which step left none.
+    """
+    workspace = Workspace(params.workspace)
+    trained = {emotion for record in records for emotion in training_pictures(workspace, record, params.train_splits)}
+    dataset, feature_id = join_sets(workspace, [(record.dataset, params.features.feature_id(record.version)) for record in records])
     return CellSettings(
-        dataset=record.dataset,
-        version=record.version,
-        feature_id=params.features.feature_id(record.version),
-        emotions=tuple(emotions),
-        source=record.source,
+        dataset=dataset,
+        feature_id=feature_id,
+        emotions=tuple(emotion for emotion in EMOTIONS if emotion in trained and emotion in selection.emotions),
         models=params.models,
         generation=params.generation,
         evaluation=params.evaluation,
@@ -149,6 +161,7 @@ def evaluation_id(
     """Recipe id of the evaluation: everything that the numbers, the report and the experiments depend on."""
     identity = {
         "samples": shown,
+        "emotions": sorted({emotion for cell in cells for emotion in cell.samples.emotions}),
         "evaluation": params.evaluation.numbers_identity(load_extractors(params.evaluation)),
         "reference": selection,
         "report": {"version": REPORT_VERSION, "shows": shows},

@@ -22,6 +22,12 @@ class TrainAndEvalParams(FlowParams):
     flow = "train-and-eval"
     dataset: DatasetName = Field(default="emoset", description="corpus to train on")
     version: str = Field(default="current", description="version of its decisions; current = the last one that was built")
+    joined_with: tuple[DatasetName, ...] = Field(
+        default=(), description="further corpora to train on together with it; every emotion is seen equally often of each that has it"
+    )
+    reference_dataset: DatasetName | None = Field(
+        default=None, description="which of these corpora the pictures are measured against; none = `dataset`"
+    )
     emoart_dataset: DatasetName | None = Field(default=None, description="curated art to show in the report; none = leave that section out")
     emoart_truth: str | None = Field(default=None, description="folder of the lab paintings with their true emotions; none = unknown")
     models: BaseModels = Field(description="diffusion model and CLIP to build on")
@@ -43,9 +49,20 @@ class TrainAndEvalParams(FlowParams):
         return FeatureRecipe(models=self.models, resolution=self.resolution, splits=self.train_splits)
 
     @property
+    def datasets(self) -> tuple[str, ...]:
+        """All corpora that are trained on."""
+        return (self.dataset, *self.joined_with)
+
+    @property
     def methods(self) -> list[Method]:
         """What is compared, not yet seeded."""
         return (self.matrix or DEFAULT).resolve(self.training)
+
+    @model_validator(mode="after")
+    def _corpora_are_different(self) -> Self:
+        if len(set(self.datasets)) < len(self.datasets):
+            raise ValueError(f"joined_with names a corpus twice: {', '.join(self.datasets)}; name each once")
+        return self
 
     @model_validator(mode="after")
     def _methods_are_known_and_the_batch_divides(self) -> Self:

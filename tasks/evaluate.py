@@ -8,6 +8,7 @@ from functools import partial
 from prefect import task
 
 from coemogen_core.curation.decisions import DecisionsRecord
+from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
 from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_real_images, evaluate_samples, write_metrics
@@ -45,11 +46,16 @@ def evaluate_real_images_task(workspace_uri: str, selection: ReferenceSelection,
 
 @task(name="evaluate method", task_run_name="evaluate {method}", **STORED)
 def evaluate_method_task(
-    workspace_uri: str, run_id: str, method: str, selection: ReferenceSelection, recipe: EvaluationRecipe
+    workspace_uri: str,
+    run_id: str,
+    method: str,
+    selection: ReferenceSelection,
+    recipe: EvaluationRecipe,
+    emotions: tuple[Emotion, ...] = EMOTIONS,
 ) -> MethodEvaluation:
     """Measure the samples of one method against the real images. See `evaluate_samples`."""
     slot = partial(device_slot, recipe.device)
-    return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe), slot=slot)
+    return evaluate_samples(Workspace(workspace_uri), run_id, method, selection, recipe, load_extractors(recipe), emotions, slot=slot)
 
 
 @task(name="collect cell", task_run_name="collect {samples.method.name}, seed {seed}", **STORED)
@@ -81,9 +87,12 @@ def write_report_task(
     recipe: ReportRecipe,
     photos: CorpusVersion | None = None,
     art: CorpusVersion | None = None,
+    selection: ReferenceSelection | None = None,
     evaluation: EvaluationRecipe | None = None,
 ) -> str:
     """Write report.html of a run; returns its URI. See `build_report_data`."""
     workspace = Workspace(workspace_uri)
     slot = partial(device_slot, "auto" if evaluation is None else evaluation.device)
-    return write_report(workspace, build_report_data(workspace, metrics, sample_runs, recipe, photos, art, evaluation, slot=slot))
+    return write_report(
+        workspace, build_report_data(workspace, metrics, sample_runs, recipe, photos, art, selection, evaluation, slot=slot)
+    )

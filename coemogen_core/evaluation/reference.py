@@ -15,7 +15,7 @@ from coemogen_core.curation.decisions import NOT_WANTED, DecisionsRecord
 from coemogen_core.data.part_plan import current_parts
 from coemogen_core.data.splits import with_splits
 from coemogen_core.device import Slot
-from coemogen_core.emotions import EMOTIONS, parse_emotion
+from coemogen_core.emotions import EMOTIONS, Emotion, parse_emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, concatenate
 from coemogen_core.evaluation.recipe import EvaluationRecipe
@@ -40,6 +40,7 @@ class ReferenceSelection(Recipe):
     split: str | None = Field(description="the split that is taken; null for all labelled images")
     parts: tuple[str, ...] = Field(description="image parts that hold such images, sorted")
     images: int = Field(ge=1, description="number of images")
+    emotions: tuple[Emotion, ...] = Field(default=EMOTIONS, min_length=1, description="emotions that they have")
     rows: str = Field(description="hash of their ids and labels")
 
     def read(self, workspace: Workspace, part: str) -> pl.DataFrame:
@@ -85,6 +86,7 @@ def select_reference(
         labels="source" if record is None or record.recipe.selection.classifier_id is None else "classifier",
         split=split,
         parts=tuple(sorted(part for part, rows in chosen.items() if rows.height)),
+        emotions=tuple(emotion for emotion in EMOTIONS if emotion in emotions),
         images=sum(rows.height for rows in chosen.values()),
         rows=digest.hexdigest(),
     )

@@ -1,11 +1,13 @@
 """From the samples of a run to its metrics.json."""
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 from pydantic import BaseModel, Field
 
 from coemogen_core.device import Slot
+from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import concatenate
@@ -37,24 +39,28 @@ def evaluate_samples(
     selection: ReferenceSelection,
     recipe: EvaluationRecipe,
     extractors: ExtractorSet,
+    emotions: Sequence[Emotion] = EMOTIONS,
     *,
     slot: Slot = nullcontext,
 ) -> MethodEvaluation:
     """Measure `runs/<run_id>/samples/<method>` against the real images; nothing is computed twice.
 
+    Args:
+        emotions: whose samples are measured, where there are any; a run may hold more.
+
     Raises:
         FileNotFoundError: there are no samples, or the features of the real images were not computed.
     """
     started = time.perf_counter()
-    emotions = SampleSet(workspace, run_id, method).emotions()
-    found = [sample_part(workspace, run_id, method, emotion, recipe, extractors, slot=slot) for emotion in emotions]
+    present = [emotion for emotion in SampleSet(workspace, run_id, method).emotions() if emotion in emotions]
+    found = [sample_part(workspace, run_id, method, emotion, recipe, extractors, slot=slot) for emotion in present]
     features = concatenate([block for _, block in found])
     place = _numbers_place(selection, recipe, extractors, features.digest())
     if reused := workspace.exists(*place):
         metrics = MethodMetrics.model_validate(workspace.read_json(*place))
     else:
         reference = load_reference(workspace, selection, recipe, extractors)
-        pictures = stored_samples(workspace, run_id, method)
+        pictures = stored_samples(workspace, run_id, method, present)
         metrics = evaluate_method(features, reference, extractors, recipe, pictures, slot=slot)
         workspace.write_file(_as_json(metrics), *place)
     seconds = time.perf_counter() - started

@@ -7,7 +7,7 @@ again.
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -81,15 +81,22 @@ class EvaluatedSet:
 
 
 def evaluated_samples(
-    workspace: Workspace, run_id: str, method: str, recipe: EvaluationRecipe, extractors: ExtractorSet, *, slot: Slot = nullcontext
+    workspace: Workspace,
+    run_id: str,
+    method: str,
+    recipe: EvaluationRecipe,
+    extractors: ExtractorSet,
+    emotions: Collection[str] = EMOTIONS,
+    *,
+    slot: Slot = nullcontext,
 ) -> EvaluatedSet:
-    """The samples of one method of a run; their features are read where the evaluation left them.
+    """The samples of one method of a run, of these emotions; their features are read where the evaluation left them.
 
     Raises:
         FileNotFoundError: there are no samples.
     """
     blocks, places = [], []
-    for emotion in SampleSet(workspace, run_id, method).emotions():
+    for emotion in (each for each in SampleSet(workspace, run_id, method).emotions() if each in emotions):
         _, features = sample_part(workspace, run_id, method, emotion, recipe, extractors, slot=slot)
         rows = sample_rows(workspace, run_id, method, emotion, recipe, int(features.rejected.sum()))
         places += [(EMOTIONS.index(emotion), row) for row in rows]
@@ -134,12 +141,11 @@ class StoredPictures:
             start += batch.height
 
 
-def stored_samples(workspace: Workspace, run_id: str, method: str) -> StoredPictures:
-    """The samples of one method of a run."""
+def stored_samples(workspace: Workspace, run_id: str, method: str, emotions: Collection[str] = EMOTIONS) -> StoredPictures:
+    """The samples of one method of a run, of these emotions."""
     samples = SampleSet(workspace, run_id, method)
-    return StoredPictures(
-        samples.table, [[(part, np.arange(samples.table.count([part]))) for part in samples.parts(emotion)] for emotion in EMOTIONS]
-    )
+    parts = [samples.parts(emotion) if emotion in emotions else [] for emotion in EMOTIONS]
+    return StoredPictures(samples.table, [[(part, np.arange(samples.table.count([part]))) for part in found] for found in parts])
 
 
 def _labelled(samples: SampleSet, emotion: Emotion) -> list[LabelledImage]:

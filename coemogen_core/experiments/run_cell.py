@@ -5,12 +5,11 @@ from contextlib import nullcontext
 
 from pydantic import Field
 
-from coemogen_core.curation.decisions import read_record
 from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
-from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference
+from coemogen_core.evaluation.reference import ReferenceSelection, reference_part
 from coemogen_core.evaluation.run_files import MethodEvaluation, evaluate_samples
 from coemogen_core.evaluation.sample_pictures import sample_part, sample_rows
 from coemogen_core.methods.method import Method, TrainingData
@@ -30,11 +29,9 @@ SEEDS_APART = 10_000  # between the first pictures of two seeds: they share no n
 class CellSettings(FrozenModel):
     """What all cells of a matrix have in common."""
 
-    dataset: str = Field(min_length=1, description="training corpus, e.g. emoset")
+    dataset: str = Field(min_length=1, description="training corpus, e.g. emoset, or several that are joined")
     feature_id: str = Field(min_length=1, description="its cached features")
     emotions: tuple[Emotion, ...] = Field(default=EMOTIONS, min_length=1, description="emotions that the corpus has: those that are drawn")
-    source: str = Field(min_length=1, description="real images to measure against")
-    version: str | None = Field(default=None, description="decisions of the dataset that say their emotions; none = the source itself")
     models: BaseModels = Field(description="base models")
     generation: GenerationRecipe = Field(description="how pictures are drawn")
     evaluation: EvaluationRecipe = Field(description="how they are measured")
@@ -47,14 +44,10 @@ class CellSettings(FrozenModel):
         return SamplePlan(method, self.images_per_emotion, first, self.generation, self.models, model_run_id, self.emotions)
 
 
-def prepare_reference(workspace: Workspace, settings: CellSettings) -> ReferenceSelection:
-    """Choose the real images and compute their features, once for all cells."""
-    recipe = settings.evaluation
-    record = None if settings.version is None else read_record(workspace, settings.dataset, settings.version)
-    selection = select_reference(workspace, settings.source, recipe.minimum_reference, recipe.protocol, record)
+def prepare_reference(workspace: Workspace, selection: ReferenceSelection, recipe: EvaluationRecipe) -> None:
+    """Compute the features of the real images, once for all cells."""
     for part in selection.parts:
         reference_part(workspace, selection, part, recipe, load_extractors(recipe))
-    return selection
 
 
 def run_cell(
@@ -77,7 +70,7 @@ def run_cell(
     for part in samples.parts():
         generate_part(workspace, samples, part)
     extractors = load_extractors(settings.evaluation)
-    evaluation = evaluate_samples(workspace, samples.run_id, method.name, selection, settings.evaluation, extractors)
+    evaluation = evaluate_samples(workspace, samples.run_id, method.name, selection, settings.evaluation, extractors, samples.emotions)
     return cell_result(workspace, samples, seed, evaluation, settings.evaluation, extractors)
 
 

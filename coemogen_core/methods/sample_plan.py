@@ -103,13 +103,12 @@ class SamplePlan:
     recipe: GenerationRecipe
     models: BaseModels
     model_run_id: str | None = None  # the run that holds the trained model, for methods that have one
-    emotions: tuple[Emotion, ...] = EMOTIONS  # that pictures are made of, in the order of EMOTIONS
+    emotions: tuple[Emotion, ...] = EMOTIONS  # that pictures are made of; a run may hold those of others, which other plans asked for
 
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that decides the pictures; `samples/<method>.recipe.json` holds it."""
         trained = {} if self.model_run_id is None else {"model": self.model_run_id}
-        some = {} if self.emotions == EMOTIONS else {"emotions": self.emotions}
         return {
             "method": self.method.name,
             "count": self.count,
@@ -117,7 +116,6 @@ class SamplePlan:
             "recipe": self.recipe.identity,
             "models": self.models.identity,
             **trained,
-            **some,
             **self.method.sample_identity(self.models, self.recipe),
         }
 

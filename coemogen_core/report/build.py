@@ -16,7 +16,7 @@ from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.alone import METHOD, AloneEvaluation
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
-from coemogen_core.evaluation.reference import load_reference, select_reference
+from coemogen_core.evaluation.reference import ReferenceSelection, load_reference
 from coemogen_core.evaluation.sample_pictures import evaluated_samples
 from coemogen_core.experiments.files import read_experiments
 from coemogen_core.methods.registry import LABELS
@@ -74,6 +74,7 @@ def build_report_data(
     recipe: ReportRecipe,
     photos: CorpusVersion | None = None,
     art: CorpusVersion | None = None,
+    selection: ReferenceSelection | None = None,
     evaluation: EvaluationRecipe | None = None,
     *,
     slot: Slot = nullcontext,
@@ -85,8 +86,9 @@ def build_report_data(
         metrics: the numbers.
         sample_runs: by method, the run whose samples are shown.
         recipe: what is shown.
-        photos: the labelled corpus that the model was trained on.
+        photos: the corpus that the model was trained on, or the first of several.
         art: the curated art corpus.
+        selection: the real images; without it there is no map.
         evaluation: how the numbers were made; without it neither failures, nor the map, nor the nearest training pictures are shown.
         slot: entered to ask the evaluation's networks.
 
@@ -102,11 +104,11 @@ def build_report_data(
         title=recipe.title or _title(metrics),
         metrics=metrics,
         labels=labels,
-        gallery=_gallery(workspace, ordered, labels, recipe.columns),
+        gallery=_gallery(workspace, metrics, ordered, labels, recipe.columns),
         **(
             {}
             if evaluation is None or not ordered
-            else _single_samples(workspace, metrics, ordered, labels, recipe, evaluation, photos, slot)
+            else _single_samples(workspace, metrics, ordered, labels, recipe, evaluation, selection, slot)
         ),
         training=training_part(workspace, ordered),
         photos=None if photos is None else _corpus(workspace, photos, recipe),
@@ -144,15 +146,17 @@ def alone_report_data(evaluation: AloneEvaluation, title: str) -> ReportData:
 
 
 def _gallery(
-    workspace: Workspace, sample_runs: Mapping[str, str], labels: Mapping[str, str], columns: int
+    workspace: Workspace, metrics: Metrics, sample_runs: Mapping[str, str], labels: Mapping[str, str], columns: int
 ) -> dict[str, dict[str, list[Picture]]]:
-    side = 256 if len(sample_runs) * columns * len(EMOTIONS) <= SIZE_BUDGET else 144
+    measured = [emotion for emotion in EMOTIONS if any(emotion in method.per_emotion for method in metrics.methods.values())]
+    emotions = measured or EMOTIONS
+    side = 256 if len(sample_runs) * columns * len(emotions) <= SIZE_BUDGET else 144
     rows = {
         emotion: {
             method: _first_samples(workspace, run_id, method, emotion, labels[method], columns, side)
             for method, run_id in sample_runs.items()
         }
-        for emotion in EMOTIONS
+        for emotion in emotions
     }
     return {emotion: pictures for emotion, pictures in rows.items() if any(pictures.values())}
 
@@ -171,26 +175,23 @@ def _single_samples(
     labels: Mapping[str, str],
     recipe: ReportRecipe,
     evaluation: EvaluationRecipe,
-    photos: CorpusVersion | None,
+    selection: ReferenceSelection | None,
     slot: Slot,
 ) -> dict[str, Any]:
     """What the evaluation's features say of single samples: failures, the map, the nearest training pictures."""
     extractors = load_extractors(evaluation)
     sets = {
-        method: evaluated_samples(workspace, run_id, method, evaluation, extractors, slot=slot) for method, run_id in sample_runs.items()
+        method: evaluated_samples(workspace, run_id, method, evaluation, extractors, metrics.methods[method].per_emotion, slot=slot)
+        for method, run_id in sample_runs.items()
     }
     found: dict[str, Any] = {"failures": failure_parts(sets, labels, recipe.failures, recipe.seed)}
-    if metrics.reference is not None:
-        record = None if photos is None else read_record(workspace, photos.dataset, photos.version)
-        source, least = metrics.reference.source, evaluation.minimum_reference
-        selection = select_reference(workspace, source, least, evaluation.protocol, record)
+    if selection is not None:
         real = load_reference(workspace, selection, evaluation, extractors)
         features = {method: samples.features for method, samples in sets.items()}
         found["map"] = map_part(real, features, extractors.clip.identity, recipe.seed)
     trained = trained_features(workspace, sample_runs)
-    if trained is not None and photos is not None:
-        source = read_record(workspace, photos.dataset, photos.version).source
-        training = TrainingSet(workspace, *trained, source)
+    if trained is not None:
+        training = TrainingSet(workspace, *trained)
         found["memorisation"] = memorisation_part(training, sets, labels, extractors.clip, recipe.columns, recipe.seed, slot=slot)
     return found
 

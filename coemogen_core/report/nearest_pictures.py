@@ -1,6 +1,6 @@
 """The nearest training pictures of the samples that the gallery shows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 from safetensors import safe_open
 
+from coemogen_core.curation.decisions import read_record
 from coemogen_core.data.part_plan import current_parts
 from coemogen_core.data.standing_rows import standing_places
 from coemogen_core.device import Slot
@@ -28,7 +29,7 @@ from coemogen_core.evaluation.sample_pictures import EvaluatedSet
 from coemogen_core.report.data import MemorisationPart, NearestPairs, TrainingPair
 from coemogen_core.report.pictures import inline_picture, inline_samples
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import list_parts, local_part
+from coemogen_core.training.feature_set import joined_sets, list_parts, local_part, version_of
 
 DRAWN = 500
 PIXELS_DRAWN = 64
@@ -49,31 +50,39 @@ class TrainingSet:
     workspace: Workspace
     dataset: str
     feature_id: str
-    source: str
 
     def parts(self) -> Iterator[VectorPart]:
         """The CLIP embeddings as they were trained on (not mirrored), part by part; of each file only these are read.
 
-        Pictures that the source no longer holds are left out.
+        A part is called `<source>/<part>`. Pictures that their source no longer holds are left out.
         """
-        current = set(current_parts(self.workspace, self.source))
-        for name in list_parts(self.workspace, self.dataset, self.feature_id):
-            with safe_open(local_part(self.workspace, self.dataset, self.feature_id, name), framework="np") as file:
-                ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
-                vectors = file.get_tensor("visual")[:, 0]
-            if name in current:
-                yield VectorPart(name, ids, vectors)
-                continue
-            rows = {image_id: row for row, image_id in enumerate(ids)}  # the source was cut otherwise since
-            for source, part, pictures in standing_places(self.workspace, pl.Series(ids, dtype=pl.String)):
-                there = [image_id for image_id in pictures if image_id in rows]
-                if source == self.source and part in current and there:
-                    yield VectorPart(part, there, vectors[[rows.pop(image_id) for image_id in there]])
+        for dataset, feature_id in joined_sets(self.workspace, self.dataset, self.feature_id):
+            source = read_record(self.workspace, dataset, version_of(feature_id)).source
+            current = set(current_parts(self.workspace, source))
+            for name in list_parts(self.workspace, dataset, feature_id):
+                with safe_open(local_part(self.workspace, dataset, feature_id, name), framework="np") as file:
+                    ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
+                    vectors = file.get_tensor("visual")[:, 0]
+                if name in current:
+                    yield VectorPart(f"{source}/{name}", ids, vectors)
+                else:
+                    yield from self._moved(source, current, ids, vectors)
+
+    def _moved(self, source: str, current: Collection[str], ids: Sequence[str], vectors: NDArray[np.floating]) -> Iterator[VectorPart]:
+        """Pictures of a part that is gone, because the source was cut otherwise since, in the parts that hold them now."""
+        rows = {image_id: row for row, image_id in enumerate(ids)}
+        for other, part, pictures in standing_places(self.workspace, pl.Series(ids, dtype=pl.String)):
+            there = [image_id for image_id in pictures if image_id in rows]
+            if other == source and part in current and there:
+                yield VectorPart(f"{source}/{part}", there, vectors[[rows.pop(image_id) for image_id in there]])
 
     def pictures(self, neighbours: Iterable[Neighbour]) -> dict[str, bytes]:
         """The encoded pictures by image id."""
-        images = self.workspace.table("images", self.source)
-        return {image_id: data for part, wanted in batched_ids(neighbours) for image_id, data in images.iter_pictures(part, wanted)}
+        found: dict[str, bytes] = {}
+        for name, wanted in batched_ids(neighbours):
+            source, _, part = name.rpartition("/")
+            found.update(self.workspace.table("images", source).iter_pictures(part, wanted))
+        return found
 
 
 @dataclass(frozen=True)

@@ -45,24 +45,30 @@ def is_pixel_art(picture: Picture) -> bool:
 
 
 def contact_sheet(
-    workspace: Workspace, sample_runs: Mapping[str, str], labels: Mapping[str, str], columns: int = 4, side: int = 96
+    workspace: Workspace,
+    sample_runs: Mapping[str, str],
+    labels: Mapping[str, str],
+    emotions: Sequence[str] = EMOTIONS,
+    columns: int = 4,
+    side: int = 96,
 ) -> bytes:
-    """PNG of the first samples of every emotion, methods side by side.
+    """PNG of the first samples of some emotions, methods side by side.
 
     Args:
         workspace: holds the samples.
         sample_runs: by method, the run that holds its samples; methods stand side by side in this order.
         labels: what the methods are called; one that is not there goes by its own name.
+        emotions: rows from top to bottom.
         columns: pictures per emotion and method.
         side: size of one picture in pixels.
 
     Raises:
-        FileNotFoundError: samples of an emotion that another method has are missing.
+        FileNotFoundError: samples of an emotion are missing.
     """
-    sets = {method: SampleSet(workspace, run_id, method) for method, run_id in sample_runs.items()}
-    present = {emotion for samples in sets.values() for emotion in samples.emotions()}
-    emotions = [emotion for emotion in EMOTIONS if emotion in present]
-    blocks = {labels.get(method, method): _first_samples(samples, emotions, columns) for method, samples in sets.items()}
+    blocks = {
+        labels.get(method, method): _first_samples(SampleSet(workspace, run_id, method), emotions, columns)
+        for method, run_id in sample_runs.items()
+    }
     return draw_sheet(blocks, emotions, columns, side)
 
 

@@ -11,26 +11,30 @@ from coemogen_core.training.optimisation import OptimisationRecipe
 
 
 class ClassBalancedSampler:
-    """Rows in an endless order in which every class comes equally often.
+    """Rows in an endless order in which every class comes equally often, and within a class every corpus that has it.
 
-    The order is a chain of rounds; a round draws each class that occurs once, in random order. Within a class, rows are dealt like a
-    shuffled pack: none comes again before all others came. So at any length the counts of two classes differ by at most one, and those of
-    two rows of a class as well. The order at a position depends on the seed alone: resuming means asking for the next position.
+    The order is a chain of rounds; a round draws each class that occurs once, in random order. A class that several corpora have goes
+    through them in turn. Within class and corpus, rows are dealt like a shuffled pack: none comes again before all others came. So at any
+    length the counts of two classes differ by at most one, those of two corpora in a class and of two rows of both as well. The order at a
+    position depends on the seed alone: resuming means asking for the next position.
     """
 
-    def __init__(self, labels: Tensor, seed: int, only: int | None = None) -> None:
-        """Deal the rows of these labels [n], or those of one label alone.
+    def __init__(self, labels: Tensor, seed: int, only: int | None = None, corpora: Tensor | None = None) -> None:
+        """Deal the rows of these labels [n], or those of one label alone; `corpora` [n] says which corpus each is of.
 
         Raises:
             ValueError: there are none.
         """
         values = labels.numpy()
-        found = [np.flatnonzero(values == label) for label in (np.unique(values) if only is None else [only])]
-        self._rows = [rows for rows in found if len(rows)]
+        origins = np.zeros_like(values) if corpora is None else corpora.numpy()
+        wanted = np.unique(values) if only is None else [only]
+        found = [[np.flatnonzero((values == label) & (origins == origin)) for origin in np.unique(origins)] for label in wanted]
+        some = [[rows for rows in packs if len(rows)] for packs in found]
+        self._rows = [packs for packs in some if packs]  # class -> corpus -> rows
         if not self._rows:
             raise ValueError("no rows to sample from: the corpus kept no pictures" + ("" if only is None else " of this emotion"))
         self._seed = seed
-        self._packs: dict[int, tuple[int, np.ndarray]] = {}  # class -> the pack dealt at present and its number
+        self._packs: dict[tuple[int, int], tuple[int, np.ndarray]] = {}  # class, corpus -> the pack dealt at present and its number
 
     def rows(self, start: int, count: int) -> list[int]:
         """Row indices at positions `start` to `start + count - 1`."""
@@ -39,14 +43,18 @@ class ClassBalancedSampler:
     def _row(self, position: int) -> int:
         turn, seat = divmod(position, len(self._rows))
         which = int(np.random.default_rng([self._seed, 0, turn]).permutation(len(self._rows))[seat])
-        number, card = divmod(turn, len(self._rows[which]))
-        return int(self._rows[which][self._pack(which, number)[card]])
+        packs = self._rows[which]
+        turn, corpus = turn // len(packs), (turn + which) % len(packs)  # classes are not all at the same corpus
+        rows = packs[corpus]
+        number, card = divmod(turn, len(rows))
+        return int(rows[self._pack(which, corpus, number)[card]])
 
-    def _pack(self, which: int, number: int) -> np.ndarray:
-        held = self._packs.get(which)
+    def _pack(self, which: int, corpus: int, number: int) -> np.ndarray:
+        held = self._packs.get((which, corpus))
         if held is None or held[0] != number:
-            held = (number, np.random.default_rng([self._seed, 1, which, number]).permutation(len(self._rows[which])))
-            self._packs[which] = held
+            origin = [corpus] if corpus else []  # of a single corpus the order is that of its seed alone
+            shuffled = np.random.default_rng([self._seed, 1, which, number, *origin]).permutation(len(self._rows[which][corpus]))
+            held = self._packs[which, corpus] = (number, shuffled)
         return held[1]
 
 
@@ -90,7 +98,7 @@ class BatchSource:
         self._features = features
         self._recipe = recipe
         self._num_timesteps = num_timesteps
-        self._sampler = ClassBalancedSampler(features.labels, recipe.seed, only)
+        self._sampler = ClassBalancedSampler(features.labels, recipe.seed, only, features.corpora)
 
     def at(self, step: int, process: int = 0, num_processes: int = 1) -> TrainingBatch:
         """The batch of a step (counted from 0), or a process's share of it.

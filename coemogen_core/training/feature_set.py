@@ -2,6 +2,7 @@
 
 import bisect
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from coemogen_core.storage.location import open_file
 from coemogen_core.storage.row_digest import RowDigest
 from coemogen_core.storage.tensor_files import read_header
 from coemogen_core.storage.workspace import Workspace, local_copy
+
+JOINED = "joined.json"
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,11 @@ class FeatureBatch:
 class FeatureSet:
     """Feature parts as one sequence of rows, by image id, so that the parts that they lie in change no training.
 
-    Only the pages that are read take memory; labels, and the order of the rows, are held (16 bytes a row).
+    Only the pages that are read take memory; labels, corpora and the order of the rows are held (24 bytes a row).
     """
 
-    def __init__(self, parts: list[dict[str, Tensor]], facts: list[dict[str, Any]]) -> None:
+    def __init__(self, parts: list[dict[str, Tensor]], facts: list[dict[str, Any]], corpora: list[int] | None = None) -> None:
+        """Parts, what their files say of them, and the number of the corpus that each is of; one corpus by default."""
         self._parts = parts
         self._facts = facts
         self._ends: list[int] = []
@@ -42,6 +46,9 @@ class FeatureSet:
             self._ends.append((self._ends[-1] if self._ends else 0) + len(part["label"]))
         self._order = _by_image_id(parts)
         self.labels = torch.cat([part["label"].long() for part in parts])[self._order]
+        numbers = [0] * len(parts) if corpora is None else corpora
+        filled = [torch.full((len(part["label"]),), number) for part, number in zip(parts, numbers, strict=True)]
+        self.corpora = torch.cat(filled)[self._order]
 
     @classmethod
     def open(cls, workspace: Workspace, dataset: str, feature_id: str) -> "FeatureSet":
@@ -56,15 +63,16 @@ class FeatureSet:
             FileNotFoundError: there are none.
             ValueError: the parts hold no rows, or do not belong together.
         """
-        names = cached_parts(workspace, dataset, feature_id)
-        tensors, facts = [], []
-        for name in names:
-            with safe_open(local_part(workspace, dataset, feature_id, name), framework="pt") as file:
-                tensors.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (a safe_open is no dict)
-                facts.append(json.loads(file.metadata()["coemogen"]))
+        tensors, facts, corpora = [], [], []
+        for number, one in enumerate(joined_sets(workspace, dataset, feature_id)):
+            for name in cached_parts(workspace, *one):
+                with safe_open(local_part(workspace, *one, name), framework="pt") as file:
+                    tensors.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118 (a safe_open is no dict)
+                    facts.append(json.loads(file.metadata()["coemogen"]))
+                    corpora.append(number)
         if len({tuple(part["latent_mean"].shape[1:]) for part in tensors}) > 1:
             raise ValueError(f"features/{dataset}/{feature_id} mixes shapes of latents: remove the folder and cache the features again")
-        features = cls(tensors, facts)
+        features = cls(tensors, facts, corpora)
         if len(features) == 0:
             raise ValueError(f"features/{dataset}/{feature_id} holds no rows: no kept picture of {dataset} is of the chosen splits")
         return features
@@ -126,6 +134,13 @@ def rows_of_set(workspace: Workspace, dataset: str, feature_id: str) -> tuple[st
     Raises:
         FileNotFoundError: there are no features.
     """
+    sets = joined_sets(workspace, dataset, feature_id)
+    found = [_rows_of_one(workspace, *one) for one in sets]
+    count = sum(number for _, number in found)
+    return (found[0][0] if len(sets) == 1 else recipe_id("rows", {"joined": [rows for rows, _ in found]})), count
+
+
+def _rows_of_one(workspace: Workspace, dataset: str, feature_id: str) -> tuple[str, int]:
     digest, count, made_by = RowDigest(), 0, set[str]()
     for name in cached_parts(workspace, dataset, feature_id):
         with open_file(workspace.path("features", dataset, feature_id, f"{name}.safetensors")) as file:
@@ -135,6 +150,32 @@ def rows_of_set(workspace: Workspace, dataset: str, feature_id: str) -> tuple[st
         made_by.add(facts["picture_id"])
         count += header["label"]["shape"][0]
     return recipe_id("rows", {"rows": digest.hexdigest(), "made_by": sorted(made_by)}), count
+
+
+def join_sets(workspace: Workspace, sets: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Several feature sets, given by dataset and id, under one name, to be trained on together; a single one keeps its own.
+
+    Returns:
+        Dataset and id under which `FeatureSet.open` finds them.
+    """
+    if len(sets) == 1:
+        return sets[0]
+    dataset = "+".join(dataset for dataset, _ in sets)
+    feature_id = recipe_id("joined", {"sets": sets})
+    workspace.write_json({"sets": sets}, "features", dataset, feature_id, JOINED)
+    return dataset, feature_id
+
+
+def joined_sets(workspace: Workspace, dataset: str, feature_id: str) -> list[tuple[str, str]]:
+    """Dataset and id of the feature sets that a name of `join_sets` stands for; any other name stands for itself."""
+    if "+" not in dataset:
+        return [(dataset, feature_id)]
+    return [(one, its_id) for one, its_id in workspace.read_json("features", dataset, feature_id, JOINED)["sets"]]
+
+
+def version_of(feature_id: str) -> str:
+    """The version of the dataset in the name of its features."""
+    return feature_id.split(".")[1]
 
 
 def list_parts(workspace: Workspace, dataset: str, feature_id: str) -> list[str]:

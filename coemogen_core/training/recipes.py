@@ -28,6 +28,11 @@ class TrainingRecipe(OptimisationRecipe):
     semantic_weight: float = Field(default=1.0, ge=0, description="weight of L_SEM; 0 is the ablation without it")
     semantic_loss: SemanticLoss = Field(default="cosine", description="form of L_SEM")
     covariance: Covariance = Field(default="diagonal", description="of the emotion clusters")
+    from_run: str | None = Field(
+        default=None,
+        pattern=r"^[\w.-]+$",
+        description="finished training of this workspace, train-..., that this one starts from (fine-tuning); null = from the base models",
+    )
 
     sample_every: Annotated[int, NotIdentifying] = Field(default=0, ge=0, description="steps between sheets of sample pictures, 0 = none")
     samples_per_emotion: Annotated[int, NotIdentifying] = Field(default=4, ge=1, le=32, description="pictures per emotion on a sheet")

@@ -47,6 +47,24 @@ def training_record(recipe: OptimisationRecipe, features: FeatureSet, data: dict
     return {"recipe": recipe.identity, **data, "images_per_emotion": images}
 
 
+def start_from(objective: TrainingObjective, model: SavedModel, name: str) -> None:
+    """Give conditioner and HiLoRA the weights of a trained model, called `name`.
+
+    Raises:
+        ValueError: that model has another shape.
+    """
+    for module, tensors in ((objective.conditioner, model.conditioner), (objective.hilora, model.hilora)):
+        own = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+        other = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        if own != other:
+            different = next(key for key in sorted(own.keys() | other.keys()) if own.get(key) != other.get(key))
+            raise ValueError(
+                f"training.from_run {name} has another shape: {different} is {other.get(different)} there and {own.get(different)} here. "
+                "Give rank, targets and conditioner as that training had them"
+            )
+        module.load_state_dict(tensors)
+
+
 def is_trained(workspace: Workspace, run_id: str) -> bool:
     """Whether the model of a run is finished."""
     return workspace.exists("runs", run_id, "model", "config.json")
@@ -144,7 +162,8 @@ def train(
         slot: entered when there is something to train.
 
     Raises:
-        FileNotFoundError: no features are cached under this id.
+        FileNotFoundError: no features are cached under this id, or `recipe.from_run` is no finished training.
+        ValueError: `recipe.from_run` has another shape.
         TrainingDivergedError: a loss or weight became NaN or infinite, or the loss exploded.
         TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
     """
@@ -152,6 +171,8 @@ def train(
 
     def fit(features: FeatureSet) -> Progress | None:
         objective = build_objective(models, features.visual_width, recipe)
+        if recipe.from_run is not None:
+            start_from(objective, SavedModel.load(workspace.path("runs", recipe.from_run, "model")), recipe.from_run)
         drawn = None if sheets is None else sheets(workspace, run, recipe, models, features, objective)
         trainer = Trainer(workspace, run, features, objective, sheets=drawn)
         last = trainer.train(on_progress)

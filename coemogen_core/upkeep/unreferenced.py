@@ -104,8 +104,8 @@ def _why(references: References, table: str, names: list[str]) -> str | None:
     """Why nothing refers to a file of a table, given by its names below it; None where something may."""
     if table in ("decisions", "features"):
         return _why_not_version(references, table, names)
-    if table == "evaluation":  # <features id>/real/<source>-<split>/<part>.safetensors
-        source, part = (names[2].rpartition("-")[0], _stem(names[3])) if len(names) == 4 and names[1] == "real" else ("", "")
+    if table == "evaluation":  # <features id>/real/<source>/<part>-<rows>.safetensors
+        source, part = (names[2], _stem(names[3]).rpartition("-")[0]) if len(names) == 4 and names[1] == "real" else ("", "")
     elif table == "pictures":  # <decoder>/<source>/<part>.parquet
         source, part = (names[1], _stem(names[2])) if len(names) == 3 and not names[1].startswith("_") else ("", "")
     else:  # <source>/[<encoder>/]<part>[/<chunk>]

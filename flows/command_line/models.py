@@ -21,14 +21,16 @@ from flows.command_line.options import (
 )
 from schemas.choices import Device, SchedulerName
 
-Corpus = Annotated[str, Parameter(help="Corpus to train on.")]
+Corpora = Annotated[
+    list[str], Parameter(name="--dataset", help="Corpus to train on; given again, another one to train on together with it.")
+]
 
 
 @app.command
 def train(
     *,
     workspace: WorkspaceUri,
-    dataset: Corpus = "emoset",
+    dataset: Corpora = ["emoset"],  # noqa: B006
     profile: ProfileName = "lab",
     settings: Settings = [],  # noqa: B006
 ) -> None:
@@ -36,14 +38,14 @@ def train(
     from flows.command_line.train_alone import train_alone
     from flows.train_params import TrainAndEvalParams
 
-    train_alone(flow_params(profile, TrainAndEvalParams, {"workspace": workspace, "dataset": dataset}, settings))
+    train_alone(flow_params(profile, TrainAndEvalParams, {"workspace": workspace, **_corpora(dataset)}, settings))
 
 
 @app.command
 def train_and_eval(
     *,
     workspace: WorkspaceUri,
-    dataset: Corpus = "emoset",
+    dataset: Corpora = ["emoset"],  # noqa: B006
     emoart: Annotated[str | None, Parameter(help="Curated art to show in the report.")] = None,
     matrix: Annotated[Path | None, Parameter(help="TOML file of methods and seeds to compare; without it CoEmoGen and plain SD.")] = None,
     profile: ProfileName = "lab",
@@ -51,17 +53,29 @@ def train_and_eval(
 ) -> None:
     """A curated corpus to trained models, pictures, metrics and a report."""
     from coemogen_core.experiments.matrix import read_matrix
+    from coemogen_core.storage.workspace import Workspace
     from flows import train_and_eval as flow
+    from flows.command_line.metrics_table import metrics_table
+    from flows.progress import console
     from flows.train_params import TrainAndEvalParams
+    from schemas.metrics import Metrics
 
-    given: dict[str, Any] = {"workspace": workspace, "dataset": dataset, "emoart_dataset": emoart}
+    given: dict[str, Any] = {"workspace": workspace, "emoart_dataset": emoart, **_corpora(dataset)}
     if matrix is not None:
         given["matrix"] = read_matrix(matrix).model_dump()
     outcome = flow.train_and_eval(flow_params(profile, TrainAndEvalParams, given, settings))
     say_if_nothing_was_done(outcome)
+    metrics = Metrics.model_validate_json(Workspace(workspace).read_file("runs", outcome.run_id, "metrics.json"))
+    console.print(
+        metrics_table(metrics, f"{' and '.join(dataset)}, against {metrics.reference.source if metrics.reference else 'nothing'}")
+    )
     if outcome.experiments is not None:
         print(outcome.experiments)
     print(outcome.report)
+
+
+def _corpora(names: list[str]) -> dict[str, Any]:
+    return {"dataset": names[0], "joined_with": names[1:]}
 
 
 @app.command

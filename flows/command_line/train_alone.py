@@ -5,13 +5,13 @@ Wraps `coemogen_core.training.run.train` with the parameters, and so with the ru
 
 import os
 
-from coemogen_core.curation.decisions import read_record, resolve_version
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import list_parts
+from coemogen_core.training.feature_set import join_sets, list_parts
 from coemogen_core.training.features import cache_features_part
 from flows.command_line.front import console
+from flows.corpora import read_corpora
 from flows.train_params import TrainAndEvalParams
 
 
@@ -22,20 +22,24 @@ def train_alone(params: TrainAndEvalParams) -> None:
         FileNotFoundError: the corpus is not curated yet, or features are missing and several processes wait for them.
     """
     workspace = Workspace(params.workspace)
-    version = resolve_version(workspace, params.dataset, params.version)
-    record = read_record(workspace, params.dataset, version)
-    feature_id = params.features.feature_id(version)
-    missing = sorted(set(record.parts) - set(list_parts(workspace, params.dataset, feature_id)))
+    records = read_corpora(workspace, params)
+    sets = [(record.dataset, params.features.feature_id(record.version)) for record in records]
+    parts = [(record, part) for record in records for part in record.parts]
+    missing = [
+        (record, part)
+        for record, one in zip(records, sets, strict=True)
+        for part in sorted(set(record.parts) - set(list_parts(workspace, *one)))
+    ]
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if missing and processes > 1:
         raise FileNotFoundError(
-            f"{len(missing)} of {len(record.parts)} parts have no features yet, and {processes} processes would all compute them: "
+            f"{len(missing)} of {len(parts)} parts have no features yet, and {processes} processes would all compute them: "
             "start `coemogen train` once without accelerate launch, and again with it when the first step is reported"
         )
-    for number, part in enumerate(missing, start=1):
+    for number, (record, part) in enumerate(missing, start=1):
         console.print(f"features {number} of {len(missing)}: {part}")
-        cache_features_part(workspace, params.dataset, version, record.source, part, params.features)
-    data = TrainingData(workspace, params.dataset, feature_id, params.models)
+        cache_features_part(workspace, record.dataset, record.version, record.source, part, params.features)
+    data = TrainingData(workspace, *join_sets(workspace, sets), params.models)
     outcome = CoEmoGen("coemogen", params.training).train(data, lambda progress: console.print(progress.line))
     if os.environ.get("RANK", "0") == "0":
         console.print("the model was there already" if outcome.reused else f"trained in {outcome.seconds:.0f} s")

@@ -8,11 +8,13 @@ from PIL import Image
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.reference import ReferenceSelection, select_reference
 from coemogen_core.experiments import run_cell as cells
 from coemogen_core.experiments.run_cell import CellSettings, prepare_reference, run_cell
 from coemogen_core.methods.registry import MethodSpec, new_method
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.model.generation_recipe import GenerationRecipe
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.trainer import Trainer
 from tests.coemogen_core.training.conftest import cached, corpus, feature_recipe  # noqa: F401 (fixtures)
@@ -25,7 +27,6 @@ def settings(models, cached) -> CellSettings:  # noqa: F811
     return CellSettings(
         dataset="emoset",
         feature_id=cached,
-        source="photos",
         models=models,
         generation=GenerationRecipe(num_inference_steps=1, guidance_scale=1.0, device="cpu"),
         evaluation=EvaluationRecipe(resamples=20, lpips_neighbours=1),
@@ -33,8 +34,14 @@ def settings(models, cached) -> CellSettings:  # noqa: F811
     )
 
 
+def reference(corpus: Workspace, settings: CellSettings) -> ReferenceSelection:  # noqa: F811
+    selection = select_reference(corpus, "photos", settings.evaluation.minimum_reference, settings.evaluation.protocol)
+    prepare_reference(corpus, selection, settings.evaluation)
+    return selection
+
+
 def test_a_cell_is_computed_once_and_its_method_told_from_others(corpus, settings, monkeypatch):  # noqa: F811
-    selection = prepare_reference(corpus, settings)
+    selection = reference(corpus, settings)
     method = new_method(MethodSpec(method="textual-inversion", settings={"num_tokens": 1}), TRAINING)
     found = run_cell(corpus, settings, method, 1, selection)
     assert (found.method, found.seed) == ("textual-inversion", 1)
@@ -49,7 +56,7 @@ def test_a_cell_is_computed_once_and_its_method_told_from_others(corpus, setting
 
 def test_recognised_pictures_are_those_the_probe_saw(corpus, settings):  # noqa: F811
     """Oracle: the probe asked again, picture by picture in their order."""
-    selection = prepare_reference(corpus, settings)
+    selection = reference(corpus, settings)
     found = run_cell(corpus, settings, new_method(MethodSpec(method="sd"), TRAINING), 0, selection)
     assert found.training_run is None
     probe = load_extractors(settings.evaluation).emotion_probes[0]

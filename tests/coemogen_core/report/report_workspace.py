@@ -10,7 +10,7 @@ from safetensors.numpy import save
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet, decode_rgb
 from coemogen_core.evaluation.recipe import EvaluationRecipe
-from coemogen_core.evaluation.reference import reference_part, select_reference
+from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.run_files import evaluate_real_images, evaluate_samples
 from coemogen_core.report.build import CorpusVersion
 from coemogen_core.storage.workspace import Workspace
@@ -22,6 +22,10 @@ RUNS = {"coemogen": "run", "sd": "run", "a-third-method": "run"}
 PHOTOS = CorpusVersion(dataset="emoset", version="v1")
 COPIED = (2, 1)
 """Emotion and number of the sample of the first method that is a training photo."""
+
+
+def reference_of(workspace: Workspace) -> ReferenceSelection:
+    return select_reference(workspace, "photos", RECIPE.minimum_reference, RECIPE.protocol)
 
 
 def evaluated_run(workspace: Workspace, extractors: ExtractorSet, png: Callable[..., bytes], per_emotion: int = 6) -> Metrics:
@@ -39,8 +43,8 @@ def evaluated_run(workspace: Workspace, extractors: ExtractorSet, png: Callable[
             ]
             workspace.table("runs", "run", "samples", method).write_part(emotion, pl.DataFrame(rows), Samples)
     workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen.recipe.json")
-    workspace.write_json({"training": {"dataset": "emoset", "features": "features-x"}}, "runs", "train-a", "model", "config.json")
-    selection = select_reference(workspace, "photos", RECIPE.minimum_reference, RECIPE.protocol)
+    workspace.write_json({"training": {"dataset": "emoset", "features": "features-x.v1.all"}}, "runs", "train-a", "model", "config.json")
+    selection = reference_of(workspace)
     for part in selection.parts:
         reference_part(workspace, selection, part, RECIPE, extractors)
     measured = {method: evaluate_samples(workspace, run, method, selection, RECIPE, extractors).metrics for method, run in RUNS.items()}
@@ -62,6 +66,6 @@ def _write_photos(workspace: Workspace, photos: list[list[bytes]], extractors: E
         vectors = extractors.clip.embeddings([decode_rgb(row["image"]["bytes"]) for row in rows])
         ids = np.array([list(bytes.fromhex(row["image_id"])) for row in rows], dtype=np.uint8)
         features = {"image_id": ids, "visual": np.stack([vectors, vectors[:, ::-1]], axis=1).astype(np.float16)}
-        workspace.write_file(save(features), "features", "emoset", "features-x", f"{part}.safetensors")
+        workspace.write_file(save(features), "features", "emoset", "features-x.v1.all", f"{part}.safetensors")
     empty = {"image_id": np.empty((0, 32), np.uint8), "visual": np.empty((0, 2, vectors.shape[1]), np.float16)}
-    workspace.write_file(save(empty), "features", "emoset", "features-x", "part-00002.safetensors")
+    workspace.write_file(save(empty), "features", "emoset", "features-x.v1.all", "part-00002.safetensors")

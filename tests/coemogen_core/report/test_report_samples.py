@@ -16,7 +16,7 @@ from coemogen_core.report.data import ReportData
 from coemogen_core.report.render import render_report
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
-from tests.coemogen_core.report.report_workspace import COPIED, PHOTOS, RECIPE, RUNS, evaluated_run
+from tests.coemogen_core.report.report_workspace import COPIED, PHOTOS, RECIPE, RUNS, evaluated_run, reference_of
 from tests.recorded_slot import RecordedSlot
 
 SHOWN = ReportRecipe(columns=3)
@@ -31,12 +31,12 @@ def metrics(workspace: Workspace, extractors: ExtractorSet, png: Callable[..., b
 def build(workspace: Workspace, metrics: Metrics, extractors: ExtractorSet, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ReportData]:
     """Report data of the run, with the networks that the test names."""
     place = "coemogen_core.report.build"
-    monkeypatch.setattr(f"{place}.read_record", lambda *_: type("Record", (), {"source": "photos"}))
+    monkeypatch.setattr("coemogen_core.report.nearest_pictures.read_record", lambda *_: type("Record", (), {"source": "photos"}))
     monkeypatch.setattr(f"{place}._corpus", lambda *_: None)
 
     def built(networks: ExtractorSet = extractors, slot: Slot = nullcontext) -> ReportData:
         monkeypatch.setattr(f"{place}.load_extractors", lambda _: networks)
-        return build_report_data(workspace, metrics, RUNS, SHOWN, PHOTOS, evaluation=RECIPE, slot=slot)
+        return build_report_data(workspace, metrics, RUNS, SHOWN, PHOTOS, selection=reference_of(workspace), evaluation=RECIPE, slot=slot)
 
     return built
 

@@ -37,3 +37,28 @@ def test_seeds_give_different_orders():
 def test_an_empty_corpus_is_refused():
     with pytest.raises(ValueError, match="no rows"):
         ClassBalancedSampler(torch.zeros(0, dtype=torch.long), 0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 2)), min_size=1, max_size=60), st.integers(0, 2**31), st.integers(1, 200))
+def test_corpora_come_evenly_within_every_class(rows, seed, length):
+    labels, corpora = (torch.tensor(column) for column in zip(*rows, strict=True))
+    drawn = ClassBalancedSampler(labels, seed, corpora=corpora).rows(0, length)
+    for label in set(labels.tolist()):
+        seen = Counter(rows[row][1] for row in drawn if rows[row][0] == label)
+        counts = [seen[corpus] for corpus in {corpus for own, corpus in rows if own == label}]
+        assert max(counts) - min(counts) <= 1
+    classes = Counter(labels[drawn].tolist())
+    counts = [classes[label] for label in set(labels.tolist())]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_a_round_is_not_of_one_corpus():
+    labels, corpora = torch.arange(160) % 8, torch.arange(160) // 80
+    rows = ClassBalancedSampler(labels, 0, corpora=corpora).rows(0, 8)
+    assert set(corpora[rows].tolist()) == {0, 1}
+
+
+@given(labels, st.integers(0, 2**31), st.integers(1, 60))
+def test_one_corpus_is_dealt_as_without_corpora(labels, seed, length):
+    alone = ClassBalancedSampler(labels, seed).rows(0, length)
+    assert ClassBalancedSampler(labels, seed, corpora=torch.zeros_like(labels)).rows(0, length) == alone

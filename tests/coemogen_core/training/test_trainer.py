@@ -192,3 +192,25 @@ def test_only_what_can_change_the_weights_enters_the_run_id(corpus, cached, mode
     assert run_id(seed=1) != run_id()
     with pytest.raises(FileNotFoundError, match="cache the features"):
         training_run_id(corpus, "emoart", cached, models, RECIPE)
+
+
+def test_a_training_goes_on_from_the_weights_of_a_finished_one(corpus, cached, models):
+    first = train(corpus, "emoset", cached, models, RECIPE.model_copy(update={"steps": 2, "ema_decay": None}))
+    recipe = RECIPE.model_copy(
+        update={"steps": 1, "learning_rate": 1e-12, "weight_decay": 0.0, "ema_decay": None, "from_run": first.run_id}
+    )
+    second = train(corpus, "emoset", cached, models, recipe)
+    assert second.run_id != first.run_id
+    before, after = (SavedModel.load(corpus.path("runs", run.run_id, "model")) for run in (first, second))
+    for old, new in ((before.conditioner, after.conditioner), (before.hilora, after.hilora)):
+        assert all(torch.allclose(new[name], old[name], atol=1e-9) for name in old)
+    assert after.config.training["recipe"]["from_run"] == first.run_id
+
+
+def test_a_training_from_another_shape_or_from_nowhere_is_refused(corpus, cached, models):
+    first = train(corpus, "emoset", cached, models, RECIPE.model_copy(update={"steps": 2, "ema_decay": None}))
+    wider = RECIPE.model_copy(update={"steps": 1, "rank": 3, "from_run": first.run_id})
+    with pytest.raises(ValueError, match=rf"training.from_run {first.run_id} has another shape: .* Give rank, targets"):
+        train(corpus, "emoset", cached, models, wider)
+    with pytest.raises(FileNotFoundError, match="no trained model in .*train-none"):
+        train(corpus, "emoset", cached, models, RECIPE.model_copy(update={"from_run": "train-none"}))
