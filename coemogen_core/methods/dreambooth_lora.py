@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
+from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from pydantic import Field, field_validator
@@ -62,7 +63,9 @@ class DreamBoothObjective(DenoisingObjective):
 
 
 def add_lora(unet: UNet2DConditionModel, recipe: DreamBoothRecipe) -> None:
-    """Put a fresh LoRA on a frozen U-Net; A is drawn from the recipe's seed, B is zero.
+    """Put a fresh LoRA on a frozen U-Net, in float32 whatever the U-Net's precision; A is drawn from the recipe's seed, B is zero.
+
+    In bfloat16 its updates would be rounded away: AdamW's second moment, a mean over a thousand steps, stands still.
 
     Raises:
         ValueError: no module of the U-Net is named like a target (PEFT's own message).
@@ -72,6 +75,7 @@ def add_lora(unet: UNet2DConditionModel, recipe: DreamBoothRecipe) -> None:
         unet.add_adapter(LoraConfig(r=recipe.rank, lora_alpha=recipe.rank, target_modules=list(recipe.targets)))
     for name, parameter in unet.named_parameters():
         parameter.requires_grad_(".lora_" in name)
+    cast_training_params(unet, torch.float32)
 
 
 class DreamBoothLoRA(TrainedBaseline[DreamBoothRecipe]):

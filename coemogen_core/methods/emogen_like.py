@@ -22,7 +22,7 @@ from coemogen_core.methods.method import TrainingData
 from coemogen_core.methods.pseudo_words import PromptFrame, PseudoWordGenerator, split_prompt
 from coemogen_core.methods.trained import OnProgress, TrainedBaseline, load_frozen, load_tensors, save_tensors
 from coemogen_core.model.base_models import BaseModels
-from coemogen_core.model.clusters import EmotionClusters
+from coemogen_core.model.clusters import Covariance, EmotionClusters
 from coemogen_core.model.conditioner import semantic_loss
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.model.text_encoder import EncodedText, FrozenTextEncoder
@@ -40,6 +40,7 @@ class EmoGenLikeRecipe(OptimisationRecipe):
     prompt: str = Field(default="an image of {word}", description="prompt in training and generation; {word} = the mapped word")
     hidden_width: int = Field(default=512, ge=1, description="hidden width of the mapper")
     semantic_weight: float = Field(default=1.0, ge=0, description="weight of the semantic loss")
+    covariance: Covariance = Field(default="diagonal", description="of the emotion clusters; CoEmoGen's unless it is given")
 
     _has_place = field_validator("prompt")(lambda prompt: (split_prompt(prompt), prompt)[1])
 
@@ -100,7 +101,7 @@ class EmoGenLike(TrainedBaseline[EmoGenLikeRecipe]):
         """One training for all emotions."""
         objective = EmoGenLikeObjective(*load_frozen(data.models, self.recipe, with_projection=True), self.recipe, features.visual_width)
         Trainer(data.workspace, run_id, features, objective).train(on_progress)
-        clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels)
+        clusters = EmotionClusters.fit(features.visual_embeddings(), features.labels, self.recipe.covariance)
         data.workspace.write_file(clusters.to_bytes(), "runs", run_id, "model", "clusters.safetensors")
         save_tensors(data.workspace, run_id, "mapper", objective.mapper.state_dict())
 

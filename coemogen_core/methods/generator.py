@@ -67,5 +67,5 @@ class PromptedGenerator(DiffusionGenerator):
         """The prompt of each picture."""
 
     def conditioning(self, emotion: str, seeds: Sequence[int]) -> dict[str, Any]:
-        """The prompts, as they are."""
-        return {"prompt": self.prompts(emotion, seeds)}
+        """The prompts, as they are, against the recipe's negative prompt."""
+        return {"prompt": self.prompts(emotion, seeds), "negative_prompt": [self._recipe.negative_prompt] * len(seeds)}

@@ -53,7 +53,7 @@ class PseudoWordGenerator(DiffusionGenerator):
         super().__init__(models, recipe)
         self._text_encoder = FrozenTextEncoder(self._base.text_encoder, self._base.tokenizer)
         self._frame = PromptFrame(self._text_encoder, prompt)
-        self._empty_prompt = self._text_encoder.encode_prompts([""]).sequence
+        self._negative = self._text_encoder.encode_prompts([recipe.negative_prompt]).sequence
 
     @abstractmethod
     def pseudo_words(self, emotion: str, seeds: Sequence[int]) -> Tensor:
@@ -64,7 +64,7 @@ class PseudoWordGenerator(DiffusionGenerator):
         """
 
     def conditioning(self, emotion: str, seeds: Sequence[int]) -> dict[str, Any]:
-        """The encoded prompt with the words in it, against the empty prompt."""
+        """The encoded prompt with the words in it, against the recipe's negative prompt."""
         words = self.pseudo_words(emotion, seeds).to(self._base.device)
         sequence = self._text_encoder(self._frame.around(words)).sequence.to(self._base.unet.dtype)
-        return {"prompt_embeds": sequence, "negative_prompt_embeds": self._empty_prompt.expand_as(sequence).to(sequence.dtype)}
+        return {"prompt_embeds": sequence, "negative_prompt_embeds": self._negative.expand_as(sequence).to(sequence.dtype)}

@@ -96,6 +96,8 @@ METHODS: dict[str, Callable[[MethodSpec, TrainingRecipe], Method]] = {
     "sd-llm": lambda spec, _: LlmPrompts(spec.name, _Prompts.model_validate(spec.settings).prompts),
     "textual-inversion": lambda spec, training: TextualInversion(spec.name, TextualInversionRecipe.model_validate(_shared(spec, training))),
     "dreambooth-lora": lambda spec, training: DreamBoothLoRA(spec.name, DreamBoothRecipe.model_validate(_shared(spec, training))),
-    "emogen-like": lambda spec, training: EmoGenLike(spec.name, EmoGenLikeRecipe.model_validate(_shared(spec, training))),
+    "emogen-like": lambda spec, training: EmoGenLike(
+        spec.name, EmoGenLikeRecipe.model_validate({"covariance": training.covariance, **_shared(spec, training)})
+    ),
 }
 """By name, what makes the method out of its spec and CoEmoGen's training recipe."""

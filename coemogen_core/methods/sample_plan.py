@@ -116,6 +116,7 @@ class SamplePlan:
             "recipe": self.recipe.identity,
             "models": self.models.identity,
             **trained,
+            **({"negative_prompt": "of every method"} if self.recipe.negative_prompt else {}),  # once it reached CoEmoGen alone
             **self.method.sample_identity(self.models, self.recipe),
         }
 

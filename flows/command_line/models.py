@@ -66,9 +66,8 @@ def train_and_eval(
     outcome = flow.train_and_eval(flow_params(profile, TrainAndEvalParams, given, settings))
     say_if_nothing_was_done(outcome)
     metrics = Metrics.model_validate_json(Workspace(workspace).read_file("runs", outcome.run_id, "metrics.json"))
-    console.print(
-        metrics_table(metrics, f"{' and '.join(dataset)}, against {metrics.reference.source if metrics.reference else 'nothing'}")
-    )
+    against = "" if metrics.reference is None else f", against {metrics.reference.source}"
+    console.print(metrics_table(metrics, " and ".join(dataset) + against))
     if outcome.experiments is not None:
         print(outcome.experiments)
     print(outcome.report)

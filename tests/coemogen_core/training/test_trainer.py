@@ -212,5 +212,5 @@ def test_a_training_from_another_shape_or_from_nowhere_is_refused(corpus, cached
     wider = RECIPE.model_copy(update={"steps": 1, "rank": 3, "from_run": first.run_id})
     with pytest.raises(ValueError, match=rf"training.from_run {first.run_id} has another shape: .* Give rank, targets"):
         train(corpus, "emoset", cached, models, wider)
-    with pytest.raises(FileNotFoundError, match="no trained model in .*train-none"):
+    with pytest.raises(FileNotFoundError, match=r"no trained model in .*train-none"):
         train(corpus, "emoset", cached, models, RECIPE.model_copy(update={"from_run": "train-none"}))

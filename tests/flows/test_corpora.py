@@ -1,0 +1,88 @@
+"""Every corpus can be trained on: paintings, a folder without splits, several together, and one after another."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from shutil import copy
+
+import pytest
+
+from coemogen_core.emotions import EMOART_EMOTIONS
+from coemogen_core.methods.sample_plan import SampleSet
+from coemogen_core.storage.workspace import Workspace
+from flows.build_emoset import build_emoset
+from flows.params import BuildEmosetParams, load_params
+from schemas.metrics import Metrics
+from schemas.outcomes import RunOutcome
+from tests.flows.chain import CAPTION, PART_SIZE, run_training
+
+FOUR = ("awe", "contentment", "anger", "sadness")
+
+
+def numbers(workspace: Workspace, outcome: RunOutcome) -> Metrics:
+    return Metrics.model_validate_json(workspace.read_file("runs", outcome.run_id, "metrics.json"))
+
+
+def kept_emotions(workspace: Workspace, dataset: str) -> set[str]:
+    version = workspace.read_json("decisions", dataset, "current.json")["version"]
+    return set(workspace.table("decisions", dataset, version).read().filter("kept")["label"])
+
+
+def check_emotions(workspace: Workspace, outcome: RunOutcome, emotions: Sequence[str]) -> None:
+    """Pictures, numbers, real images, report and sheet are of these emotions alone."""
+    metrics = numbers(workspace, outcome)
+    assert metrics.reference is not None
+    for method, found in metrics.methods.items():
+        assert list(found.per_emotion) == list(emotions)
+        assert SampleSet(workspace, outcome.sample_runs[method], method).emotions() >= list(emotions)
+    assert set(metrics.reference.per_emotion) >= set(emotions)
+    report = workspace.read_file("runs", outcome.run_id, "report.html").decode()
+    counted = {4: "four", 6: "six", 8: "eight"}.get(len(emotions), "")
+    assert f"Images that evoke {counted}" in report
+
+
+def test_paintings(chain_copy: Workspace, tiny_clip: Path, tiny_diffusion: Path, prefect_server: str) -> None:
+    emotions = [emotion for emotion in EMOART_EMOTIONS if emotion in kept_emotions(chain_copy, "emoart")]
+    assert 1 < len(emotions) <= 6
+    outcome = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, dataset="emoart")
+    check_emotions(chain_copy, outcome, emotions)
+    reference = numbers(chain_copy, outcome).reference
+    assert reference is not None
+    assert (reference.source, reference.labels) == ("wikiart", "classifier")
+    assert "a classifier&#39;s labels, which nobody has confirmed" in Path(outcome.report).read_text()
+    again = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, dataset="emoart")
+    assert all(stage.recomputed_nothing for stage in again.stages)
+
+
+def test_a_folder_of_four_emotions_without_splits(
+    world: Path, tmp_path: Path, tiny_clip: Path, tiny_diffusion: Path, prefect_server: str
+) -> None:
+    for emotion in FOUR:
+        (tmp_path / "folder" / emotion).mkdir(parents=True)
+        for picture in sorted((world / "photos" / "image" / emotion).iterdir())[5:15]:
+            copy(picture, tmp_path / "folder" / emotion)
+    workspace = Workspace(str(tmp_path / "workspace"))
+    source = {"name": "mine", "layout": "image_folder", "root": str(tmp_path / "folder")}
+    shared = {"workspace": workspace.uri, "part_size": PART_SIZE, "encoder": {"model": str(tiny_clip)}, "caption": CAPTION}
+    build_emoset(load_params("lab", BuildEmosetParams, {**shared, "source": source, "dataset": "mine"}))
+    outcome = run_training(workspace.uri, tiny_clip, tiny_diffusion, dataset="mine")
+    check_emotions(workspace, outcome, FOUR)
+    with pytest.raises(ValueError, match=r"mine mine-\w+ kept \d+ pictures, but none of the split val \(it has .*train \d+\)"):
+        run_training(workspace.uri, tiny_clip, tiny_diffusion, dataset="mine", train_splits=["val"])
+
+
+def test_photos_and_paintings_together_and_one_after_the_other(
+    chain_copy: Workspace, tiny_clip: Path, tiny_diffusion: Path, prefect_server: str
+) -> None:
+    joint = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, joined_with=["emoart"])
+    found = numbers(chain_copy, joint)
+    assert len(found.methods["coemogen"].per_emotion) == 8
+    against_art = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, joined_with=["emoart"], reference_dataset="emoart")
+    assert against_art.model_run_id == joint.model_run_id
+    assert numbers(chain_copy, against_art).reference.source == "wikiart"  # type: ignore[union-attr]
+    photos = chain_copy.list_folders("runs")
+    model = next(run for run in photos if run.startswith("train-") and run != joint.model_run_id)
+    steps = {"steps": 8, "batch_size": 2, "warmup_steps": 0}
+    tuned = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, dataset="emoart", training={**steps, "from_run": model})
+    assert tuned.model_run_id not in (model, joint.model_run_id)
+    config = chain_copy.read_json("runs", str(tuned.model_run_id), "model", "config.json")
+    assert config["training"]["recipe"]["from_run"] == model
