@@ -3,6 +3,8 @@
 `decisions/<dataset>/<version>/` mirrors the image parts; `<version>.recipe.json` beside it says what decided (`curation.decide`).
 """
 
+from contextlib import suppress
+
 import polars as pl
 from pydantic import Field
 
@@ -97,6 +99,16 @@ def read_record(workspace: Workspace, dataset: str, version: str) -> DecisionsRe
 def beside_decisions(dataset: str, version: str, name: str) -> tuple[str, str, str]:
     """Where a file about a version lies: beside the folder of its parts, which pyarrow and pandas open only where nothing else is in it."""
     return ("decisions", dataset, f"{version}.{name}")
+
+
+def parts_in_use(workspace: Workspace, source: str) -> set[str]:
+    """Image parts of a source that the current version of any dataset names."""
+    parts: set[str] = set()
+    for dataset in workspace.list_folders("decisions"):
+        with suppress(FileNotFoundError):
+            record = read_record(workspace, dataset, resolve_version(workspace, dataset))
+            parts |= set(record.parts) if record.source == source else set()
+    return parts
 
 
 def mark_current(workspace: Workspace, dataset: str, version: str) -> None:

@@ -11,12 +11,11 @@ every 1,000 of them.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
 
 from coemogen_core.curation.decisions import RECIPE
 from coemogen_core.curation.funnel import FUNNEL
 from coemogen_core.data.part_plan import read_cuts, remove_cut
+from coemogen_core.storage.file_times import written_at
 from coemogen_core.storage.location import resolve
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.upkeep.references import References, find_references
@@ -137,16 +136,8 @@ def _files(workspace: Workspace, table: str, oldest: float) -> Iterator[tuple[li
         return
     for path, info in filesystem.find(folder, detail=True).items():
         names = path.removeprefix(folder).strip("/").split("/")
-        if not names[-1].startswith(".") and len(names) > 1 and _written(info) < oldest:
+        if not names[-1].startswith(".") and len(names) > 1 and written_at(info) < oldest:
             yield names, path, int(info["size"] or 0)
-
-
-def _written(info: dict[str, Any]) -> float:
-    """When a file was written last, seconds since 1970, by whatever name its store calls that; now, where it does not say."""
-    moment = next((info[name] for name in ("mtime", "LastModified", "updated", "last_modified", "created") if info.get(name)), time.time())
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
-    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
 
 
 def _stem(name: str) -> str:
