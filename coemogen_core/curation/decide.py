@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +91,11 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
         for start in range(0, len(part_names), PARTS_AT_ONCE):
             lot = part_names[start : start + PARTS_AT_ONCE]
             candidates.add(lot, _judge(workspace, source, lot, recipe, rejected))
-        verdicts = _verdicts(candidates.judged(), recipe.drop_fraction, groups)
+        repeated = _repeated(workspace, source, candidates)
+        verdicts = _verdicts(candidates.judged(), repeated, recipe.drop_fraction, groups)
         fields = {"source": source, "parts": part_names, "captions": candidates.captions, "recipe": recipe}
-        record = DecisionsRecord.model_validate({"version": recipe_id(recipe.dataset, fields), **fields})
+        rule = {} if repeated.is_empty() else {"repeated pictures": "count where their path is first"}  # it once was their part's name
+        record = DecisionsRecord.model_validate({"version": recipe_id(recipe.dataset, fields | rule), **fields})
         place = beside_decisions(recipe.dataset, record.version, RECIPE)
         if not workspace.exists(*place):
             workspace.write_json(record.model_dump(mode="json"), *place)
@@ -198,13 +200,32 @@ def _judge(workspace: Workspace, source: str, parts: list[str], recipe: Curation
     )
 
 
-def _verdicts(judged: pl.DataFrame, drop_fraction: float, groups: pl.DataFrame | None) -> pl.DataFrame:
+def _repeated(workspace: Workspace, source: str, candidates: "_Candidates") -> pl.Series:
+    """Rows of candidates whose picture stands in another part, too, under a path that comes first.
+
+    Within a part ingestion has taken the first path already: so a picture that lies under two emotions has the same one however the
+    source is cut.
+    """
+    rows = candidates.judged().select("image_id").with_row_index("row").filter(pl.col("image_id").is_duplicated())
+    if rows.is_empty():
+        return pl.Series(dtype=pl.UInt32)
+    rows = rows.with_columns(part=candidates.parts_of(rows["row"]))
+    images, found = workspace.table("images", source), []
+    for part in rows["part"].unique().sort():
+        paths = images.read_part(part, ["image_id", "image.path"]).select("image_id", path=pl.col("image").struct.field("path"))
+        found.append(rows.filter(part=part).join(paths, on="image_id", how="left", maintain_order="left"))
+    ordered = pl.concat(found).sort("path", "part")
+    return ordered.filter(~pl.col("image_id").is_first_distinct())["row"]
+
+
+def _verdicts(judged: pl.DataFrame, repeated: pl.Series, drop_fraction: float, groups: pl.DataFrame | None) -> pl.DataFrame:
     """`reason`, `kept`, `near_duplicate_of` of all candidates, given their columns `JUDGED`, by the steps that look at all parts.
 
-    Pictures that two parts share count once, then come the alignment filter and the near-duplicates.
+    Pictures that two parts share count once (`_repeated`), then come the alignment filter and the near-duplicates.
     """
-    duplicate = pl.when(~pl.col("image_id").is_first_distinct()).then(pl.lit(DUPLICATE)).otherwise("reason")
-    rows = judged.with_columns(duplicate.alias("reason")).with_row_index("row")
+    numbered = judged.with_row_index("row")
+    duplicate = pl.when(pl.col("row").is_in(repeated.implode())).then(pl.lit(DUPLICATE)).otherwise("reason")
+    rows = numbered.with_columns(duplicate.alias("reason"))
     complete = rows.filter(pl.col("reason").is_null()).select("row", "image_id", "label", "similarity")
     filtered = drop_lowest_aligned(complete, drop_fraction).with_columns(near_duplicate_of=pl.lit(None, pl.String))
     if groups is not None:
@@ -244,6 +265,12 @@ class _Candidates:
     def judged(self) -> pl.DataFrame:
         """`image_id`, `label`, `similarity` and `reason` of all candidates."""
         return pl.concat(self._judged)
+
+    def parts_of(self, rows: pl.Series) -> pl.Series:
+        """Names of the parts that rows, by their numbers among all candidates, are of."""
+        names, heights = (list(chain.from_iterable(each)) for each in zip(*self._lots, strict=True))
+        ends = pl.Series(accumulate(heights), dtype=pl.UInt32)
+        return pl.Series(names, dtype=pl.String).gather(ends.search_sorted(rows, side="right"))
 
     def lots(self) -> Iterator[tuple[list[str], list[int], pl.DataFrame]]:
         """Parts, their numbers of rows, and their candidates, a lot after the other."""

@@ -9,7 +9,7 @@ from coemogen_core.curation.decisions import CurationRecipe, mark_current, read_
 from coemogen_core.curation.funnel import funnel, write_funnel
 from coemogen_core.curation.selection import Selection
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
-from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, write_images
+from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, picture, write_images
 
 pytestmark = pytest.mark.every_storage
 
@@ -211,3 +211,17 @@ def test_histograms_count_every_picture_that_has_a_value(workspace, pictures):
         assert f"| {name} | pictures | kept |" in text
     assert counts["per_style"] == funnel(decisions, workspace.table("images", SOURCE).read(["image_id", "style"]))["per_style"]
     assert "| kept, by style | amusement | awe |" in text
+
+
+@pytest.mark.parametrize("parts", [("part-a", "part-b"), ("part-b", "part-a")])
+def test_a_picture_under_two_emotions_has_the_one_whose_path_is_first_however_parts_are_called(workspace, parts):
+    first, second = parts
+    shared = {**image_row("awe", 0, label="awe"), "image": {"bytes": picture("awe", 0), "path": "awe/x.png"}}
+    again = {**shared, "label": "fear", "image": {**shared["image"], "path": "fear/x.png"}}
+    write_images(workspace, "photos", first, [shared, image_row("anger", 1, label="anger")])
+    write_images(workspace, "photos", second, [again, image_row("anger", 2, label="anger")])
+    recipe = CurationRecipe(dataset="photos", selection=Selection(), captions=CaptionPolicy(choose="latest"), encoder_id=ENCODER)
+    version = decide(workspace, "photos", sorted(parts), recipe).version
+    rows = {part: workspace.table("decisions", "photos", version).read_part(part) for part in parts}
+    reasons = {part: dict(found.select("image_id", "reason").iter_rows())[shared["image_id"]] for part, found in rows.items()}
+    assert reasons == {first: "no caption", second: "duplicate of an earlier part"}
