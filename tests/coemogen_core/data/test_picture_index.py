@@ -5,7 +5,7 @@ import pytest
 
 from coemogen_core.data import picture_index
 from coemogen_core.data.picture_index import INDEX, open_index, pictures_table, update_index
-from coemogen_core.data.standing_rows import standing_rows
+from coemogen_core.data.standing_rows import FRUITLESS, standing_rows
 from schemas.tables import Pictures
 
 pytestmark = pytest.mark.every_storage
@@ -180,3 +180,19 @@ def test_an_index_that_is_being_written_is_not_removed(workspace):
     workspace.write_file(b"half", *INDEX, "of-another", "keys")
     update_index(workspace)
     assert "of-another" in workspace.list_folders(*INDEX)
+
+
+def test_a_stage_that_never_dealt_with_a_picture_is_not_asked_in_every_place(workspace):
+    for number in range(3 * FRUITLESS):
+        list_pictures(workspace, "photos", f"part-{number:02d}", [0, 1])
+    update_index(workspace)
+    asked = []
+    last = f"part-{FRUITLESS - 1:02d}"
+
+    def read(_: str, part: str) -> pl.DataFrame | None:
+        asked.append(part)
+        return pl.DataFrame({"image_id": [picture(0)], "value": part}) if part == last else None
+
+    rows = standing_rows(workspace, pl.DataFrame({"image_id": [picture(0), picture(1)]}), read)
+    assert rows["value"].to_list() == [last]
+    assert len(asked) == 2 * FRUITLESS
