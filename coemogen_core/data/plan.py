@@ -35,7 +35,7 @@ from coemogen_core.data.part_plan import (
     write_cut,
     write_plan,
 )
-from coemogen_core.data.picture_index import pictures_table
+from coemogen_core.data.picture_index import open_index, pictures_table
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem
 from coemogen_core.storage.names import SOURCE_NAME
@@ -151,7 +151,7 @@ def _told_apart(workspace: Workspace, source: str, plan: PartPlan) -> PartPlan:
     with suppress(FileNotFoundError):
         if _modified(plan) == _modified(read_plan(workspace, source, plan.name)):
             return plan
-    examined = examine_part(plan)
+    examined = examine_part(plan, open_index(workspace))
     if workspace.table("images", source).has_part(plan.name):
         images, rejected = (workspace.table(name, source).read_part(plan.name) for name in ("images", "rejected"))
         is_same = examined.content() == ExaminedPart(images, rejected).content()
