@@ -89,3 +89,16 @@ def test_a_verdict_counts_in_every_source_that_holds_the_picture(workspace, stub
     assert rejected_attempts(workspace).rows() == [tuple(key.values())]
     workspace.table("caption_reviews", OTHER).write_part("audit-0123456789ab.2", later, CaptionReviews)
     assert rejected_attempts(workspace).is_empty()  # the last word of a person, on whatever page it was given
+
+
+def test_attempts_come_from_every_place_that_holds_some_of_the_pictures(workspace, stub, captioned):
+    extra = Workspace(workspace.uri + "-more")
+    write_images(extra, [jpeg(index) for index in range(100, 110)])
+    more = extra.table("images", SOURCE).read_part(PART)
+    ask(workspace, stub, "album", "second", take_in(workspace, "album", "second", more))
+    stub.reset()
+    update_index(workspace)
+    wanted = take_in(workspace, OTHER, "both", pl.concat([captioned, more]))
+    ask(workspace, stub, OTHER, "both", wanted)
+    assert not set(stub.requests) & set(more["image_id"])
+    assert read_attempts(workspace, OTHER, "both", RECIPE.recipe_id("server"))["image_id"].n_unique() == 30
