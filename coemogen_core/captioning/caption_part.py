@@ -14,11 +14,11 @@ from itertools import islice
 
 import polars as pl
 
+from coemogen_core.captioning.added_attempts import NUMBERED, WRITING, add_chunk, not_standing
 from coemogen_core.captioning.attempts import (
     HISTORY_COLUMNS,
     ROWS_PER_FILE,
     attempts_of,
-    chunk_name,
     chunk_names,
     due_now,
     free_sequences,
@@ -227,16 +227,11 @@ class _Captioning:
                 yield Chunk(sequence, [self._request(image, *rows[image_id]) for image_id, image in islice(pictures, len(members))])
 
     def _write(self, sequence: int, rows: pl.DataFrame) -> None:
-        """Write a chunk. If another run wrote one of this name meanwhile (only in a bucket: nothing locks there), its answers count."""
-        captions = self.workspace.table("captions", self.source)
-        while not rows.is_empty():
-            try:
-                captions.write_part(chunk_name(self.part, self.recipe_id, sequence), rows, Captions, replace=False)
-                return
-            except FileExistsError:
-                written = read_attempts(self.workspace, self.source, self.part, self.recipe_id, ["image_id", "attempt"])
-                rows = rows.join(written, on=["image_id", "attempt"], how="anti", maintain_order="left")
-                sequence = next(free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id)))
+        """Write a chunk, beside what another run, of any recipe, took over meanwhile."""
+        with part_lock(self.uri, self.part, WRITING) as locked:
+            if locked:
+                rows = not_standing(rows, read_attempts(self.workspace, self.source, self.part, self.recipe_id, NUMBERED))
+            add_chunk(self.workspace, self.source, self.part, self.recipe_id, rows, sequence)
 
     def _request(self, image: bytes, image_id: str, prior: str | None, attempt: int) -> CaptionRequest:
         fixed, emotional = self.prompt.parts(prior)  # type: ignore[arg-type]  # the table's check allows the eight emotions only
