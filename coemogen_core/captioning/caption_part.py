@@ -28,8 +28,9 @@ from coemogen_core.captioning.attempts import (
 )
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk, FailureKind, is_the_servers
 from coemogen_core.captioning.carried_attempts import carry_attempts
-from coemogen_core.captioning.journal import Journal, journal_path, part_lock
+from coemogen_core.captioning.journal import Asked, Journal, journal_path, part_lock
 from coemogen_core.captioning.judge import JudgedAnswer, judge_answer
+from coemogen_core.captioning.known_answers import known_answers
 from coemogen_core.captioning.prompt import Prompt, form_instruction, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.device import Slot, give_back_heap
@@ -181,21 +182,21 @@ class _Captioning:
         write_recipe_record(self.workspace, self.source, self.recipe, self.settings.backend)  # what the recipe id stands for, in words
         backend = open_backend(self.recipe, self.settings)
         journal = Journal(journal_path(self.uri, self.part, self.recipe_id))
-        # what a server failed at, an answer that only looks like one included, is asked anew by whoever goes on
-        known = {row: answer for row, answer in journal.read().items() if not self._servers_fault(answer)} if backend.remembers else {}
-        attempts = dict(due.select("image_id", "attempt").iter_rows())
+        known: dict[Asked, CaptionAnswer] = {}
+        if backend.remembers:  # what a server failed at, an answer that only looks like one included, is asked anew by whoever goes on
+            known = known_answers(
+                self.workspace, self.source, self.part, self.recipe_id, due, lambda answer: not self._servers_fault(answer)
+            )
+        asked = {image_id: (prior, attempt) for image_id, prior, attempt in due.iter_rows()}
 
         def remember(fresh: list[CaptionAnswer]) -> None:
             if backend.remembers:
-                journal.append((answer, attempts[answer.image_id]) for answer in fresh)
+                journal.append((answer, *asked[answer.image_id]) for answer in fresh)
 
         rows_per_chunk = ROWS_PER_FILE if backend.remembers and local_folder(self.uri) else REQUESTS_AT_ONCE
         numbers, captioned = free_sequences(chunks), set[str]()
         stretches = dict(zip(numbers, due.iter_slices(rows_per_chunk), strict=False))
-        answers = {
-            sequence: [known[row] for row in stretch.select("image_id", "attempt").iter_rows() if row in known]
-            for sequence, stretch in stretches.items()
-        }
+        answers = {sequence: [known[row] for row in stretch.iter_rows() if row in known] for sequence, stretch in stretches.items()}
         try:
             for chunk, more in backend.answer(self._chunks(stretches, known), remember):
                 answers[chunk.sequence] += more
@@ -212,11 +213,11 @@ class _Captioning:
             journal.remove()
         return captioned
 
-    def _chunks(self, stretches: dict[int, pl.DataFrame], known: dict[tuple[str, int], CaptionAnswer]) -> Iterator[Chunk]:
+    def _chunks(self, stretches: dict[int, pl.DataFrame], known: dict[Asked, CaptionAnswer]) -> Iterator[Chunk]:
         """Requests with their pictures, in the order of the part; pictures whose answers are known are not asked again."""
         images = self.workspace.table("images", self.source)
         rows = {row[0]: row for stretch in stretches.values() for row in stretch.iter_rows()}
-        asked = {image_id for image_id, (_, _, attempt) in rows.items() if (image_id, attempt) not in known}
+        asked = {image_id for image_id, row in rows.items() if row not in known}
         pictures = images.iter_pictures(self.part, asked)
         for sequence, stretch in list(stretches.items()):
             wanted = [image_id for image_id in stretch["image_id"] if image_id in asked]

@@ -262,6 +262,6 @@ def test_a_row_says_when_its_caption_was_asked_for_not_when_it_was_written(works
     wanted = write_images(workspace, [jpeg(0)])
     recipe_id = RECIPE.recipe_id("server")
     answer = CaptionAnswer(wanted["image_id"][0], text="A dog runs.", asked_at=1.5)
-    Journal(journal_path(workspace.table("captions", SOURCE).uri, PART, recipe_id)).append([(answer, 1)])
+    Journal(journal_path(workspace.table("captions", SOURCE).uri, PART, recipe_id)).append([(answer, wanted["emotion"][0], 1)])
     assert run(workspace, wanted, stub).rows == 1
     assert workspace.table("captions", SOURCE).read()["asked_at"].to_list() == [datetime.fromtimestamp(1.5, UTC)]
