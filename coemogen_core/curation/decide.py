@@ -18,7 +18,7 @@ from pydantic import Field
 
 from coemogen_core.captioning.alignment_filter import KEPT, drop_lowest_aligned
 from coemogen_core.captioning.audit.reviews import rejected_attempts
-from coemogen_core.captioning.current_captions import current_captions_of_parts
+from coemogen_core.captioning.current_captions import current_captions_of_parts, turned_down
 from coemogen_core.curation.decisions import (
     DUPLICATE,
     NO_CAPTION,
@@ -175,13 +175,14 @@ def _judge(workspace: Workspace, source: str, parts: list[str], recipe: Curation
     """
     judged = recipe.selection.judge_parts(workspace, source, parts)
     captions = current_captions_of_parts(workspace, source, parts, recipe.captions, recipe.encoder_id, judged, rejected)
-    judged = judged.join(captions, on=["part", "image_id"], how="left", maintain_order="left")
-    turned_down = pl.col("image_id").is_in(rejected["image_id"].implode())
+    down = turned_down(workspace, source, parts, recipe.captions, judged, rejected).with_columns(turned_down=pl.lit(True))
+    for more in (captions, down):
+        judged = judged.join(more, on=["part", "image_id"], how="left", maintain_order="left")
     reason = (
         pl.when(pl.col("reason").is_not_null())
         .then("reason")
         .when(pl.col("caption").is_null())
-        .then(pl.when(turned_down).then(pl.lit(REJECTED_CAPTION)).otherwise(pl.lit(NO_CAPTION)))
+        .then(pl.when("turned_down").then(pl.lit(REJECTED_CAPTION)).otherwise(pl.lit(NO_CAPTION)))
         .when(pl.col("emotion_prior") != pl.col("label"))
         .then(pl.lit(OTHER_EMOTION))
         .when(pl.col("similarity").is_null())

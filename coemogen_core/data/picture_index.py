@@ -47,6 +47,7 @@ class PictureIndex:
     keys: np.ndarray  # uint64 [n], sorted
     rows: np.ndarray  # ROW [n]
     parts: tuple[str, ...]  # <source>/<part>, by number
+    name: str = ""  # another one after every update
 
     def places(self, image_ids: pl.Series) -> pl.DataFrame:
         """Where pictures stand or stood: columns `image_id`, `source`, `part`, a row for every place."""
@@ -189,8 +190,8 @@ def _map(workspace: Workspace, index: str, rows: int) -> PictureIndex:
     if (Path(keys).stat().st_size, Path(others).stat().st_size) != (8 * rows, ROW.itemsize * rows):
         raise ValueError(f"index {index} of {workspace.uri} is cut off")
     if not rows:  # an empty file cannot be mapped
-        return PictureIndex(EMPTY.keys, EMPTY.rows, parts)
-    return PictureIndex(np.memmap(keys, np.uint64, "r"), np.memmap(others, ROW, "r"), parts)
+        return PictureIndex(EMPTY.keys, EMPTY.rows, parts, index)
+    return PictureIndex(np.memmap(keys, np.uint64, "r"), np.memmap(others, ROW, "r"), parts, index)
 
 
 def _on_disk(file: Path) -> np.ndarray:

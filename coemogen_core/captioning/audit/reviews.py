@@ -8,6 +8,7 @@ from pydantic import Field
 from coemogen_core.captioning.attempts import ATTEMPT_KEY, chunk_names
 from coemogen_core.captioning.audit.acceptance import AcceptanceRates, acceptance_rates
 from coemogen_core.captioning.audit.verdicts import RefusedVerdict, UnusableVerdicts, Verdict, VerdictDocument, read_verdicts
+from coemogen_core.captioning.current_captions import REJECTED
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.choices import EmotionName
@@ -151,14 +152,17 @@ def read_reviews(workspace: Workspace, source: str, audit_id: str | None = None)
 
 
 def rejected_attempts(workspace: Workspace) -> pl.DataFrame:
-    """Captions whose latest verdict, on whatever source's page, is a rejection: columns `image_id, recipe_id, attempt`, sorted.
+    """Captions whose latest verdict, on whatever source's page, is a rejection: columns `REJECTED`, sorted.
 
-    A verdict follows its picture: attempts that another source has taken over are the same rows, and the same attempt of a recipe is the
-    same request wherever it was made.
+    A verdict follows its picture: attempts that another source has taken over are the same rows. It counts for the caption that answers to
+    the emotion it was given for: sources captioned at the same time may have given one number to attempts with different priors. A caption
+    without a prior answers to every emotion, and the last verdict of all counts for it: the rows whose `emotion_prior` is null.
     """
-    sources = workspace.list_folders("caption_reviews")
-    reviews = _latest([rows for source in sources for rows in _verdicts(workspace, source)])
-    return reviews.filter(pl.col("verdict") == "reject").select(ATTEMPT_KEY)
+    reviews = [rows for source in workspace.list_folders("caption_reviews") for rows in _verdicts(workspace, source)]
+    for_prior = _latest(reviews, (*ATTEMPT_KEY, "emotion"))
+    without = _latest(reviews).with_columns(emotion=pl.lit(None, pl.String))
+    rejected = pl.concat([for_prior, without]).filter(pl.col("verdict") == "reject")
+    return rejected.select(*ATTEMPT_KEY, emotion_prior="emotion").sort(REJECTED)
 
 
 def _verdicts(workspace: Workspace, source: str, audit_id: str | None = None) -> list[pl.DataFrame]:
@@ -168,11 +172,11 @@ def _verdicts(workspace: Workspace, source: str, audit_id: str | None = None) ->
     return [table.read_part(name).with_columns(part=pl.lit(name)) for name in names]
 
 
-def _latest(reviews: list[pl.DataFrame]) -> pl.DataFrame:
+def _latest(reviews: list[pl.DataFrame], key: Sequence[str] = ATTEMPT_KEY) -> pl.DataFrame:
     if not reviews:
         return CaptionReviews.create_empty()
-    ordered = pl.concat(reviews).sort(*ATTEMPT_KEY, "exported_at", "part")
-    return ordered.unique(ATTEMPT_KEY, keep="last", maintain_order=True).select(CaptionReviews.column_names())
+    ordered = pl.concat(reviews).sort(*key, "exported_at", "part")
+    return ordered.unique(key, keep="last", maintain_order=True).select(CaptionReviews.column_names())
 
 
 def _distinct(verdicts: Iterable[Verdict]) -> tuple[list[Verdict], list[RefusedVerdict]]:

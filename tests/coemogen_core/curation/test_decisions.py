@@ -5,9 +5,10 @@ import pytest
 
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.curation.decide import decide
-from coemogen_core.curation.decisions import CurationRecipe, mark_current, read_decisions, read_record, resolve_version
+from coemogen_core.curation.decisions import REJECTED_CAPTION, CurationRecipe, mark_current, read_decisions, read_record, resolve_version
 from coemogen_core.curation.funnel import funnel, write_funnel
 from coemogen_core.curation.selection import Selection
+from schemas.tables import CaptionReviews
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, picture, write_images
 
@@ -225,3 +226,22 @@ def test_a_picture_under_two_emotions_has_the_one_whose_path_is_first_however_pa
     rows = {part: workspace.table("decisions", "photos", version).read_part(part) for part in parts}
     reasons = {part: dict(found.select("image_id", "reason").iter_rows())[shared["image_id"]] for part, found in rows.items()}
     assert reasons == {first: "no caption", second: "duplicate of an earlier part"}
+
+
+@pytest.mark.parametrize(
+    ("prior", "emotions", "is_rejected"),
+    [("awe", ("awe", "awe"), True), (None, ("awe", "fear"), True), ("awe", ("fear", "fear"), False), ("awe", ("awe", "fear"), False)],
+)
+def test_a_verdict_counts_for_the_caption_that_answers_to_its_emotion(workspace, pictures, prior, emotions, is_rejected):
+    """Of two captions for awe, both rejected as captions for these emotions; so is the failed one of another picture."""
+    image_id, (part, *_) = next((name, picture) for name, picture in pictures.items() if picture[3] == "awe")
+    failed = next(name for name, picture in pictures.items() if picture[1] == "amusement")
+    add_captions(workspace, part, 7, [caption_row(image_id, "again", attempt=2, prior=prior)], [0.9])
+    review = {"recipe_id": CAPTION_RECIPE, "audit_id": "audit-0123456789ab", "exported_at": "2026-01-01T00:00:00.000Z"}
+    review |= {"verdict": "reject", "note": None, "reviewer": None}
+    keys = [(name, attempt, emotion) for name in (image_id, failed) for attempt, emotion in enumerate(emotions, 1)]
+    rows = [review | dict(zip(("image_id", "attempt", "emotion"), key, strict=True)) for key in keys]
+    workspace.table("caption_reviews", "elsewhere").write_part("audit-0123456789ab.0", pl.DataFrame(rows), CaptionReviews)
+    decisions = read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, RECIPE).version)
+    assert decisions.filter(reason=REJECTED_CAPTION)["image_id"].to_list() == [image_id] * is_rejected
+    assert decisions.filter(image_id=failed)["reason"].to_list() == ["no caption"]

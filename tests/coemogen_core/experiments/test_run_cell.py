@@ -61,3 +61,14 @@ def test_recognised_pictures_are_those_the_probe_saw(corpus, settings):  # noqa:
         assert found.recognised[emotion] == expected
         right += expected.count("1")
     assert found.metrics["emo_a"].value == pytest.approx(right / 24)
+
+
+def test_the_reference_follows_the_protocol(corpus, settings, monkeypatch):  # noqa: F811
+    """The corpus has a test split of two pictures, which "emogen" does not prefer."""
+    monkeypatch.setattr(cells, "load_extractors", lambda recipe: None)
+    monkeypatch.setattr(cells, "reference_part", lambda *given: None)
+    chosen = {}
+    for protocol in ("corrected", "emogen"):
+        evaluation = settings.evaluation.model_copy(update={"protocol": protocol, "minimum_reference": 2})
+        chosen[protocol] = prepare_reference(corpus, settings.model_copy(update={"evaluation": evaluation})).split
+    assert chosen == {"corrected": "test", "emogen": None}
