@@ -248,7 +248,8 @@ class _Candidates:
     def lots(self) -> Iterator[tuple[list[str], list[int], pl.DataFrame]]:
         """Parts, their numbers of rows, and their candidates, a lot after the other."""
         for number, (parts, heights) in enumerate(self._lots):
-            yield parts, heights, pl.read_ipc(self._file(number))
+            with self._file(number).open("rb") as file:  # of a path, polars would take brackets for a pattern
+                yield parts, heights, pl.read_ipc(file)
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:06d}.arrow"
