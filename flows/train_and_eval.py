@@ -11,7 +11,7 @@ from typing import Any
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
+from coemogen_core.curation.decisions import DecisionsRecord, resolve_version, use_version
 from coemogen_core.evaluation.recipe import load_extractors
 from coemogen_core.evaluation.workspace_pictures import ReferenceSelection
 from coemogen_core.experiments.matrix import DEFAULT
@@ -56,7 +56,7 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     art = None
     if params.emoart_dataset is not None:
         art = CorpusVersion(dataset=params.emoart_dataset, version=resolve_version(workspace, params.emoart_dataset))
-    record = read_record(workspace, corpus.dataset, corpus.version)
+    record = use_version(workspace, corpus.dataset, corpus.version)
     cells = _train(stages, params, _cache_features(stages, params, corpus, record))
     stages.each("generate", generate_part_task, [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()])
     shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}

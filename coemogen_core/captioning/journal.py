@@ -16,7 +16,7 @@ import orjson
 from filelock import FileLock, Timeout
 
 from coemogen_core.captioning.backend import CaptionAnswer
-from coemogen_core.storage.workspace import local_folder
+from coemogen_core.storage.workspace import Workspace, local_folder
 
 POLL_S = 0.1
 
@@ -55,8 +55,17 @@ def journal_path(table_uri: str, part: str, recipe_id: str) -> Path:
     folder = local_folder(table_uri)
     if folder is not None:
         return folder / part / f".{recipe_id}.journal"
+    return _state_folder() / hashlib.sha256(table_uri.encode()).hexdigest()[:16] / f"{part}.{recipe_id}.journal"
+
+
+def may_have_journals(workspace: Workspace) -> bool:
+    """Whether this machine may hold journals of a workspace; of one in a bucket, without a request."""
+    return local_folder(workspace.uri) is not None or any(_state_folder().glob("*/*.journal"))
+
+
+def _state_folder() -> Path:
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "coemogen" / hashlib.sha256(table_uri.encode()).hexdigest()[:16] / f"{part}.{recipe_id}.journal"
+    return state / "coemogen"
 
 
 Asked = tuple[str, str | None, int]

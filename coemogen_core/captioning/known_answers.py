@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import polars as pl
 
 from coemogen_core.captioning.backend import CaptionAnswer
-from coemogen_core.captioning.journal import Asked, Journal, journal_path
+from coemogen_core.captioning.journal import Asked, Journal, journal_path, may_have_journals
 from coemogen_core.data.standing_rows import standing_places
 from coemogen_core.storage.workspace import Workspace
 
@@ -37,5 +37,7 @@ def known_answers(
 
 def _places(workspace: Workspace, source: str, part: str, image_ids: pl.Series) -> Iterator[tuple[str, str]]:
     yield source, part
+    if not may_have_journals(workspace):
+        return
     for other, standing, _ in standing_places(workspace, image_ids, but=(source, part)):
         yield other, standing

@@ -24,14 +24,19 @@ from coemogen_core.curation.decisions import (
     NO_CAPTION,
     NOT_EMBEDDED,
     OTHER_EMOTION,
-    RECIPE,
     REJECTED_CAPTION,
     CurationRecipe,
     DecisionsRecord,
-    beside_decisions,
     read_record,
+    write_record,
 )
-from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, drop_near_duplicates, group_near_duplicates, read_groups
+from coemogen_core.curation.near_duplicates import (
+    NearDuplicateRecipe,
+    drop_near_duplicates,
+    group_near_duplicates,
+    near_duplicates_id,
+    read_groups,
+)
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.frozen_model import FrozenModel
@@ -82,9 +87,10 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
     part_names = sorted(parts)
     if not part_names:
         raise FileNotFoundError(f"source {source!r} has no image parts in {workspace.uri}: ingest it first")
-    groups = None
+    named, groups = None, None
     if recipe.near_duplicates is not None:
-        groups = read_groups(workspace, source, part_names, recipe.encoder_id, recipe.near_duplicates)
+        named = near_duplicates_id(workspace, source, part_names, recipe.encoder_id, recipe.near_duplicates)
+        groups = read_groups(workspace, source, named)
     with tempfile.TemporaryDirectory(prefix="decide-") as folder:
         candidates = _Candidates(Path(folder))
         rejected = rejected_attempts(workspace)
@@ -95,10 +101,9 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
         verdicts = _verdicts(candidates.judged(), repeated, recipe.drop_fraction, groups)
         fields = {"source": source, "parts": part_names, "captions": candidates.captions, "recipe": recipe}
         rule = {} if repeated.is_empty() else {"repeated pictures": "count where their path is first"}  # it once was their part's name
-        record = DecisionsRecord.model_validate({"version": recipe_id(recipe.dataset, fields | rule), **fields})
-        place = beside_decisions(recipe.dataset, record.version, RECIPE)
-        if not workspace.exists(*place):
-            workspace.write_json(record.model_dump(mode="json"), *place)
+        version = recipe_id(recipe.dataset, fields | rule)
+        record = DecisionsRecord.model_validate({"version": version, "groups": named, **fields})
+        write_record(workspace, record)  # before the parts: from now on they are in use
         outcomes = _write_all(workspace.table("decisions", recipe.dataset, record.version), candidates, verdicts)
     return CurationOutcome(dataset=recipe.dataset, version=record.version, parts=outcomes, seconds=time.perf_counter() - started)
 
@@ -276,7 +281,8 @@ class _Candidates:
     def lots(self) -> Iterator[tuple[list[str], list[int], pl.DataFrame]]:
         """Parts, their numbers of rows, and their candidates, a lot after the other."""
         for number, (parts, heights) in enumerate(self._lots):
-            yield parts, heights, pl.read_ipc(self._file(number))
+            with self._file(number).open("rb") as file:  # of a path, polars would take brackets for a pattern
+                yield parts, heights, pl.read_ipc(file)
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:06d}.arrow"

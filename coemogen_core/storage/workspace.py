@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import dataframely as dy
-import fsspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.cached import SimpleCacheFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
@@ -266,7 +266,10 @@ def local_copy(uri: str, remedy: str) -> str:
     filesystem, path = resolve(uri)
     if not filesystem.exists(path):
         raise FileNotFoundError(f"{uri} does not exist: {remedy}")
-    return str(path if isinstance(filesystem, LocalFileSystem) else fsspec.open_local(f"simplecache::{uri}", expand=False))
+    if isinstance(filesystem, LocalFileSystem):
+        return str(path)
+    with SimpleCacheFileSystem(fs=filesystem).open(path) as file:  # by name: `fsspec` alone would take some for patterns
+        return str(file.name)
 
 
 def local_folder(uri: str) -> Path | None:

@@ -5,7 +5,7 @@ Wraps `coemogen_core.training.run.train` with the parameters, and so with the ru
 
 import os
 
-from coemogen_core.curation.decisions import read_record, resolve_version
+from coemogen_core.curation.decisions import resolve_version, use_version
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.method import TrainingData
 from coemogen_core.storage.workspace import Workspace
@@ -23,7 +23,7 @@ def train_alone(params: TrainAndEvalParams) -> None:
     """
     workspace = Workspace(params.workspace)
     version = resolve_version(workspace, params.dataset, params.version)
-    record = read_record(workspace, params.dataset, version)
+    record = use_version(workspace, params.dataset, version)
     feature_id = params.features.feature_id(version)
     missing = sorted(set(record.parts) - set(list_parts(workspace, params.dataset, feature_id)))
     processes = int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 
 import polars as pl
@@ -5,9 +6,18 @@ import pytest
 
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.curation.decide import decide
-from coemogen_core.curation.decisions import REJECTED_CAPTION, CurationRecipe, mark_current, read_decisions, read_record, resolve_version
+from coemogen_core.curation.decisions import (
+    REJECTED_CAPTION,
+    CurationRecipe,
+    mark_current,
+    read_decisions,
+    read_record,
+    resolve_version,
+    use_version,
+)
 from coemogen_core.curation.funnel import funnel, write_funnel
 from coemogen_core.curation.selection import Selection
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import CaptionReviews
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, picture, write_images
@@ -196,6 +206,23 @@ def test_the_current_version_is_the_one_marked_last(workspace, pictures):
         assert resolve_version(workspace, "emoart") == version
     with pytest.raises(FileNotFoundError, match="no decisions emoart-9"):
         mark_current(workspace, "emoart", "emoart-9")
+
+
+def test_the_time_of_its_record_says_when_a_version_was_last_used(tmp_path):
+    workspace = Workspace(str(tmp_path))
+    build_art(workspace)
+    version = decide(workspace, SOURCE, PARTS, RECIPE).version
+    place = tmp_path / "decisions" / "emoart" / f"{version}.recipe.json"
+    said = place.read_bytes()
+    for use in (lambda: decide(workspace, SOURCE, PARTS, RECIPE), lambda: use_version(workspace, "emoart", version)):
+        os.utime(place, (1, 1))
+        use()
+        assert place.stat().st_mtime > 1
+        assert place.read_bytes() == said
+    os.utime(place, (1, 1))
+    assert read_record(workspace, "emoart", version) == use_version(workspace, "emoart", version)
+    with pytest.raises(FileNotFoundError, match="no decisions emoart-9"):
+        use_version(workspace, "emoart", "emoart-9")
 
 
 def test_histograms_count_every_picture_that_has_a_value(workspace, pictures):
