@@ -78,8 +78,9 @@ CURRENT = {
 }
 """Columns of the current captions; `similarity` and the tokens are null where the picture has no embedding."""
 
-REJECTED = (*ATTEMPT_KEY, "emotion_prior")
-"""What a person's verdict is about: an attempt that answers to an emotion, null = to none in particular."""
+REJECTED = (*ATTEMPT_KEY, "emotion_prior", "caption")
+"""What a person's verdict is about: a picture's caption that answers to an emotion (null = to none in particular), by its text; where
+that is null, by the number of its attempt."""
 
 _ATTEMPT = [*ATTEMPT_KEY, "caption", "emotion_prior", "asked_at"]
 
@@ -166,7 +167,7 @@ def current_captions_of_parts(
     captions = _aligned_chunks(workspace, source, list(image_parts), encoder_id)
     captions = captions.with_columns(part=pl.col("part").replace_strict(image_parts, return_dtype=kind))
     if rejected is not None:
-        captions = captions.join(rejected, on=REJECTED, how="anti", nulls_equal=True, maintain_order="left")
+        captions = captions.filter(~_is_rejected(captions, rejected))
     labelled = captions.join(labels.select("part", "image_id", "label"), on=["part", "image_id"], how="left", maintain_order="left")
     return policy.select(labelled.with_columns(fits=_FITS)).select("part", *CURRENT)
 
@@ -181,9 +182,22 @@ def turned_down(
     if not image_parts:
         return of_rejected.select("part", "image_id").clear()
     captions = workspace.table("captions", source).read_parts(list(image_parts), _ATTEMPT).filter(pl.col("caption").is_not_null())
-    down = captions.join(rejected, on=REJECTED, how="semi", nulls_equal=True)
+    down = captions.filter(_is_rejected(captions, rejected))
     in_part = down.with_columns(part=pl.col("part").replace_strict(image_parts, return_dtype=of_rejected["part"].dtype))
     return in_part.join(of_rejected, on=["part", "image_id"]).filter(_FITS).select("part", "image_id").unique()
+
+
+def _is_rejected(captions: pl.DataFrame, rejected: pl.DataFrame) -> pl.Series:
+    """Of each caption, whether a person rejected it."""
+    ways = {
+        ("image_id", "recipe_id", "emotion_prior", "caption"): rejected.drop_nulls("caption"),
+        (*ATTEMPT_KEY, "emotion_prior"): rejected.filter(pl.col("caption").is_null()),
+    }
+    found = pl.repeat(False, captions.height, dtype=pl.Boolean, eager=True)
+    for key, rows in ways.items():
+        marked = captions.join(rows.select(*key, marked=True), on=key, how="left", nulls_equal=True, maintain_order="left")
+        found |= marked["marked"].fill_null(False)
+    return found
 
 
 def _aligned_chunks(workspace: Workspace, source: str, chunks: list[str], encoder_id: str) -> pl.DataFrame:

@@ -95,12 +95,14 @@ def test_carrying_twice_adds_nothing(workspace, stub, captioned):
 def test_a_verdict_counts_in_every_source_that_holds_the_picture(workspace, stub, captioned):
     attempt = read_attempts(workspace, SOURCE, PART, RECIPE.recipe_id("server")).drop_nulls("caption").row(0, named=True)
     key = {name: attempt[name] for name in ("image_id", "recipe_id", "attempt")}
-    review = key | {"emotion": attempt["emotion_prior"], "verdict": "reject", "note": None, "reviewer": None}
+    review = key | {"emotion": attempt["emotion_prior"], "caption": attempt["caption"], "verdict": "reject", "note": None}
+    review |= {"reviewer": None}
     review |= {"audit_id": "audit-0123456789ab", "exported_at": "2026-01-31T12:00:00.000Z"}
     rows = pl.DataFrame([review], schema=CaptionReviews.create_empty().schema)
     workspace.table("caption_reviews", SOURCE).write_part("audit-0123456789ab.1", rows, CaptionReviews)
     later = rows.with_columns(verdict=pl.lit("accept"), exported_at=pl.lit("2026-02-01T12:00:00.000Z"))
-    assert rejected_attempts(workspace).rows() == [(*key.values(), None), (*key.values(), review["emotion"])]
+    rejected = rejected_attempts(workspace).drop("attempt").rows()
+    assert rejected == [(attempt["image_id"], attempt["recipe_id"], emotion, attempt["caption"]) for emotion in (None, review["emotion"])]
     workspace.table("caption_reviews", OTHER).write_part("audit-0123456789ab.2", later, CaptionReviews)
     assert rejected_attempts(workspace).is_empty()  # the last word of a person, on whatever page it was given
 

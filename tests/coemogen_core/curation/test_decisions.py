@@ -265,10 +265,23 @@ def test_a_verdict_counts_for_the_caption_that_answers_to_its_emotion(workspace,
     failed = next(name for name, picture in pictures.items() if picture[1] == "amusement")
     add_captions(workspace, part, 7, [caption_row(image_id, "again", attempt=2, prior=prior)], [0.9])
     review = {"recipe_id": CAPTION_RECIPE, "audit_id": "audit-0123456789ab", "exported_at": "2026-01-01T00:00:00.000Z"}
-    review |= {"verdict": "reject", "note": None, "reviewer": None}
+    review |= {"verdict": "reject", "caption": None, "note": None, "reviewer": None}
     keys = [(name, attempt, emotion) for name in (image_id, failed) for attempt, emotion in enumerate(emotions, 1)]
     rows = [review | dict(zip(("image_id", "attempt", "emotion"), key, strict=True)) for key in keys]
     workspace.table("caption_reviews", "elsewhere").write_part("audit-0123456789ab.0", pl.DataFrame(rows), CaptionReviews)
     decisions = read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, RECIPE).version)
     assert decisions.filter(reason=REJECTED_CAPTION)["image_id"].to_list() == [image_id] * is_rejected
     assert decisions.filter(image_id=failed)["reason"].to_list() == ["no caption"]
+
+
+@pytest.mark.parametrize(("text", "number", "is_rejected"), [("judged", 5, True), ("another", 2, False)])
+def test_a_verdict_counts_for_the_text_that_was_judged_whatever_its_number(workspace, pictures, text, number, is_rejected):
+    image_id, (part, *_) = next((name, picture) for name, picture in pictures.items() if picture[3] == "awe")
+    add_captions(workspace, part, 7, [caption_row(image_id, text, attempt=2, prior="awe")], [0.9])
+    review = {"image_id": image_id, "recipe_id": CAPTION_RECIPE, "audit_id": "audit-0123456789ab", "emotion": "awe", "verdict": "reject"}
+    review |= {"note": None, "reviewer": None, "exported_at": "2026-01-01T00:00:00.000Z"}
+    _, colour, first, *_ = pictures[image_id]
+    rows = [review | {"attempt": 1, "caption": f"a picture of {colour} {first}"}, review | {"attempt": number, "caption": "judged"}]
+    workspace.table("caption_reviews", "elsewhere").write_part("audit-0123456789ab.0", pl.DataFrame(rows), CaptionReviews)
+    decisions = read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, RECIPE).version)
+    assert decisions.filter(reason=REJECTED_CAPTION)["image_id"].to_list() == [image_id] * is_rejected
