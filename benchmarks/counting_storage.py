@@ -8,6 +8,7 @@ read next; a written one is sent when it is closed.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -73,6 +74,11 @@ class CountingStorage(MemoryFileSystem):
             counted["HEAD"] += 1
         counted["GET"] += 1
         return bytes(self._file(path).getvalue()[start:end])
+
+    def get_file(self, rpath: str, lpath: str, **_: Any) -> None:
+        """One."""
+        counted["GET"] += 1
+        Path(lpath).write_bytes(self._file(rpath).getvalue())
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **_: Any) -> None:
         """One, conditional or not."""

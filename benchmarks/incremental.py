@@ -56,7 +56,8 @@ def main() -> None:
         with counted(stub) as first:
             began = time.perf_counter()
             before = base.run(classifier_id)
-            print(f"first build: {dict(first)}, {time.perf_counter() - began:.0f} s", flush=True)
+            seconds = time.perf_counter() - began
+        print(f"first build: {dict(first)}, {seconds:.0f} s", flush=True)
         for number, change in enumerate(changes(chosen.pictures)):
             if chosen.only is None or chosen.only in change.name:
                 rows += _measured(base, change, number, classifier_id, before, stub)

@@ -19,14 +19,15 @@ from flows.stages import Stages
 from schemas.outcomes import StageOutcome
 from tasks.caption import caption_part_task
 from tasks.curate import align_captions_task, decide_task, group_near_duplicates_task
-from tasks.ingest import finish_source_task, ingest_part_task, plan_source_task, update_index_task
+from tasks.ingest import finish_source_task, ingest_part_task, plan_source_task, retire_parts_task, update_index_task
 
 
 def ingest_source(stages: Stages, source: Source, part_size: int, stage: str = "ingest") -> list[str]:
     """Plan and ingest a picture set; returns the names of its parts.
 
     The index of pictures is brought up to date before, for what other sources hold, and afterwards, so that every later stage finds the
-    rows that stand somewhere already. Parts that the source no longer has go when their successors are there.
+    rows that stand somewhere already. Parts that the source no longer has go when their successors are there, and no current version of a
+    dataset names them (`decide_corpus`).
 
     Raises:
         ValueError: not one entry of the source is a picture that can be used; the message says why.
@@ -115,6 +116,7 @@ def decide_corpus(
     if audited:
         suspend_for_audit(workspace, recipe.dataset, curation.version)
     mark_current(workspace, recipe.dataset, curation.version)
+    retire_parts_task(workspace.uri, source)
     publish_markdown(f"funnel-{recipe.dataset}", write_funnel(workspace, recipe.dataset, curation.version) + appendix)
     say(funnel_line(workspace.read_json(*beside_decisions(recipe.dataset, curation.version, FUNNEL))))
     return curation

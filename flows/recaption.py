@@ -14,7 +14,7 @@ from prefect.runtime import flow_run
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.captioning.recaption.outcome import Choice, ReasonCount, chosen_counts, end_run, examples, read_outcome
-from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
+from coemogen_core.curation.decisions import DecisionsRecord, resolve_version, use_version
 from coemogen_core.storage.workspace import Workspace
 from flows.artifacts import publish_markdown, publish_table
 from flows.captioner import parts_at_once, running_captioner
@@ -64,7 +64,7 @@ def _recaption(stages: Stages, params: RecaptionParams) -> RecaptionOutcome:
 
 
 def _record(workspace: Workspace, params: RecaptionParams) -> DecisionsRecord:
-    record = read_record(workspace, params.dataset, resolve_version(workspace, params.dataset, params.version))
+    record = use_version(workspace, params.dataset, resolve_version(workspace, params.dataset, params.version))
     if record.recipe.encoder_id != params.encoder.encoder_id:
         raise ValueError(
             f"captions of {params.dataset} were scored by {record.recipe.encoder_id}, and `encoder` is {params.encoder.encoder_id}: "

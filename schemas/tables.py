@@ -177,6 +177,7 @@ class CaptionReviews(dy.Schema):
     attempt = dy.Int32(primary_key=True, min=1)
     audit_id = dy.String(primary_key=True, regex=AUDIT_ID_PATTERN)
     emotion = _emotion(nullable=False)  # that the caption answers to
+    caption = dy.String(nullable=True)  # that was judged; null in older parts
     verdict = dy.String(nullable=False, check=lambda column: column.is_in(VERDICTS))
     note = dy.String(nullable=True)  # the person's words on why it was rejected
     reviewer = dy.String(nullable=True)

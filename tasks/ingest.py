@@ -7,9 +7,10 @@ from functools import partial
 
 from prefect import task
 
+from coemogen_core.curation.decisions import parts_in_use
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.picture_index import update_index
-from coemogen_core.data.plan import DEFAULT_PART_SIZE, finish_source, plan_source
+from coemogen_core.data.plan import DEFAULT_PART_SIZE, finish_source, plan_source, retire_parts
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.encoders.image_encoder import ImageEncoderRecipe
 from coemogen_core.storage.workspace import Workspace
@@ -47,10 +48,17 @@ def update_index_task(workspace_uri: str) -> int:
 
 @task(name="finish source", task_run_name="finish {source}", **STORED)
 def finish_source_task(workspace_uri: str, source: str, part_size: int) -> list[str]:
-    """When a source is ingested: index its pictures, and remove the parts that it no longer has. See `finish_source`."""
+    """When a source is ingested: index its pictures, and remove the parts that nothing has any more. See `finish_source`."""
     workspace = Workspace(workspace_uri)
     update_index(workspace)
-    return finish_source(workspace, source, part_size)
+    return finish_source(workspace, source, part_size, parts_in_use(workspace, source))
+
+
+@task(name="retire parts", task_run_name="retire parts of {source}", **STORED)
+def retire_parts_task(workspace_uri: str, source: str) -> list[str]:
+    """When a dataset has a new current version: remove the parts that the one before was the last to name. See `retire_parts`."""
+    workspace = Workspace(workspace_uri)
+    return retire_parts(workspace, source, parts_in_use(workspace, source))
 
 
 @task(name="embed part", task_run_name="embed {source}/{part}", **STORED)

@@ -47,18 +47,20 @@ def align_part(workspace: Workspace, source: str, captions_part: str, recipe: En
 
 
 def _standing_scores(workspace: Workspace, source: str, part: str, captions: pl.DataFrame, encoder_id: str) -> pl.DataFrame:
-    """Scores of these captions (`ATTEMPT_KEY`, `caption`) that stand in other parts, of the same text."""
-    recipes = set(captions["recipe_id"])
+    """Scores of these captions (`ATTEMPT_KEY`, `caption`) that stand in other parts: of the same text, whatever its number there."""
+    recipes, texts = set(captions["recipe_id"]), captions.select("image_id", "caption").unique(maintain_order=True)
 
     def read(other: str, standing: str) -> pl.DataFrame | None:
         chunks = [chunk for chunk in chunk_names(workspace, other, standing) if part_recipe_sequence(chunk)[1] in recipes]
         scored = [workspace.table("alignment", other, encoder_id).find_part(chunk) for chunk in chunks]
         told = [workspace.table("captions", other).read_part(chunk, [*ATTEMPT_KEY, "caption"]) for chunk in chunks]
-        pairs = [texts.join(scores, on=ATTEMPT_KEY) for texts, scores in zip(told, scored, strict=True) if scores is not None]
-        return pl.concat(pairs).join(captions, on=[*ATTEMPT_KEY, "caption"], how="semi") if pairs else None
+        pairs = [captioned.join(scores, on=ATTEMPT_KEY) for captioned, scores in zip(told, scored, strict=True) if scores is not None]
+        return pl.concat(pairs).drop("recipe_id", "attempt") if pairs else None
 
-    found = standing_rows(workspace, captions.select(ATTEMPT_KEY), read, but=(source, part))
-    return Alignment.create_empty() if found is None else found.select(Alignment.column_names())
+    found = standing_rows(workspace, texts, read, but=(source, part))
+    if found is None:
+        return Alignment.create_empty()
+    return captions.join(found, on=["image_id", "caption"], maintain_order="left").select(Alignment.column_names())
 
 
 def align_captions(

@@ -14,11 +14,11 @@ from itertools import islice
 
 import polars as pl
 
+from coemogen_core.captioning.added_attempts import NUMBERED, WRITING, add_chunk, not_standing
 from coemogen_core.captioning.attempts import (
     HISTORY_COLUMNS,
     ROWS_PER_FILE,
     attempts_of,
-    chunk_name,
     chunk_names,
     due_now,
     free_sequences,
@@ -28,8 +28,9 @@ from coemogen_core.captioning.attempts import (
 )
 from coemogen_core.captioning.backend import CaptionAnswer, CaptionBackend, CaptionRequest, Chunk, FailureKind, is_the_servers
 from coemogen_core.captioning.carried_attempts import carry_attempts
-from coemogen_core.captioning.journal import Journal, journal_path, part_lock
+from coemogen_core.captioning.journal import Asked, Journal, journal_path, part_lock
 from coemogen_core.captioning.judge import JudgedAnswer, judge_answer
+from coemogen_core.captioning.known_answers import known_answers
 from coemogen_core.captioning.prompt import Prompt, form_instruction, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.device import Slot, give_back_heap
@@ -80,7 +81,7 @@ def caption_part(
     chunks = table.chunks()
     done, new = table.history(ordered, chunks), set[str]()
     idle = not table.is_due(done)
-    if not idle and table.carry():
+    if not idle and table.carry(done):
         chunks = table.chunks()
         done = table.history(ordered, chunks)
         idle = not table.is_due(done)
@@ -105,9 +106,10 @@ def has_due(
     """Whether `caption_part` with these arguments would ask for anything; takes over attempts like it. Raises like it."""
     table = _Captioning(workspace, source, part, recipe, settings, None)
     ordered = table.in_part_order(wanted)
-    if not table.is_due(table.history(ordered, table.chunks())):
+    done = table.history(ordered, table.chunks())
+    if not table.is_due(done):
         return False
-    return not table.carry() or table.is_due(table.history(ordered, table.chunks()))
+    return not table.carry(done) or table.is_due(table.history(ordered, table.chunks()))
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,9 @@ class _Captioning:
         """`image_id` of every picture of the part, in its order."""
         return self.workspace.table("images", self.source).read_part(self.part, ["image_id"])
 
-    def carry(self) -> int:
-        return carry_attempts(self.workspace, self.source, self.part, self.image_ids["image_id"])
+    def carry(self, history: pl.DataFrame) -> int:
+        due = history.filter(~pl.col("final")).select("image_id", "emotion_prior")
+        return carry_attempts(self.workspace, self.source, self.part, self.image_ids["image_id"], self.recipe_id, due)
 
     def is_due(self, history: pl.DataFrame) -> bool:
         return not due_now(history, self.settings.max_attempts).is_empty()
@@ -181,21 +184,21 @@ class _Captioning:
         write_recipe_record(self.workspace, self.source, self.recipe, self.settings.backend)  # what the recipe id stands for, in words
         backend = open_backend(self.recipe, self.settings)
         journal = Journal(journal_path(self.uri, self.part, self.recipe_id))
-        # what a server failed at, an answer that only looks like one included, is asked anew by whoever goes on
-        known = {row: answer for row, answer in journal.read().items() if not self._servers_fault(answer)} if backend.remembers else {}
-        attempts = dict(due.select("image_id", "attempt").iter_rows())
+        known: dict[Asked, CaptionAnswer] = {}
+        if backend.remembers:  # what a server failed at, an answer that only looks like one included, is asked anew by whoever goes on
+            known = known_answers(
+                self.workspace, self.source, self.part, self.recipe_id, due, lambda answer: not self._servers_fault(answer)
+            )
+        asked = {image_id: (prior, attempt) for image_id, prior, attempt in due.iter_rows()}
 
         def remember(fresh: list[CaptionAnswer]) -> None:
             if backend.remembers:
-                journal.append((answer, attempts[answer.image_id]) for answer in fresh)
+                journal.append((answer, *asked[answer.image_id]) for answer in fresh)
 
         rows_per_chunk = ROWS_PER_FILE if backend.remembers and local_folder(self.uri) else REQUESTS_AT_ONCE
         numbers, captioned = free_sequences(chunks), set[str]()
         stretches = dict(zip(numbers, due.iter_slices(rows_per_chunk), strict=False))
-        answers = {
-            sequence: [known[row] for row in stretch.select("image_id", "attempt").iter_rows() if row in known]
-            for sequence, stretch in stretches.items()
-        }
+        answers = {sequence: [known[row] for row in stretch.iter_rows() if row in known] for sequence, stretch in stretches.items()}
         try:
             for chunk, more in backend.answer(self._chunks(stretches, known), remember):
                 answers[chunk.sequence] += more
@@ -212,11 +215,11 @@ class _Captioning:
             journal.remove()
         return captioned
 
-    def _chunks(self, stretches: dict[int, pl.DataFrame], known: dict[tuple[str, int], CaptionAnswer]) -> Iterator[Chunk]:
+    def _chunks(self, stretches: dict[int, pl.DataFrame], known: dict[Asked, CaptionAnswer]) -> Iterator[Chunk]:
         """Requests with their pictures, in the order of the part; pictures whose answers are known are not asked again."""
         images = self.workspace.table("images", self.source)
         rows = {row[0]: row for stretch in stretches.values() for row in stretch.iter_rows()}
-        asked = {image_id for image_id, (_, _, attempt) in rows.items() if (image_id, attempt) not in known}
+        asked = {image_id for image_id, row in rows.items() if row not in known}
         pictures = images.iter_pictures(self.part, asked)
         for sequence, stretch in list(stretches.items()):
             wanted = [image_id for image_id in stretch["image_id"] if image_id in asked]
@@ -227,16 +230,11 @@ class _Captioning:
                 yield Chunk(sequence, [self._request(image, *rows[image_id]) for image_id, image in islice(pictures, len(members))])
 
     def _write(self, sequence: int, rows: pl.DataFrame) -> None:
-        """Write a chunk. If another run wrote one of this name meanwhile (only in a bucket: nothing locks there), its answers count."""
-        captions = self.workspace.table("captions", self.source)
-        while not rows.is_empty():
-            try:
-                captions.write_part(chunk_name(self.part, self.recipe_id, sequence), rows, Captions, replace=False)
-                return
-            except FileExistsError:
-                written = read_attempts(self.workspace, self.source, self.part, self.recipe_id, ["image_id", "attempt"])
-                rows = rows.join(written, on=["image_id", "attempt"], how="anti", maintain_order="left")
-                sequence = next(free_sequences(chunk_names(self.workspace, self.source, self.part, self.recipe_id)))
+        """Write a chunk, beside what another run, of any recipe, took over meanwhile."""
+        with part_lock(self.uri, self.part, WRITING) as locked:
+            if locked:
+                rows = not_standing(rows, read_attempts(self.workspace, self.source, self.part, self.recipe_id, NUMBERED))
+            add_chunk(self.workspace, self.source, self.part, self.recipe_id, rows, sequence)
 
     def _request(self, image: bytes, image_id: str, prior: str | None, attempt: int) -> CaptionRequest:
         fixed, emotional = self.prompt.parts(prior)  # type: ignore[arg-type]  # the table's check allows the eight emotions only

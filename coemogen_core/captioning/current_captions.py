@@ -78,7 +78,14 @@ CURRENT = {
 }
 """Columns of the current captions; `similarity` and the tokens are null where the picture has no embedding."""
 
+REJECTED = (*ATTEMPT_KEY, "emotion_prior", "caption")
+"""What a person's verdict is about: a picture's caption that answers to an emotion (null = to none in particular), by its text; where
+that is null, by the number of its attempt."""
+
 _ATTEMPT = [*ATTEMPT_KEY, "caption", "emotion_prior", "asked_at"]
+
+
+_FITS = (pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label"))).fill_null(False)
 
 
 def admitted_chunks(workspace: Workspace, source: str, part: str, policy: CaptionPolicy) -> list[str]:
@@ -131,7 +138,7 @@ def current_captions(
     Args:
         encoder_id: encoder of the similarities.
         labels: `image_id, label`: the present emotion of each picture.
-        rejected: `image_id, recipe_id, attempt` of captions that a person rejected.
+        rejected: captions that a person rejected, their columns `REJECTED`.
 
     Returns:
         The columns `CURRENT`, one row per picture, sorted by id.
@@ -160,10 +167,37 @@ def current_captions_of_parts(
     captions = _aligned_chunks(workspace, source, list(image_parts), encoder_id)
     captions = captions.with_columns(part=pl.col("part").replace_strict(image_parts, return_dtype=kind))
     if rejected is not None:
-        captions = captions.join(rejected, on=ATTEMPT_KEY, how="anti", maintain_order="left")
+        captions = captions.filter(~_is_rejected(captions, rejected))
     labelled = captions.join(labels.select("part", "image_id", "label"), on=["part", "image_id"], how="left", maintain_order="left")
-    fits = (pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label"))).fill_null(False)
-    return policy.select(labelled.with_columns(fits=fits)).select("part", *CURRENT)
+    return policy.select(labelled.with_columns(fits=_FITS)).select("part", *CURRENT)
+
+
+def turned_down(
+    workspace: Workspace, source: str, parts: Sequence[str], policy: CaptionPolicy, labels: pl.DataFrame, rejected: pl.DataFrame
+) -> pl.DataFrame:
+    """`part` and `image_id` of pictures that have a caption for their emotion which a person rejected; arguments as above."""
+    of_rejected = labels.select("part", "image_id", "label").join(rejected, on="image_id", how="semi")
+    affected = set(of_rejected["part"].cast(pl.String))
+    image_parts = {chunk: part for part in parts if part in affected for chunk in admitted_chunks(workspace, source, part, policy)}
+    if not image_parts:
+        return of_rejected.select("part", "image_id").clear()
+    captions = workspace.table("captions", source).read_parts(list(image_parts), _ATTEMPT).filter(pl.col("caption").is_not_null())
+    down = captions.filter(_is_rejected(captions, rejected))
+    in_part = down.with_columns(part=pl.col("part").replace_strict(image_parts, return_dtype=of_rejected["part"].dtype))
+    return in_part.join(of_rejected, on=["part", "image_id"]).filter(_FITS).select("part", "image_id").unique()
+
+
+def _is_rejected(captions: pl.DataFrame, rejected: pl.DataFrame) -> pl.Series:
+    """Of each caption, whether a person rejected it."""
+    ways = {
+        ("image_id", "recipe_id", "emotion_prior", "caption"): rejected.drop_nulls("caption"),
+        (*ATTEMPT_KEY, "emotion_prior"): rejected.filter(pl.col("caption").is_null()),
+    }
+    found = pl.repeat(False, captions.height, dtype=pl.Boolean, eager=True)
+    for key, rows in ways.items():
+        marked = captions.join(rows.select(*key, marked=True), on=key, how="left", nulls_equal=True, maintain_order="left")
+        found |= marked["marked"].fill_null(False)
+    return found
 
 
 def _aligned_chunks(workspace: Workspace, source: str, chunks: list[str], encoder_id: str) -> pl.DataFrame:

@@ -16,7 +16,7 @@ import orjson
 from filelock import FileLock, Timeout
 
 from coemogen_core.captioning.backend import CaptionAnswer
-from coemogen_core.storage.workspace import local_folder
+from coemogen_core.storage.workspace import Workspace, local_folder
 
 POLL_S = 0.1
 
@@ -55,35 +55,52 @@ def journal_path(table_uri: str, part: str, recipe_id: str) -> Path:
     folder = local_folder(table_uri)
     if folder is not None:
         return folder / part / f".{recipe_id}.journal"
+    return _state_folder() / hashlib.sha256(table_uri.encode()).hexdigest()[:16] / f"{part}.{recipe_id}.journal"
+
+
+def may_have_journals(workspace: Workspace) -> bool:
+    """Whether this machine may hold journals of a workspace; of one in a bucket, without a request."""
+    return local_folder(workspace.uri) is not None or any(_state_folder().glob("*/*.journal"))
+
+
+def _state_folder() -> Path:
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "coemogen" / hashlib.sha256(table_uri.encode()).hexdigest()[:16] / f"{part}.{recipe_id}.journal"
+    return state / "coemogen"
+
+
+Asked = tuple[str, str | None, int]
+"""What an answer was given to: picture, emotion that was given as prior, number of the attempt."""
 
 
 class Journal:
-    """Answers to the attempts of one part, by picture and attempt. One process at a time writes it (see the part's lock)."""
+    """Answers to the attempts of one part, by what was asked. One process at a time writes it (see the part's lock)."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
 
-    def read(self) -> dict[tuple[str, int], CaptionAnswer]:
+    def read(self) -> dict[Asked, CaptionAnswer]:
         """What was answered before; a line that a kill cut short is left out."""
         answers = {}
         if self._path.exists():
             for line in self._path.read_bytes().split(b"\n"):
                 try:
                     entry = orjson.loads(line)
-                    answers[entry["answer"]["image_id"], entry["attempt"]] = CaptionAnswer(**entry["answer"])
+                    asked = entry["answer"]["image_id"], entry["emotion_prior"], entry["attempt"]
+                    answers[asked] = CaptionAnswer(**entry["answer"])
                 except (ValueError, KeyError, TypeError):
                     continue
         return answers
 
-    def append(self, answers: Iterable[tuple[CaptionAnswer, int]]) -> None:
-        """Write answers with the numbers of their attempts; they outlive this process from then on."""
+    def append(self, answers: Iterable[tuple[CaptionAnswer, str | None, int]]) -> None:
+        """Write answers with the priors and numbers of their attempts; they outlive this process from then on."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        entries = ({"attempt": attempt, "answer": {name: getattr(answer, name) for name in FIELDS}} for answer, attempt in answers)
+        entries = (
+            {"attempt": attempt, "emotion_prior": prior, "answer": {name: getattr(answer, name) for name in FIELDS}}
+            for answer, prior, attempt in answers
+        )
         os.write(self._file, b"".join(b"\n" + orjson.dumps(entry) for entry in entries))  # line breaks first: a torn line stays alone
 
     def close(self) -> None:

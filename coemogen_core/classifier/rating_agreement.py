@@ -7,6 +7,7 @@ from pydantic import Field
 
 from coemogen_core.classifier.cross_validation import out_of_fold_predictions
 from coemogen_core.classifier.human_ratings import Ratings, RatingsKind, ratings_of_images, read_ratings
+from coemogen_core.data.part_plan import current_parts
 from coemogen_core.emotions import EMOTIONS, POSITIVE
 from coemogen_core.recipe import recipe_id
 from coemogen_core.statistics.bootstrap import percentile_interval
@@ -67,10 +68,9 @@ def compare_with_ratings(
         return measure_agreement(workspace, dataset, source, ratings, out_of_fold_predictions(workspace, validation_id), validation_id)
     rated = ratings_of_images(workspace, source, ratings).select("image_id")
     table = workspace.table("emotion_scores", source, classifier_id)
-    if not table.parts():
-        raise FileNotFoundError(f"table {table.uri} has no parts: score the source {source!r} first")
-    columns = ["image_id", "probabilities"]
-    scores = pl.concat([table.read_part(part, columns).join(rated, on="image_id", how="semi") for part in table.parts()])
+    columns, remedy = ["image_id", "probabilities"], f"score the source {source!r} first"
+    scored = (table.read_part(part, columns, remedy=remedy) for part in current_parts(workspace, source))
+    scores = pl.concat([rows.join(rated, on="image_id", how="semi") for rows in scored])
     distinct = scores.unique("image_id", keep="first", maintain_order=True)
     return measure_agreement(workspace, dataset, source, ratings, distinct, classifier_id)
 

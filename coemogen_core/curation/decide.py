@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,25 @@ from pydantic import Field
 
 from coemogen_core.captioning.alignment_filter import KEPT, drop_lowest_aligned
 from coemogen_core.captioning.audit.reviews import rejected_attempts
-from coemogen_core.captioning.current_captions import current_captions_of_parts
+from coemogen_core.captioning.current_captions import current_captions_of_parts, turned_down
 from coemogen_core.curation.decisions import (
     DUPLICATE,
     NO_CAPTION,
     NOT_EMBEDDED,
     OTHER_EMOTION,
-    RECIPE,
     REJECTED_CAPTION,
     CurationRecipe,
     DecisionsRecord,
-    beside_decisions,
     read_record,
+    write_record,
 )
-from coemogen_core.curation.near_duplicates import NearDuplicateRecipe, drop_near_duplicates, group_near_duplicates, read_groups
+from coemogen_core.curation.near_duplicates import (
+    NearDuplicateRecipe,
+    drop_near_duplicates,
+    group_near_duplicates,
+    near_duplicates_id,
+    read_groups,
+)
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Table, Workspace
 from schemas.frozen_model import FrozenModel
@@ -82,21 +87,23 @@ def decide(workspace: Workspace, source: str, parts: Sequence[str], recipe: Cura
     part_names = sorted(parts)
     if not part_names:
         raise FileNotFoundError(f"source {source!r} has no image parts in {workspace.uri}: ingest it first")
-    groups = None
+    named, groups = None, None
     if recipe.near_duplicates is not None:
-        groups = read_groups(workspace, source, part_names, recipe.encoder_id, recipe.near_duplicates)
+        named = near_duplicates_id(workspace, source, part_names, recipe.encoder_id, recipe.near_duplicates)
+        groups = read_groups(workspace, source, named)
     with tempfile.TemporaryDirectory(prefix="decide-") as folder:
         candidates = _Candidates(Path(folder))
         rejected = rejected_attempts(workspace)
         for start in range(0, len(part_names), PARTS_AT_ONCE):
             lot = part_names[start : start + PARTS_AT_ONCE]
             candidates.add(lot, _judge(workspace, source, lot, recipe, rejected))
-        verdicts = _verdicts(candidates.judged(), recipe.drop_fraction, groups)
+        repeated = _repeated(workspace, source, candidates)
+        verdicts = _verdicts(candidates.judged(), repeated, recipe.drop_fraction, groups)
         fields = {"source": source, "parts": part_names, "captions": candidates.captions, "recipe": recipe}
-        record = DecisionsRecord.model_validate({"version": recipe_id(recipe.dataset, fields), **fields})
-        place = beside_decisions(recipe.dataset, record.version, RECIPE)
-        if not workspace.exists(*place):
-            workspace.write_json(record.model_dump(mode="json"), *place)
+        rule = {} if repeated.is_empty() else {"repeated pictures": "count where their path is first"}  # it once was their part's name
+        version = recipe_id(recipe.dataset, fields | rule)
+        record = DecisionsRecord.model_validate({"version": version, "groups": named, **fields})
+        write_record(workspace, record)  # before the parts: from now on they are in use
         outcomes = _write_all(workspace.table("decisions", recipe.dataset, record.version), candidates, verdicts)
     return CurationOutcome(dataset=recipe.dataset, version=record.version, parts=outcomes, seconds=time.perf_counter() - started)
 
@@ -173,13 +180,14 @@ def _judge(workspace: Workspace, source: str, parts: list[str], recipe: Curation
     """
     judged = recipe.selection.judge_parts(workspace, source, parts)
     captions = current_captions_of_parts(workspace, source, parts, recipe.captions, recipe.encoder_id, judged, rejected)
-    judged = judged.join(captions, on=["part", "image_id"], how="left", maintain_order="left")
-    turned_down = pl.col("image_id").is_in(rejected["image_id"].implode())
+    down = turned_down(workspace, source, parts, recipe.captions, judged, rejected).with_columns(turned_down=pl.lit(True))
+    for more in (captions, down):
+        judged = judged.join(more, on=["part", "image_id"], how="left", maintain_order="left")
     reason = (
         pl.when(pl.col("reason").is_not_null())
         .then("reason")
         .when(pl.col("caption").is_null())
-        .then(pl.when(turned_down).then(pl.lit(REJECTED_CAPTION)).otherwise(pl.lit(NO_CAPTION)))
+        .then(pl.when("turned_down").then(pl.lit(REJECTED_CAPTION)).otherwise(pl.lit(NO_CAPTION)))
         .when(pl.col("emotion_prior") != pl.col("label"))
         .then(pl.lit(OTHER_EMOTION))
         .when(pl.col("similarity").is_null())
@@ -198,13 +206,32 @@ def _judge(workspace: Workspace, source: str, parts: list[str], recipe: Curation
     )
 
 
-def _verdicts(judged: pl.DataFrame, drop_fraction: float, groups: pl.DataFrame | None) -> pl.DataFrame:
+def _repeated(workspace: Workspace, source: str, candidates: "_Candidates") -> pl.Series:
+    """Rows of candidates whose picture stands in another part, too, under a path that comes first.
+
+    Within a part ingestion has taken the first path already: so a picture that lies under two emotions has the same one however the
+    source is cut.
+    """
+    rows = candidates.judged().select("image_id").with_row_index("row").filter(pl.col("image_id").is_duplicated())
+    if rows.is_empty():
+        return pl.Series(dtype=pl.UInt32)
+    rows = rows.with_columns(part=candidates.parts_of(rows["row"]))
+    images, found = workspace.table("images", source), []
+    for part in rows["part"].unique().sort():
+        paths = images.read_part(part, ["image_id", "image.path"]).select("image_id", path=pl.col("image").struct.field("path"))
+        found.append(rows.filter(part=part).join(paths, on="image_id", how="left", maintain_order="left"))
+    ordered = pl.concat(found).sort("path", "part")
+    return ordered.filter(~pl.col("image_id").is_first_distinct())["row"]
+
+
+def _verdicts(judged: pl.DataFrame, repeated: pl.Series, drop_fraction: float, groups: pl.DataFrame | None) -> pl.DataFrame:
     """`reason`, `kept`, `near_duplicate_of` of all candidates, given their columns `JUDGED`, by the steps that look at all parts.
 
-    Pictures that two parts share count once, then come the alignment filter and the near-duplicates.
+    Pictures that two parts share count once (`_repeated`), then come the alignment filter and the near-duplicates.
     """
-    duplicate = pl.when(~pl.col("image_id").is_first_distinct()).then(pl.lit(DUPLICATE)).otherwise("reason")
-    rows = judged.with_columns(duplicate.alias("reason")).with_row_index("row")
+    numbered = judged.with_row_index("row")
+    duplicate = pl.when(pl.col("row").is_in(repeated.implode())).then(pl.lit(DUPLICATE)).otherwise("reason")
+    rows = numbered.with_columns(duplicate.alias("reason"))
     complete = rows.filter(pl.col("reason").is_null()).select("row", "image_id", "label", "similarity")
     filtered = drop_lowest_aligned(complete, drop_fraction).with_columns(near_duplicate_of=pl.lit(None, pl.String))
     if groups is not None:
@@ -245,10 +272,17 @@ class _Candidates:
         """`image_id`, `label`, `similarity` and `reason` of all candidates."""
         return pl.concat(self._judged)
 
+    def parts_of(self, rows: pl.Series) -> pl.Series:
+        """Names of the parts that rows, by their numbers among all candidates, are of."""
+        names, heights = (list(chain.from_iterable(each)) for each in zip(*self._lots, strict=True))
+        ends = pl.Series(accumulate(heights), dtype=pl.UInt32)
+        return pl.Series(names, dtype=pl.String).gather(ends.search_sorted(rows, side="right"))
+
     def lots(self) -> Iterator[tuple[list[str], list[int], pl.DataFrame]]:
         """Parts, their numbers of rows, and their candidates, a lot after the other."""
         for number, (parts, heights) in enumerate(self._lots):
-            yield parts, heights, pl.read_ipc(self._file(number))
+            with self._file(number).open("rb") as file:  # of a path, polars would take brackets for a pattern
+                yield parts, heights, pl.read_ipc(file)
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:06d}.arrow"

@@ -3,6 +3,8 @@
 `decisions/<dataset>/<version>/` mirrors the image parts; `<version>.recipe.json` beside it says what decided (`curation.decide`).
 """
 
+from contextlib import suppress
+
 import polars as pl
 from pydantic import Field
 
@@ -57,11 +59,14 @@ class CurationRecipe(Recipe):
 class DecisionsRecord(FrozenModel):
     """`decisions/<dataset>/<version>.recipe.json`: where a version of the decisions comes from."""
 
-    version: str = Field(description="recipe id of all the rest")
+    version: str = Field(description="recipe id of source, parts, captions and recipe")
     source: str = Field(description="source of the pictures")
     parts: tuple[str, ...] = Field(description="image parts")
     captions: str = Field(description="SHA-256 over the current captions of the wanted pictures")
     recipe: CurationRecipe = Field(description="thresholds and upstream recipes")
+    groups: str | None = Field(
+        default=None, description="recipe id of the groups of near-duplicates; none = they were kept, or the record is of an earlier form"
+    )
 
     @property
     def dataset(self) -> str:
@@ -96,9 +101,34 @@ def read_record(workspace: Workspace, dataset: str, version: str) -> DecisionsRe
     return DecisionsRecord.model_validate(workspace.read_json(*place))
 
 
+def write_record(workspace: Workspace, record: DecisionsRecord) -> None:
+    """Write where a version comes from, anew each time that a run decides it or starts from it.
+
+    So its time says when the version was last used, and `upkeep` leaves alone what a run uses now.
+    """
+    workspace.write_json(record.model_dump(mode="json"), *beside_decisions(record.dataset, record.version, RECIPE))
+
+
+def use_version(workspace: Workspace, dataset: str, version: str) -> DecisionsRecord:
+    """Where a version comes from, for a run that starts from it: see `write_record`. Raises FileNotFoundError like `read_record`."""
+    record = read_record(workspace, dataset, version)
+    write_record(workspace, record)
+    return record
+
+
 def beside_decisions(dataset: str, version: str, name: str) -> tuple[str, str, str]:
     """Where a file about a version lies: beside the folder of its parts, which pyarrow and pandas open only where nothing else is in it."""
     return ("decisions", dataset, f"{version}.{name}")
+
+
+def parts_in_use(workspace: Workspace, source: str) -> set[str]:
+    """Image parts of a source that the current version of any dataset names."""
+    parts: set[str] = set()
+    for dataset in workspace.list_folders("decisions"):
+        with suppress(FileNotFoundError):
+            record = read_record(workspace, dataset, resolve_version(workspace, dataset))
+            parts |= set(record.parts) if record.source == source else set()
+    return parts
 
 
 def mark_current(workspace: Workspace, dataset: str, version: str) -> None:

@@ -139,9 +139,9 @@ def group_near_duplicates(
     return PartOutcome(part=name, rows=rows, dropped=dropped, reused=reused, seconds=time.perf_counter() - started)
 
 
-def read_groups(workspace: Workspace, source: str, parts: Sequence[str], encoder_id: str, recipe: NearDuplicateRecipe) -> pl.DataFrame:
-    """The groups of a source (schema `NearDuplicates`). Raises FileNotFoundError when they were not made."""
-    table = workspace.table("near_duplicates", source, near_duplicates_id(workspace, source, sorted(parts), encoder_id, recipe))
+def read_groups(workspace: Workspace, source: str, groups: str) -> pl.DataFrame:
+    """The groups of a source of this id (schema `NearDuplicates`). Raises FileNotFoundError when they were not made."""
+    table = workspace.table("near_duplicates", source, groups)
     table.require_parts([GROUPS], f"group the near-duplicates of source {source!r} first")
     return table.read_part(GROUPS)
 

@@ -96,13 +96,13 @@ def ingest_part(workspace: Workspace, source: str, part: str) -> PartOutcome:
     return outcome
 
 
-def examine_part(plan: PartPlan) -> ExaminedPart:
-    """Read and check all files of a part; holds the bytes of one part in memory.
+def examine_part(plan: PartPlan, known: PictureIndex) -> ExaminedPart:
+    """Read and check all files of a part; holds the bytes of one part in memory. Pictures that are known are not decoded.
 
     Raises:
         OSError: a remote store failed; trying again may help.
     """
-    examined = list(_examine(plan, None))
+    examined = list(_examine(plan, known))
     accepted = [outcome for outcome in examined if isinstance(outcome, AcceptedImage)]
     unusable = [row for each in examined for row in ([each] if isinstance(each, RejectedFile) else _label_left_out(each))]
     return ExaminedPart(_image_rows(accepted), _rejected_rows(unusable))
@@ -146,7 +146,7 @@ def _label_left_out(accepted: AcceptedImage) -> list[RejectedFile]:
     return [RejectedFile(accepted.item.path, LABEL_LEFT_OUT, printable(said))] if said is not None else []
 
 
-def _examine(plan: PartPlan, known: PictureIndex | None) -> Iterator[AcceptedImage | RejectedFile]:
+def _examine(plan: PartPlan, known: PictureIndex) -> Iterator[AcceptedImage | RejectedFile]:
     """What becomes of every entry of a part: first those that were rejected while listing, then all items in their order."""
     yield from plan.rejected
     reader = open_reader(plan.layout, plan.root, plan.licence, plan.image_column)
@@ -156,7 +156,7 @@ def _examine(plan: PartPlan, known: PictureIndex | None) -> Iterator[AcceptedIma
 
 
 def _examined(
-    threads: ThreadPoolExecutor, ahead: int, reader: SourceReader, items: Sequence[SourceItem], known: PictureIndex | None
+    threads: ThreadPoolExecutor, ahead: int, reader: SourceReader, items: Sequence[SourceItem], known: PictureIndex
 ) -> Iterator[AcceptedImage | RejectedFile]:
     """In the order of the items; a reader that reads ahead is never more than a few pictures ahead."""
     running: deque[Future[AcceptedImage | RejectedFile]] = deque()
@@ -168,12 +168,12 @@ def _examined(
         yield running.popleft().result()
 
 
-def _examine_item(item: SourceItem, load: LoadItem, known: PictureIndex | None) -> AcceptedImage | RejectedFile:
+def _examine_item(item: SourceItem, load: LoadItem, known: PictureIndex) -> AcceptedImage | RejectedFile:
     """Read and join one picture, and decode it unless it is known."""
     try:
         joined, data = load()
         image_id = hashlib.sha256(data).hexdigest()
-        size = None if known is None else known.size(image_id)
+        size = known.size(image_id)
         width, height = decode_image(data).size if size is None else size
     except (UnusableItem, UnreadableImage) as error:
         return RejectedFile(item.path, error.reason, printable(error.detail))

@@ -7,13 +7,14 @@ Lists are kept apart by the decoder's version, since another decoder may make ot
 Cost at 100 million pictures in 100,000 parts: 2.8 GB on disk (28 bytes a picture); an update lists the names, reads the new lists alone and
 writes the files once (about a minute on a disk) in 0.2 GB of memory; a look-up is a binary search in mapped pages, some 20 µs a picture. In
 a remote workspace each machine fetches the files once an update. An index that lags behind costs work, never a wrong row: what it names is
-read from the tables by the whole id.
+read from the tables by the whole id. One that is lost or damaged counts as none, and the next update makes it anew from the lists.
 """
 
-import hashlib
 import json
 import tempfile
 import threading
+import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ import numpy as np
 import polars as pl
 
 from coemogen_core.data.decode import DECODER_VERSION
+from coemogen_core.storage.file_times import written_at
+from coemogen_core.storage.location import resolve
 from coemogen_core.storage.whole_file import written_whole
 from coemogen_core.storage.workspace import Table, Workspace, local_copy
 
@@ -30,6 +33,8 @@ INDEX = (*FOLDER, "_index")
 ROW = np.dtype([("low", "<u8"), ("part", "<u4"), ("width", "<u4"), ("height", "<u4")])
 RUN_ROWS = 4_000_000  # of new lists that are sorted in memory at once
 RANGE_ROWS = 500_000  # that are merged at once
+KEPT_S = 600
+"""Indices that are no longer the current one stay so long: somebody may be about to open one, or be writing it."""
 
 _OPENING = threading.Lock()
 _opened: dict[str, tuple[str, "PictureIndex"]] = {}
@@ -42,6 +47,7 @@ class PictureIndex:
     keys: np.ndarray  # uint64 [n], sorted
     rows: np.ndarray  # ROW [n]
     parts: tuple[str, ...]  # <source>/<part>, by number
+    name: str = ""  # another one after every update
 
     def places(self, image_ids: pl.Series) -> pl.DataFrame:
         """Where pictures stand or stood: columns `image_id`, `source`, `part`, a row for every place."""
@@ -80,15 +86,14 @@ def pictures_table(workspace: Workspace, source: str) -> Table:
 def open_index(workspace: Workspace) -> PictureIndex:
     """The index as it was last updated, mapped; empty where it never was, or is lost. One small request when nothing has changed."""
     try:
-        if (name := _current(workspace)) is None:
-            return EMPTY
+        current = workspace.read_json(*INDEX, "current.json")
         with _OPENING:
             known, index = _opened.get(workspace.uri, ("", None))
-            if index is None or known != name:
-                index = _map(workspace, name)
-                _opened[workspace.uri] = (name, index)
+            if index is None or known != current["index"]:
+                index = _map(workspace, **current)
+                _opened[workspace.uri] = (current["index"], index)
             return index
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, TypeError, KeyError):  # lost, cut off, or of another format
         return EMPTY
 
 
@@ -104,24 +109,27 @@ def update_index(workspace: Workspace) -> int:
     parts = (*index.parts, *sorted(set(listed) - set(index.parts)))
     named = set(listed)
     in_order = [part for part in parts if part in named]
-    name = hashlib.sha256("\n".join(in_order).encode()).hexdigest()[:16]  # of the order too: it numbers the parts
+    name = uuid.uuid4().hex  # no two writers share a folder, and no cached copy of a file is taken for another
     with tempfile.TemporaryDirectory(prefix="picture-index-") as folder:
         runs = list(_sorted_runs(workspace, parts, len(index.parts), Path(folder)))
         there = np.array([part in named for part in parts])
         total = _merge(workspace, name, [(index.keys, index.rows), *runs], there)
     workspace.write_file(json.dumps(in_order).encode(), *INDEX, name, "parts.json")
-    before = _current(workspace)
-    workspace.write_json({"index": name}, *INDEX, "current.json")
-    for other in set(workspace.list_folders(*INDEX)) - {name, before}:  # of the one before, somebody may be about to open it
-        workspace.remove_folder(*INDEX, other)
+    workspace.write_json({"index": name, "rows": total}, *INDEX, "current.json")
+    _remove_old(workspace, name)
     return total
 
 
-def _current(workspace: Workspace) -> str | None:
-    try:
-        return str(workspace.read_json(*INDEX, "current.json")["index"])
-    except FileNotFoundError:
-        return None
+def _remove_old(workspace: Workspace, current: str) -> None:
+    filesystem, folder = resolve(workspace.path(*INDEX))
+    newest: dict[str, float] = {}
+    for path, info in filesystem.find(folder, detail=True).items():
+        name, _, file = path.removeprefix(folder).strip("/").rpartition("/")
+        if file and name:
+            newest[name] = max(newest.get(name, 0.0), written_at(info))
+    for name, written in newest.items():
+        if name != current and written < time.time() - KEPT_S:
+            workspace.remove_folder(*INDEX, name)
 
 
 def _sorted_runs(workspace: Workspace, parts: Sequence[str], known: int, folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -174,13 +182,16 @@ def _halves(image_ids: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     return numbers[:, 0].astype(np.uint64), numbers[:, 1].astype(np.uint64)
 
 
-def _map(workspace: Workspace, name: str) -> PictureIndex:
+def _map(workspace: Workspace, index: str, rows: int) -> PictureIndex:
+    """An index of so many rows. Raises FileNotFoundError or ValueError where it is lost or damaged."""
     remedy = "build a dataset again, which updates the index"
-    keys, rows = (local_copy(workspace.path(*INDEX, name, file), remedy) for file in ("keys", "rows"))
-    parts = tuple(json.loads(workspace.read_file(*INDEX, name, "parts.json")))
-    if not Path(keys).stat().st_size:  # an empty file cannot be mapped
-        return PictureIndex(EMPTY.keys, EMPTY.rows, parts)
-    return PictureIndex(np.memmap(keys, np.uint64, "r"), np.memmap(rows, ROW, "r"), parts)
+    keys, others = (local_copy(workspace.path(*INDEX, index, file), remedy) for file in ("keys", "rows"))
+    parts = tuple(json.loads(workspace.read_file(*INDEX, index, "parts.json")))
+    if (Path(keys).stat().st_size, Path(others).stat().st_size) != (8 * rows, ROW.itemsize * rows):
+        raise ValueError(f"index {index} of {workspace.uri} is cut off")
+    if not rows:  # an empty file cannot be mapped
+        return PictureIndex(EMPTY.keys, EMPTY.rows, parts, index)
+    return PictureIndex(np.memmap(keys, np.uint64, "r"), np.memmap(others, ROW, "r"), parts, index)
 
 
 def _on_disk(file: Path) -> np.ndarray:

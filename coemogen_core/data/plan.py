@@ -2,8 +2,10 @@
 
 A part's name hashes its listing (paths, sizes, content tags, labels) and the reader's and decoder's versions, and nothing of its position:
 what changes in a source gives other parts where it changes, and a copy of a source, wherever and whenever made, gives the same. A local
-disk has no content tags, so a file rewritten with other content of the same size looks the same; such a file has another modification time
-than in the earlier plan, and then the part is read again at once: if its content differs, it gets a name of its own.
+disk has no content tags, so a file rewritten with other content of the same size looks the same. A name must never stand for two contents,
+because what was derived from a part stays when the part goes. So where a part of that name was ingested before, in whatever plan, and its
+files are not known to be as they were (the modification times of the plan), the part is read again at once: if its content differs, it gets
+a name of its own.
 
 Each part size has a plan of its own. Parts that stand in no plan are removed from `images` and `rejected` by `finish_source`, once their
 successors are there; tables derived from them stay, and their rows are found again (`data.standing_rows`).
@@ -11,6 +13,8 @@ successors are there; tables derived from them stay, and their rows are found ag
 
 import logging
 import re
+from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from coemogen_core.data.decode import DECODER_VERSION
@@ -31,6 +35,7 @@ from coemogen_core.data.part_plan import (
     write_cut,
     write_plan,
 )
+from coemogen_core.data.picture_index import open_index, pictures_table
 from coemogen_core.data.readers.registry import open_reader
 from coemogen_core.data.source_item import RejectedFile, SourceItem
 from coemogen_core.storage.names import SOURCE_NAME
@@ -54,7 +59,7 @@ def plan_source(
     """List a source, cut it into parts, and write their plans; see `open_reader` for how it is read. What stands is left as it is.
 
     In memory are one part and, of all others, what `PlannedPart` holds (0.4 kB each). A part whose plan is as before costs no request,
-    any other at most three unless its files were touched.
+    any other at most three, unless its files were touched or it comes back after it was gone.
 
     Args:
         source: name of the source in the workspace: letters, digits, dot, underscore, hyphen.
@@ -91,16 +96,24 @@ def plan_source(
     return [part.name for part in planned]
 
 
-def finish_source(workspace: Workspace, source: str, part_size: int = DEFAULT_PART_SIZE) -> list[str]:
+def finish_source(workspace: Workspace, source: str, part_size: int = DEFAULT_PART_SIZE, in_use: Collection[str] = ()) -> list[str]:
     """Say that all parts of a plan are ingested, and remove the parts of `images` and `rejected` that stand in no plan, of whatever size.
 
     At no time a picture that the source holds is missing.
+
+    Args:
+        in_use: names of parts that stay, because a current version of a dataset names them.
 
     Returns:
         Names of the parts that were removed.
     """
     mark_finished(workspace, source, part_size)
-    current = _planned_by_cuts(workspace, source)
+    return retire_parts(workspace, source, in_use)
+
+
+def retire_parts(workspace: Workspace, source: str, in_use: Collection[str] = ()) -> list[str]:
+    """Remove the parts of `images` and `rejected` that stand in no plan and are not in use; returns their names."""
+    current = _planned_by_cuts(workspace, source) | set(in_use)
     retired = set(planned_parts(workspace, source)) - current
     for table in (workspace.table("images", source), workspace.table("rejected", source)):
         stale = [part for part in table.parts() if part not in current]
@@ -122,26 +135,29 @@ def _plan_of(entries: list[Entry], recipe: dict[str, Any], shared: dict[str, Any
 
 def _written(workspace: Workspace, source: str, plan: PartPlan, earlier: PlannedPart | None) -> PlannedPart:
     """The plan as it stands in the workspace from now on; it is written where it says anything new."""
-    if earlier is not None:
-        as_before = _named(plan, earlier.content)
-        if plan_state(as_before) == earlier.state:
-            return earlier
-        plan = _told_apart(workspace, source, as_before)
+    plan = plan if earlier is None else _named(plan, earlier.content)
+    if earlier is not None and plan_state(plan) == earlier.state:
+        return earlier
+    plan = _told_apart(workspace, source, plan)
     write_plan(workspace, source, plan)
     return PlannedPart(plan.name, plan.listing, plan.content, plan_state(plan))
 
 
 def _told_apart(workspace: Workspace, source: str, plan: PartPlan) -> PartPlan:
-    """The plan, under another name if its files were changed since the earlier one without a trace in the listing."""
-    try:
-        earlier = read_plan(workspace, source, plan.name)
-    except FileNotFoundError:
+    """The plan, under another name if a part of its name was ingested before whose files had other content."""
+    pictures = pictures_table(workspace, source)
+    if not pictures.has_part(plan.name):
         return plan
-    if _modified(plan) == _modified(earlier) or not workspace.table("images", source).has_part(plan.name):
-        return plan
-    examined = examine_part(plan)
-    images, rejected = (workspace.table(name, source).read_part(plan.name) for name in ("images", "rejected"))
-    if examined.content() == ExaminedPart(images, rejected).content():
+    with suppress(FileNotFoundError):
+        if _modified(plan) == _modified(read_plan(workspace, source, plan.name)):
+            return plan
+    examined = examine_part(plan, open_index(workspace))
+    if workspace.table("images", source).has_part(plan.name):
+        images, rejected = (workspace.table(name, source).read_part(plan.name) for name in ("images", "rejected"))
+        is_same = examined.content() == ExaminedPart(images, rejected).content()
+    else:  # of a part that is gone, its pictures are known, which is all that derived tables hold
+        is_same = set(examined.images["image_id"]) == set(pictures.read_part(plan.name, ["image_id"])["image_id"])
+    if is_same:
         return plan
     logger.info("%s: content of %s has changed, its sizes have not", source, plan.name)
     return _named(plan, examined.content())

@@ -1,7 +1,7 @@
 """Where a path or URI leads: its filesystem, and the path there. Everything is looked up by its own name and as it is now.
 
-fsspec's own `open` takes `[`, `?` and `*` for patterns, which stand in names that people chose. And stores remember listings: who asks the
-same process twice would not see what another one wrote in between.
+fsspec's own `open` takes `[`, `?` and `*` for patterns, and `::` for a chain of stores, which stand in names that people chose. And stores
+remember listings: who asks the same process twice would not see what another one wrote in between.
 """
 
 from typing import Any
@@ -19,7 +19,9 @@ def resolve(uri: str) -> tuple[AbstractFileSystem, str]:
     """
     kind, separator, name = uri.partition("://")
     try:
-        filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False) if separator else fsspec.core.url_to_fs(uri)
+        store = fsspec.get_filesystem_class(kind if separator else "file")
+        options = {"use_listings_cache": False} if separator else {}
+        filesystem, path = store(**options, **store._get_kwargs_from_urls(uri)), store._strip_protocol(uri)
     except ImportError as error:
         raise ModuleNotFoundError(f"{uri} needs a package that is not installed ({error}): install it, or give a local path") from error
     except ValueError as error:

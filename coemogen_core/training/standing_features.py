@@ -13,7 +13,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from coemogen_core.data.standing_rows import standing_rows
+from coemogen_core.storage.file_times import written_at
+from coemogen_core.storage.location import resolve
 from coemogen_core.storage.workspace import Workspace, local_copy
+
+SETS_READ = 4
+"""Of the sets that have a part, so many are read for the pictures that the newest lacks: versions differ in what they keep."""
 
 
 @dataclass(frozen=True)
@@ -35,30 +40,59 @@ class StandingFeatures:
             return dict(json.loads(file.metadata()["coemogen"]))
 
 
-@lru_cache(maxsize=16)
-def sets_of(workspace: Workspace, picture_id: str, wanted_for: str) -> tuple[tuple[str, str], ...]:
-    """Dataset and id of all feature sets whose features of a picture were made alike; listed once a process for each set that is made.
+@dataclass(frozen=True)
+class StandingSet:
+    """One feature set as it was when the process first looked."""
+
+    dataset: str
+    feature_id: str
+    written: float  # its newest file, seconds since 1970
+    parts: np.ndarray  # hashes of the names of its parts, int64, sorted: 8 bytes a part, for there are as many sets as versions
+
+    def has(self, part: str) -> bool:
+        """Whether the part was there."""
+        place = int(np.searchsorted(self.parts, hash(part)))
+        return place < len(self.parts) and int(self.parts[place]) == hash(part)
+
+
+@lru_cache(maxsize=4)
+def sets_of(workspace: Workspace, picture_id: str, wanted_for: str) -> tuple[StandingSet, ...]:
+    """All feature sets whose features of a picture were made alike, newest first; listed once a process for each set that is made.
 
     Args:
         picture_id: what made the features of a picture (`FeatureRecipe.picture_id`); the names of the sets begin with it.
         wanted_for: id of the set that is made.
     """
     names = [(dataset, name) for dataset in workspace.list_folders("features") for name in workspace.list_folders("features", dataset)]
-    own = [(dataset, name) for dataset, name in names if name == wanted_for]
-    return (*own, *((dataset, name) for dataset, name in names if name.startswith(f"{picture_id}.") and name != wanted_for))
+    wanted = [(dataset, name) for dataset, name in names if name.startswith(f"{picture_id}.") or name == wanted_for]
+    return tuple(sorted((_listed(workspace, *names) for names in wanted), key=lambda found: (-found.written, found.feature_id)))
 
 
-def find_features(
-    workspace: Workspace, source: str, part: str, wanted: pl.Series, sets: Sequence[tuple[str, str]]
-) -> StandingFeatures | None:
-    """Features of these pictures (image ids) of a part that stand in feature sets (`sets_of`); None when there are none."""
+def _listed(workspace: Workspace, dataset: str, feature_id: str) -> StandingSet:
+    filesystem, folder = resolve(workspace.path("features", dataset, feature_id))
+    files = {path.rpartition("/")[2]: info for path, info in filesystem.find(folder, detail=True).items()}
+    parts = {name.removesuffix(".safetensors"): info for name, info in files.items() if name.endswith(".safetensors")}
+    hashes = np.sort(np.array([hash(name) for name in parts], np.int64))
+    return StandingSet(dataset, feature_id, max(map(written_at, parts.values()), default=0.0), hashes)
+
+
+def find_features(workspace: Workspace, source: str, part: str, wanted: pl.Series, sets: Sequence[StandingSet]) -> StandingFeatures | None:
+    """Features of these pictures (image ids) of a part that stand in feature sets (`sets_of`); None when there are none.
+
+    A set that lacks a part costs nothing, and of those that have it the newest `SETS_READ` are opened: what costs does not grow with the
+    number of versions.
+    """
     if not sets:
         return None
 
     def read(_: str, standing: str) -> pl.DataFrame | None:
-        found = [_rows(workspace, *names, standing) for names in sets]
-        there = [rows for rows in found if rows is not None]
-        return pl.concat(there).unique("image_id", keep="first", maintain_order=True) if there else None
+        found: list[pl.DataFrame] = []
+        for one in [each for each in sets if each.has(standing)][:SETS_READ]:
+            rows = _rows(workspace, one.dataset, one.feature_id, standing)
+            found += [] if rows is None else [rows]
+            if rows is not None and wanted.is_in(rows["image_id"].implode()).all():
+                break
+        return pl.concat(found).unique("image_id", keep="first", maintain_order=True) if found else None
 
     own = read(source, part)  # of another version of the dataset, or of another dataset on the same pictures
     rows = pl.DataFrame(schema=_SCHEMA) if own is None else own.filter(pl.col("image_id").is_in(wanted.implode()))

@@ -2,31 +2,41 @@
 
 Rows of pictures that left a source, of earlier cuts, of encoders and versions that nobody uses stay findable until somebody removes them
 here; nothing else ever does. Never listed: the parts of present plans, all that a current or published version names, runs with their
-models and pictures, verdicts of people, and what is younger than the chosen number of days, since a run may be about to use it.
+models and pictures, verdicts of people, what no stage has written, and what was written, or is of a version that was used, within the
+chosen number of days, since a run may be about to use it.
 
 Cost at 100 million pictures in 100,000 parts: a listing of some millions of names, about 1 GB of memory and, in a bucket, a request for
 every 1,000 of them.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from itertools import chain
 
-from coemogen_core.curation.decisions import RECIPE
-from coemogen_core.curation.funnel import FUNNEL
+from coemogen_core.curation.decisions import RECIPE, beside_decisions
 from coemogen_core.data.part_plan import read_cuts, remove_cut
 from coemogen_core.storage.location import resolve
 from coemogen_core.storage.workspace import Workspace
+from coemogen_core.upkeep.listing import StoredFile, files_below, written_since
+from coemogen_core.upkeep.names import read_name
 from coemogen_core.upkeep.references import References, find_references
 
 DAY_S = 86_400.0
-OF_PARTS = ("pictures", "embeddings", "emotion_scores", "captions", "alignment", "evaluation")
+LISTS = "pictures"
+OF_PICTURES = ("images", "rejected")
+TABLES = (*OF_PICTURES, "pictures", "embeddings", "emotion_scores", "captions", "alignment", "evaluation", "near_duplicates")
+OF_VERSIONS = ("decisions", "features")
 NO_PLAN = "parts that are in no plan and no kept version"
+JOURNALS = "journals of parts that are in no plan and no kept version"
 NO_ENCODER = "no kept version names the encoder"
 NO_CLASSIFIER = "no kept version names the classifier"
+NO_GROUPS = "no kept version names the groups"
 NO_VERSION = "the version is neither current nor published"
+HALF_PUBLISHED = "its publication was broken off"
+_MADE_BY = {"encoder": NO_ENCODER, "classifier": NO_CLASSIFIER, "groups": NO_GROUPS}
 
 
 @dataclass
@@ -37,6 +47,10 @@ class Unreferenced:
     why: str
     bytes: int = 0
     paths: list[str] = field(default_factory=list)
+    record: tuple[str, ...] = ()
+    """Where the record of its version lies, for files of a version."""
+    oldest: float = 0.0
+    """Seconds since 1970; what was used later was not listed."""
 
     @property
     def files(self) -> int:
@@ -57,18 +71,18 @@ def find_unreferenced(workspace: Workspace, older_than_days: float = 7.0) -> lis
     """What could be removed, by table and reason, heaviest first.
 
     Args:
-        older_than_days: of a table's files, only those that were written longer ago.
+        older_than_days: only files that were written longer ago, and of a version those of which no run has used it since.
     """
-    references, oldest = find_references(workspace), time.time() - older_than_days * DAY_S
+    oldest = time.time() - older_than_days * DAY_S
+    references = find_references(workspace, used_since=oldest)
     found: dict[tuple[str, str], Unreferenced] = {}
-    for table in ("images", "rejected", *OF_PARTS, "decisions", "features"):
-        for names, path, size in _files(workspace, table, oldest):
-            reason = _why(references, table, names)
-            if reason is not None:
-                place = "/".join([table, *names[: _DEPTH.get(table, 1)]]).removesuffix(f".{RECIPE}").removesuffix(f".{FUNNEL}")
-                each = found.setdefault((place, reason), Unreferenced(place, reason))
-                each.bytes += size
-                each.paths.append(path)
+    for table, why, said, file in chain(_in_tables(workspace, references, oldest), _half_published(workspace, references, oldest)):
+        place = f"{table}/{said['place']}"
+        if (place, why) not in found:
+            record = beside_decisions(said["dataset"], said["version"], RECIPE) if "version" in said else ()
+            found[place, why] = Unreferenced(place, why, record=record, oldest=oldest)
+        found[place, why].bytes += file.bytes
+        found[place, why].paths.append(file.path)
     return sorted(found.values(), key=lambda each: (-each.bytes, each.table, each.why))
 
 
@@ -82,12 +96,24 @@ def find_old_cuts(workspace: Workspace, older_than_days: float = 7.0) -> list[Ol
     return found
 
 
-def remove_unreferenced(workspace: Workspace, unreferenced: Sequence[Unreferenced]) -> None:
-    """Remove these files, lists of pictures last: what was not removed yet, because somebody stopped this, is listed again."""
+def remove_unreferenced(workspace: Workspace, unreferenced: Sequence[Unreferenced]) -> list[Unreferenced]:
+    """Remove these files, lists of pictures last: what was not removed yet, because somebody stopped this, is listed again.
+
+    Left alone are versions that a run has come back to since. What is gone already, because somebody else removes it too, is passed by.
+
+    Returns:
+        What was removed.
+    """
     filesystem, _ = resolve(workspace.uri)
-    for each in sorted(unreferenced, key=lambda each: each.table.startswith("pictures/")):
+    removed = []
+    for each in sorted(unreferenced, key=lambda each: each.table.startswith(f"{LISTS}/")):
+        if each.record and written_since(workspace, each.oldest, *each.record):
+            continue
         for path in each.paths:
-            filesystem.rm_file(path)
+            with suppress(FileNotFoundError):
+                filesystem.rm_file(path)
+        removed.append(each)
+    return removed
 
 
 def forget_cuts(workspace: Workspace, cuts: Sequence[OldCut]) -> None:
@@ -96,58 +122,52 @@ def forget_cuts(workspace: Workspace, cuts: Sequence[OldCut]) -> None:
         remove_cut(workspace, cut.source, cut.part_size)
 
 
-_DEPTH = {"pictures": 2, "embeddings": 2, "emotion_scores": 2, "alignment": 2, "decisions": 2, "features": 2}
-"""Names that tell what is listed together: source, or source and encoder, dataset and version."""
+_Found = tuple[str, str, dict[str, str], StoredFile]
+"""Table, why nothing refers to a file of it, what its name says, and the file."""
 
 
-def _why(references: References, table: str, names: list[str]) -> str | None:
-    """Why nothing refers to a file of a table, given by its names below it; None where something may."""
-    if table in ("decisions", "features"):
-        return _why_not_version(references, table, names)
-    if table == "evaluation":  # <features id>/real/<source>/<part>-<rows>.safetensors
-        source, part = (names[2], _stem(names[3]).rpartition("-")[0]) if len(names) == 4 and names[1] == "real" else ("", "")
-    elif table == "pictures":  # <decoder>/<source>/<part>.parquet
-        source, part = (names[1], _stem(names[2])) if len(names) == 3 and not names[1].startswith("_") else ("", "")
-    else:  # <source>/[<encoder>/]<part>[/<chunk>]
-        source, part = names[0], _stem(names[{"embeddings": 2, "emotion_scores": 2, "alignment": 2}.get(table, 1) if len(names) > 1 else 0])
-    alive = references.planned if table in ("images", "rejected") else references.parts
-    if source not in alive or part.startswith("_"):
+def _in_tables(workspace: Workspace, references: References, oldest: float) -> Iterator[_Found]:
+    """Of all tables but the published ones, older files that nothing refers to."""
+    young = set[tuple[str, str]]()  # parts that nothing refers to, of which something is left alone
+    for table in sorted((*TABLES, *OF_VERSIONS), key=lambda table: table == LISTS):
+        for file in files_below(workspace, table):
+            kind = "journals" if table == "captions" and file.name.endswith(".journal") else table
+            said = read_name(kind, file.name)
+            why = None if said is None else _why(references, kind, said)
+            if said is None or why is None:
+                continue
+            place = said.get("source", ""), said.get("part", "")
+            if file.written >= oldest:
+                young.add(place)
+            elif table != LISTS or place not in young:  # as long as rows stand under its name, one must know what they are of
+                yield table, why, said, file
+
+
+def _why(references: References, kind: str, said: dict[str, str]) -> str | None:
+    """Why nothing refers to a file, given what its name says (`names.read_name`); None where something may."""
+    if kind in OF_VERSIONS:
+        return None if _is_used(references, said) else NO_VERSION
+    source = said["source"]
+    if source not in references.planned:
         return None
-    if part not in alive[source]:
-        return NO_PLAN
-    if table in ("embeddings", "alignment") and names[1] not in references.encoders.get(source, {names[1]}):
-        return NO_ENCODER
-    if table == "emotion_scores" and names[1] not in references.classifiers.get(source, {names[1]}):
-        return NO_CLASSIFIER
-    return None
+    if kind in OF_PICTURES:
+        return None if said["part"] in references.planned[source] else NO_PLAN
+    if "part" in said and not references.has_part(source, said["part"]):
+        return JOURNALS if kind == "journals" else NO_PLAN
+    return next((why for maker, why in _MADE_BY.items() if maker in said and not references.has(maker, source, said[maker])), None)
 
 
-def _why_not_version(references: References, table: str, names: list[str]) -> str | None:
-    dataset, rest = names[0], names[1]
-    if dataset not in references.versions or rest == "current.json":
-        return None
-    version = rest.split(".")[1 if table == "features" else 0]  # features/<dataset>/<picture id>.<version>.<splits>
-    return None if version in references.versions[dataset] else NO_VERSION
+def _half_published(workspace: Workspace, references: References, oldest: float) -> Iterator[_Found]:
+    """The files of publications without a manifest, to which nothing was added lately."""
+    publications = defaultdict[str, list[tuple[dict[str, str], StoredFile]]](list)
+    for file in files_below(workspace, "curated"):
+        said = read_name("curated", file.name)
+        if said is not None:
+            publications[said["place"]].append((said, file))
+    for files in publications.values():
+        if not any("manifest" in said or _is_used(references, said) or file.written >= oldest for said, file in files):
+            yield from (("curated", HALF_PUBLISHED, said, file) for said, file in files)
 
 
-def _files(workspace: Workspace, table: str, oldest: float) -> Iterator[tuple[list[str], str, int]]:
-    """Names below the table, path and size of its files that were last written before a moment; hidden ones left out."""
-    filesystem, folder = resolve(workspace.path(table))
-    if not filesystem.exists(folder):
-        return
-    for path, info in filesystem.find(folder, detail=True).items():
-        names = path.removeprefix(folder).strip("/").split("/")
-        if not names[-1].startswith(".") and len(names) > 1 and _written(info) < oldest:
-            yield names, path, int(info["size"] or 0)
-
-
-def _written(info: dict[str, Any]) -> float:
-    """When a file was written last, seconds since 1970, by whatever name its store calls that; now, where it does not say."""
-    moment = next((info[name] for name in ("mtime", "LastModified", "updated", "last_modified", "created") if info.get(name)), time.time())
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
-    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
-
-
-def _stem(name: str) -> str:
-    return name.partition(".")[0]
+def _is_used(references: References, said: dict[str, str]) -> bool:
+    return said["dataset"] not in references.versions or said["version"] in references.versions[said["dataset"]]

@@ -1,13 +1,16 @@
 """The id of an evaluation: everything that its numbers and its report depend on, and nothing that belongs to a machine."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from coemogen_core.evaluation import recipe as evaluation_recipe
 from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.report.build import CorpusVersion, ReportRecipe
+from coemogen_core.storage.workspace import Workspace
 from flows import train_and_eval
 from flows.params import load_params
 from flows.train_and_eval import Cell, evaluation_id
@@ -65,3 +68,23 @@ def test_every_change_of_what_is_shown_gives_an_id_of_its_own() -> None:
         with pytest.MonkeyPatch.context() as patch:
             ids[name] = change(patch)
     assert len(set(ids.values())) == len(ids), ids
+
+
+class AskedError(Exception):
+    """The id was asked for, with these corpora."""
+
+
+def test_the_flow_counts_the_truth_of_the_art_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def asked(*given: Any) -> str:
+        raise AskedError(given[-1])
+
+    truth = {"a.jpg": "awe"}
+    for name, found in {"resolve_version": "v1", "read_record": Mock(), "_cache_features": None, "_train": []}.items():
+        monkeypatch.setattr(train_and_eval, name, lambda *_, found=found: found)
+    monkeypatch.setattr(train_and_eval, "select_reference_task", lambda *_: SELECTION)
+    monkeypatch.setattr(train_and_eval, "true_emotions", lambda _: truth)
+    monkeypatch.setattr(train_and_eval, "evaluation_id", asked)
+    params = load_params("lab", TrainAndEvalParams, {"workspace": str(tmp_path), "emoart_dataset": "emoart"})
+    with pytest.raises(AskedError) as found:
+        train_and_eval._run(Mock(workspace=Workspace(params.workspace)), params)
+    assert found.value.args[0]["truth"] == truth

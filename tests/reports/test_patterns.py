@@ -7,35 +7,64 @@ import polars as pl
 import pytest
 
 from coemogen_core.classifier.human_ratings import read_ratings
+from coemogen_core.curation.decide import decide
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.part_plan import current_parts
-from coemogen_core.data.picture_index import update_index
+from coemogen_core.data.picture_index import open_index, pictures_table, update_index
 from coemogen_core.data.plan import finish_source, plan_source
 from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace, local_copy
 from coemogen_core.upkeep.unreferenced import find_unreferenced
-from schemas.tables import Rejected
+from schemas.tables import Pictures, Rejected
+from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, build_art
 from tests.coemogen_core.data.sources import make_emoset
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ("coemogen_core", "tasks", "flows", "schemas")
 ROWS = pl.DataFrame({"path": ["a"], "reason": ["b"], "detail": ["c"]})
-NAMES = ["photos [2026]", "photos*", "what?", "{a,b}", "100%", "a#b", "[!x]"]
+NAMES = ["photos [2026]", "photos*", "what?", "{a,b}", "100%", "a#b", "[!x]", "a b", "a::b"]
+BY_NAME = {
+    "cat_file",
+    "exists",
+    "find",
+    "get_file",
+    "info",
+    "isdir",
+    "isfile",
+    "ls",
+    "open",
+    "pipe_file",
+    "rm_file",
+    "protocol",
+    "unstrip_protocol",
+}
+"""What a filesystem does with a name as it stands; all else takes some names for patterns, or was not looked at yet."""
+
+
+def lines_of_code():
+    for layer in LAYERS:
+        for file in (ROOT / layer).rglob("*.py"):
+            for line in file.read_text().splitlines():
+                yield str(file.relative_to(ROOT)), line
 
 
 def test_nothing_matches_patterns_in_given_paths():
-    """Two places may: fixed patterns below a folder of ours, whose own name `Path.glob` takes as it is."""
+    """Five places may: fixed patterns below a folder of ours, whose own name `Path.glob` takes as it is."""
     allowed = {"coemogen_core/captioning/server/own_server_settings.py", "coemogen_core/captioning/server/vllm_checkpoint.py"}
-    allowed |= {"coemogen_core/storage/model_source.py", "coemogen_core/lab/build/__main__.py"}
-    pattern = re.compile(r"\.r?glob\(|fnmatch|fsspec\.open\(|expand_path|url_to_fs|\.mv\(|filesystem\.(?:rm|copy|cat|get|put)\(")
-    found = {
-        str(file.relative_to(ROOT)): line
-        for layer in LAYERS
-        for file in (ROOT / layer).rglob("*.py")
-        for line in file.read_text().splitlines()
-        if pattern.search(line)
-    }
-    assert set(found) - allowed == {"coemogen_core/storage/location.py"}
+    allowed |= {"coemogen_core/storage/model_source.py", "coemogen_core/lab/build/__main__.py", "coemogen_core/captioning/journal.py"}
+    pattern = re.compile(r"\bi?r?glob\(|fnmatch|expand_path|_to_fs\(|fs_token_paths|open_(?:local|files)|fsspec\.open\b|\.mv\(")
+    assert {file for file, line in lines_of_code() if pattern.search(line)} == allowed
+
+
+def test_filesystems_are_asked_for_names_alone():
+    asked = re.compile(r"\b(?:filesystem|fs)\.([a-z_]+)")
+    assert {(file, name) for file, line in lines_of_code() for name in asked.findall(line) if name not in BY_NAME} == set()
+
+
+def test_polars_is_given_no_path_to_expand():
+    opened = re.compile(r"\bpl\.(?:read|scan)_\w+\((?!file\)).*")
+    calls = {(file, found[0]) for file, line in lines_of_code() if (found := opened.search(line))}
+    assert {(file, call) for file, call in calls if "glob=False" not in call} == set()
 
 
 @pytest.fixture(params=NAMES)
@@ -77,6 +106,37 @@ def test_a_source_and_a_workspace_of_such_names(place):
     assert finish_source(workspace, "photos") == parts
     assert workspace.table("images", "photos").parts() == current_parts(workspace, "photos") == [changed]  # the old part is gone
     assert find_unreferenced(workspace, older_than_days=0)[0].table == "pictures/decoder-2/photos"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_copy_on_this_disk_of_a_file_elsewhere(name):
+    """Named like the file, or matched by it taken for a pattern, lie others, which the copy is not of."""
+    uri = f"memory://{name}/files/x{name}.bin"
+    for other in (uri, f"{uri}2", "memory://photos2/files/xphotos2.bin", "memory://a/files/xa.bin"):
+        write_atomically(other, other.encode())
+    copy = local_copy(uri, "")
+    assert Path(copy).read_text() == uri
+    assert local_copy(uri, "") == copy  # fetched once a process
+    with pytest.raises(FileNotFoundError, match="make it"):
+        local_copy(f"{uri}3", "make it")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_index_elsewhere_is_opened(name):
+    workspace = Workspace(f"memory://index-{name}/workspace")
+    rows = pl.DataFrame({"image_id": ["ab" * 32], "width": [3], "height": [2]})
+    pictures_table(workspace, "photos").write_part("part-0", rows, Pictures)
+    assert update_index(workspace) == len(open_index(workspace).keys) == 1
+    assert open_index(workspace).size("ab" * 32) == (3, 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_decisions_are_made_with_temporary_files_in_such_a_folder(name, workspace, tmp_path, monkeypatch):
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    build_art(workspace)
+    assert sum(part.rows for part in decide(workspace, SOURCE, PARTS, RECIPE).parts) > 0
 
 
 def test_single_files_of_such_names(place):

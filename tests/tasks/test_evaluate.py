@@ -14,6 +14,7 @@ from prefect import flow
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.curation.decisions import CurationRecipe, DecisionsRecord
 from coemogen_core.curation.selection import Selection
+from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.evaluation.emoart import truth_of_images
@@ -144,3 +145,16 @@ def test_missing_inputs_are_named(workspace: Workspace, extractors: ExtractorSet
 def test_truth_is_found_by_path(workspace: Workspace) -> None:
     truth = truth_of_images(workspace, "photos", {"1000.png": "awe", "2001.png": None, "absent.png": "fear"})
     assert sorted(truth.values(), key=str) == [None, "awe"]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_the_report_asks_its_networks_within_a_slot(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, taken: Taken) -> None:
+    def build(*_: object, slot: Slot) -> None:
+        with slot():
+            pass
+
+    monkeypatch.setattr(tasks, "build_report_data", build)
+    monkeypatch.setattr(tasks, "write_report", lambda *_: "report.html")
+    metrics = Metrics(run_id="r2", protocol="corrected", seed=0, confidence_level=0.95, methods={}, reference=None)
+    flow(lambda: tasks.write_report_task(workspace.uri, metrics, {}, ReportRecipe(), evaluation=RECIPE), name="report")()
+    assert taken == [("gpu", 1)]

@@ -4,12 +4,19 @@ from pathlib import Path
 
 import polars as pl
 
+from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.curation.decide import Thresholds, decide, refilter
+from coemogen_core.curation.decisions import CurationRecipe, mark_current, resolve_version
+from coemogen_core.curation.selection import Selection
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.picture_index import open_index
-from coemogen_core.data.plan import plan_source
+from coemogen_core.data.plan import DEFAULT_PART_SIZE, plan_source
 from coemogen_core.storage.workspace import Workspace
-from tasks.ingest import finish_source_task, ingest_part_task, plan_source_task, update_index_task
-from tests.coemogen_core.data.sources import make_wikiart
+from tasks.ingest import finish_source_task, ingest_part_task, plan_source_task, retire_parts_task, update_index_task
+from tests.coemogen_core.data.pictures import jpeg
+from tests.coemogen_core.data.sources import make_wikiart, put
+
+RECIPE = CurationRecipe(dataset="art", selection=Selection(), captions=CaptionPolicy(choose="latest"), encoder_id="clip-a")
 
 
 def test_tasks_plan_and_ingest_by_names_alone(tmp_path):
@@ -46,3 +53,28 @@ def test_an_ingested_source_is_indexed_and_what_left_it_goes(tmp_path):
 def test_tasks_take_what_the_core_takes():
     for task, core in ((plan_source_task, plan_source), (ingest_part_task, ingest_part)):
         assert list(inspect.signature(task.fn).parameters)[1:] == list(inspect.signature(core).parameters)[1:]
+
+
+def test_what_a_current_version_names_stays_until_another_one_is_current(tmp_path):
+    root = make_wikiart(str(tmp_path / "art"), 4)
+    workspace = Workspace(str(tmp_path / "workspace"))
+
+    def built() -> list[str]:
+        parts = plan_source_task.fn(workspace.uri, "art", "wikiart", root)
+        for part in parts:
+            ingest_part_task.fn(workspace.uri, "art", part)
+        finish_source_task.fn(workspace.uri, "art", DEFAULT_PART_SIZE)
+        return parts
+
+    def decided(parts: list[str]) -> None:
+        mark_current(workspace, "art", decide(workspace, "art", parts, RECIPE).version)
+
+    before = built()
+    decided(before)
+    put(root, "Abstract/aaron_first.jpg", jpeg(5))
+    after = built()
+    assert set(before) <= set(workspace.table("images", "art").parts())
+    assert refilter(workspace, "art", resolve_version(workspace, "art"), Thresholds(drop_fraction=0.5)).parts
+    decided(after)
+    assert retire_parts_task.fn(workspace.uri, "art") == before
+    assert workspace.table("images", "art").parts() == after

@@ -1,6 +1,6 @@
 """Verdicts in the workspace: `caption_reviews/<source>`, a part an imported file. Nothing is overwritten; readers take the latest."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import polars as pl
 from pydantic import Field
@@ -8,6 +8,7 @@ from pydantic import Field
 from coemogen_core.captioning.attempts import ATTEMPT_KEY, chunk_names
 from coemogen_core.captioning.audit.acceptance import AcceptanceRates, acceptance_rates
 from coemogen_core.captioning.audit.verdicts import RefusedVerdict, UnusableVerdicts, Verdict, VerdictDocument, read_verdicts
+from coemogen_core.captioning.current_captions import REJECTED
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
 from schemas.choices import EmotionName
@@ -50,7 +51,7 @@ def read_record(workspace: Workspace, source: str, audit_id: str) -> AuditRecord
 Key = tuple[str, str, int]
 
 
-def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], likely_parts: Collection[str] = ()) -> dict[Key, bool]:
+def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], likely_parts: Collection[str] = ()) -> dict[Key, str | None]:
     """Look attempts up in `captions/<source>`; only chunks of their recipes are opened, and none after the last was found.
 
     Args:
@@ -58,7 +59,7 @@ def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], li
         likely_parts: image parts to look into first.
 
     Returns:
-        The attempts that exist: True where one gave a caption, False where it failed.
+        The captions of attempts that exist; None where one failed. Where several parts hold one of this name, that of the first counts.
 
     Raises:
         FileNotFoundError: the source has no captions at all.
@@ -67,15 +68,15 @@ def find_attempts(workspace: Workspace, source: str, wanted: Collection[Key], li
         raise FileNotFoundError(
             f"no captions of source {source!r} in {workspace.uri}: give the workspace that the audit page was made from"
         )
-    captions, found = workspace.table("captions", source), dict[Key, bool]()
+    captions, found = workspace.table("captions", source), dict[Key, str | None]()
     parts = [*sorted(likely_parts), *(part for part in workspace.table("images", source).parts() if part not in likely_parts)]
     for asked in sorted({asked for _, asked, _ in wanted}):
         keys = {key for key in wanted if key[1] == asked}
         images = list({image_id for image_id, _, _ in keys})
         for chunk in (chunk for part in parts for chunk in chunk_names(workspace, source, part, asked)):
-            rows = captions.read_part(chunk, ["image_id", "attempt", "error"]).filter(pl.col("image_id").is_in(images))
-            attempts = (((image_id, asked, attempt), error is None) for image_id, attempt, error in rows.iter_rows())
-            found |= {key: captioned for key, captioned in attempts if key in keys}
+            rows = captions.read_part(chunk, ["image_id", "attempt", "caption"]).filter(pl.col("image_id").is_in(images))
+            attempts = (((image_id, asked, attempt), caption) for image_id, attempt, caption in rows.iter_rows())
+            found = {key: caption for key, caption in attempts if key in keys} | found
             if keys <= found.keys():
                 break
     return found
@@ -113,9 +114,10 @@ def import_verdicts(
         )
     accepted, doubtful = _distinct(document.verdicts)
     record = read_record(workspace, source, document.audit_id)
-    usable, unknown = _existing(workspace, source, accepted, record)
-    rows = _rows(document, usable)
-    part = f"{document.audit_id}.{recipe_id('reviews', {'rows': rows.rows()}).removeprefix('reviews-')}" if usable else None
+    captions, usable, unknown = _existing(workspace, source, accepted, record)
+    rows = _rows(document, usable, captions)
+    said = rows.drop("caption").rows()  # which is the tables' and not the file's
+    part = f"{document.audit_id}.{recipe_id('reviews', {'rows': said}).removeprefix('reviews-')}" if usable else None
     table = workspace.table("caption_reviews", source)
     reused = part is not None and table.has_part(part)
     if part is not None and not reused:
@@ -151,21 +153,31 @@ def read_reviews(workspace: Workspace, source: str, audit_id: str | None = None)
 
 
 def rejected_attempts(workspace: Workspace) -> pl.DataFrame:
-    """Captions whose latest verdict, on whatever source's page, is a rejection: columns `image_id, recipe_id, attempt`, sorted.
+    """Captions whose latest verdict, on whatever source's page, is a rejection: columns `REJECTED`, sorted.
 
-    A verdict follows its picture: attempts that another source has taken over are the same rows, and the same attempt of a recipe is the
-    same request wherever it was made.
+    A verdict follows its picture into other parts and sources. It counts for the text that was judged, whatever number its attempt has
+    there: sources captioned at the same time may give one number to different attempts. And it counts for the caption that answers to the
+    emotion it was given for; one without a prior answers to every emotion, and the last verdict of all counts for it: rows with a null
+    prior. Verdicts of older parts tell no text: they count for the number.
     """
-    sources = workspace.list_folders("caption_reviews")
-    reviews = _latest([rows for source in sources for rows in _verdicts(workspace, source)])
-    return reviews.filter(pl.col("verdict") == "reject").select(ATTEMPT_KEY)
+    reviews = [rows for source in workspace.list_folders("caption_reviews") for rows in _verdicts(workspace, source)]
+    if not reviews:
+        return CaptionReviews.create_empty().rename({"emotion": "emotion_prior"}).select(REJECTED)
+    every = pl.concat(reviews)
+    of_text = every.drop_nulls("caption")
+    of_number = every.filter(pl.col("caption").is_null()).join(of_text, on=[*ATTEMPT_KEY, "emotion"], how="anti")
+    counting = pl.concat([of_text.with_columns(attempt=pl.lit(None, pl.Int32)), of_number]).rename({"emotion": "emotion_prior"})
+    counting = pl.concat([counting, counting.with_columns(emotion_prior=pl.lit(None, pl.String))])
+    last = counting.sort("exported_at", "part", "attempt", maintain_order=True).unique(REJECTED, keep="last", maintain_order=True)
+    return last.filter(pl.col("verdict") == "reject").select(REJECTED).sort(REJECTED)
 
 
 def _verdicts(workspace: Workspace, source: str, audit_id: str | None = None) -> list[pl.DataFrame]:
     """Imported files, with their names in the column `part`."""
     table = workspace.table("caption_reviews", source)
     names = [name for name in table.parts() if audit_id is None or name.startswith(f"{audit_id}.")]
-    return [table.read_part(name).with_columns(part=pl.lit(name)) for name in names]
+    rows = [pl.concat([CaptionReviews.create_empty(), table.read_part(name)], how="diagonal") for name in names]  # older ones lack columns
+    return [verdicts.with_columns(part=pl.lit(name)) for name, verdicts in zip(names, rows, strict=True)]
 
 
 def _latest(reviews: list[pl.DataFrame]) -> pl.DataFrame:
@@ -193,8 +205,8 @@ def _distinct(verdicts: Iterable[Verdict]) -> tuple[list[Verdict], list[RefusedV
 
 def _existing(
     workspace: Workspace, source: str, verdicts: Sequence[Verdict], record: AuditRecord | None
-) -> tuple[list[Verdict], list[RefusedVerdict]]:
-    """Only verdicts on captions that exist and, where it is known what the page showed, that were on it."""
+) -> tuple[dict[Key, str | None], list[Verdict], list[RefusedVerdict]]:
+    """The captions, and only verdicts on such as exist and, where it is known what the page showed, were on it."""
     shown = {} if record is None else {(card.image_id, card.recipe_id, card.attempt): card for card in record.captions}
     known = find_attempts(workspace, source, {verdict.key for verdict in verdicts}, {card.part for card in shown.values()})
     usable, refused = [], []
@@ -212,11 +224,11 @@ def _existing(
             usable.append(verdict)
         else:
             refused.append(RefusedVerdict(row=verdict.subject, reason=reason))
-    return usable, refused
+    return known, usable, refused
 
 
-def _rows(document: VerdictDocument, verdicts: Sequence[Verdict]) -> pl.DataFrame:
+def _rows(document: VerdictDocument, verdicts: Sequence[Verdict], captions: Mapping[Key, str | None]) -> pl.DataFrame:
     common = {"audit_id": document.audit_id, "reviewer": document.reviewer, "exported_at": document.exported_at}
-    rows = [verdict.model_dump() | common for verdict in verdicts]
+    rows = [verdict.model_dump() | common | {"caption": captions[verdict.key]} for verdict in verdicts]
     empty = CaptionReviews.create_empty()
     return pl.DataFrame(rows, schema=empty.schema).select(empty.columns).sort(ATTEMPT_KEY)

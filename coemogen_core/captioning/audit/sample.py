@@ -96,7 +96,9 @@ def _decided(workspace: Workspace, decided: CaptionedDataset, part: str, kept_on
 
 def _captions(workspace: Workspace, source: str, part: str, decided: pl.DataFrame) -> pl.DataFrame:
     """The captions that were decided on, with what their attempts say besides."""
-    attempts = read_attempts(workspace, source, part, None, [*ATTEMPT_KEY, "caption", "fields"]).filter(pl.col("caption").is_not_null())
-    found = decided.join(attempts, on=ATTEMPT_KEY, how="inner", maintain_order="left")
+    columns = [*ATTEMPT_KEY, "emotion_prior", "caption", "fields"]
+    attempts = read_attempts(workspace, source, part, None, columns).filter(pl.col("caption").is_not_null())
+    answering = pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("emotion"))  # a verdict counts for these alone
+    found = decided.join(attempts, on=ATTEMPT_KEY, how="inner", maintain_order="left").filter(answering)
     as_json = pl.when(pl.col("fields").is_not_null()).then(pl.col("fields").struct.json_encode())
     return found.with_columns(part=pl.lit(part), fields=as_json).select(AuditableCaptions.column_names())

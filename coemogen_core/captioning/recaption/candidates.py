@@ -11,7 +11,7 @@ from coemogen_core.captioning.alignment_filter import drop_lowest_aligned
 from coemogen_core.captioning.attempts import HISTORY_COLUMNS, read_attempts
 from coemogen_core.captioning.audit.reviews import rejected_attempts
 from coemogen_core.captioning.backend import is_final
-from coemogen_core.captioning.current_captions import CaptionedDataset, current_captions
+from coemogen_core.captioning.current_captions import CaptionedDataset, current_captions, turned_down
 from coemogen_core.captioning.recipe import CaptionRecipe
 from coemogen_core.storage.location import open_file
 from coemogen_core.storage.workspace import Workspace
@@ -135,6 +135,8 @@ def _pictures_of_part(
     judged = record.judge(workspace, part)
     wanted = judged.filter(pl.col("reason").is_null()).select("image_id", "label")
     captions = current_captions(workspace, record.source, part, record.policy, record.encoder_id, judged, rejected)
+    of_part = judged.select(pl.lit(part).alias("part"), "image_id", "label")
+    down = turned_down(workspace, record.source, [part], record.policy, of_part, rejected)["image_id"]
     fitting = captions.join(wanted, on="image_id").filter(pl.col("emotion_prior").is_null() | (pl.col("emotion_prior") == pl.col("label")))
     history = read_attempts(workspace, record.source, part, None, ["image_id", "recipe_id", "attempt", "asked_at", "error"])
     last = history.sort("asked_at", "recipe_id", "attempt").unique("image_id", keep="last", maintain_order=True)
@@ -147,7 +149,7 @@ def _pictures_of_part(
         .with_columns(
             part=pl.lit(part),
             was_linted=pl.col("was_linted").fill_null(False),
-            turned_down=pl.col("image_id").is_in(rejected["image_id"].implode()) & pl.col("caption").is_null(),
+            turned_down=pl.col("image_id").is_in(down.implode()) & pl.col("caption").is_null(),
             after_attempt=pl.col("after_attempt").fill_null(0),
             tries=pl.col("tries").fill_null(0),
             exhausted=pl.col("exhausted").fill_null(False),

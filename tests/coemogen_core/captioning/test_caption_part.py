@@ -1,4 +1,5 @@
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -8,8 +9,9 @@ from werkzeug import Response
 
 from coemogen_core.captioning import caption_part as caption_part_module
 from coemogen_core.captioning.attempts import chunk_names
-from coemogen_core.captioning.backend import EndpointUnreachableError
+from coemogen_core.captioning.backend import CaptionAnswer, EndpointUnreachableError
 from coemogen_core.captioning.caption_part import caption_part
+from coemogen_core.captioning.journal import Journal, journal_path
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import Captions
@@ -254,3 +256,12 @@ def test_the_slot_of_the_captioner_is_taken_to_ask_alone(workspace, stub, slot):
     for reused in (False, True):
         assert caption_part(workspace, SOURCE, PART, wanted, RECIPE, settings, slot=slot).reused is reused
         assert slot.entered == 1
+
+
+def test_a_row_says_when_its_caption_was_asked_for_not_when_it_was_written(workspace, stub):
+    wanted = write_images(workspace, [jpeg(0)])
+    recipe_id = RECIPE.recipe_id("server")
+    answer = CaptionAnswer(wanted["image_id"][0], text="A dog runs.", asked_at=1.5)
+    Journal(journal_path(workspace.table("captions", SOURCE).uri, PART, recipe_id)).append([(answer, wanted["emotion"][0], 1)])
+    assert run(workspace, wanted, stub).rows == 1
+    assert workspace.table("captions", SOURCE).read()["asked_at"].to_list() == [datetime.fromtimestamp(1.5, UTC)]

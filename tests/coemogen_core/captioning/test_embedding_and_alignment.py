@@ -7,9 +7,11 @@ from PIL import Image
 
 from coemogen_core.captioning.alignment import align_captions, align_part, cosine_similarities
 from coemogen_core.captioning.current_captions import CaptionPolicy
+from coemogen_core.data.picture_index import pictures_table, update_index
 from coemogen_core.encoders.clip_encoder import ClipEncoder, EncoderRecipe, load_encoder
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.storage.workspace import Workspace
+from schemas.tables import Pictures
 from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, labelled_photos, write_captions, write_images
 
 PART = "part-00000-0123abcd"
@@ -154,3 +156,23 @@ def test_the_slot_is_held_while_the_model_computes_alone(workspace, recipe, slot
         assert align_captions(workspace, "photos", PART, policy, recipe, slot=slot).reused is reused
         assert slot.entered == 2
     assert set(slot.seen) == {True}
+
+
+def test_a_caption_that_has_another_number_elsewhere_is_not_scored_again(workspace, recipe, slot):
+    images = write_images(workspace, "photos", PART, labelled_photos(1))
+    for source in ("photos", "album"):
+        write_images(workspace, source, PART, labelled_photos(1))
+        pictures_table(workspace, source).write_part(PART, images.select("image_id", "width", "height"), Pictures)
+        embed_part(workspace, source, PART, recipe)
+    update_index(workspace)
+    ids = images["image_id"].to_list()
+    scored = write_captions(workspace, "photos", PART, 0, [caption_row(image_id, f"a dog, {image_id}") for image_id in ids])
+    align_part(workspace, "photos", scored, recipe)
+    taken_over = [caption_row(image_id, f"a dog, {image_id}", attempt=2) for image_id in ids]
+    chunk = write_captions(workspace, "album", PART, 0, taken_over)
+    assert align_part(workspace, "album", chunk, recipe, slot=slot).rows == 8
+    assert slot.entered == 0
+    tables = [workspace.table("alignment", *place) for place in (("photos", recipe.encoder_id), ("album", recipe.encoder_id))]
+    first, second = (table.read().sort("image_id") for table in tables)
+    assert second["attempt"].to_list() == [2] * 8
+    assert first.drop("attempt").equals(second.drop("attempt"))

@@ -12,12 +12,12 @@ ANSWERS = [CaptionAnswer("a", text="A dog.\nÄ", completion_tokens=4, asked_at=1
 def journal(tmp_path: Path) -> Journal:
     written = Journal(tmp_path / "part" / ".recipe.journal")
     for attempt, answer in enumerate(ANSWERS, 1):
-        written.append([(answer, attempt)])
+        written.append([(answer, "awe", attempt)])
     return written
 
 
 def test_what_was_written_is_read_by_another_process_without_closing(journal, tmp_path):
-    assert Journal(tmp_path / "part" / ".recipe.journal").read() == {("a", 1): ANSWERS[0], ("b", 2): ANSWERS[1]}
+    assert Journal(tmp_path / "part" / ".recipe.journal").read() == {("a", "awe", 1): ANSWERS[0], ("b", "awe", 2): ANSWERS[1]}
 
 
 @pytest.mark.parametrize("kept", range(1, 60, 7))
@@ -26,8 +26,8 @@ def test_a_torn_last_line_costs_that_answer_alone_and_none_that_follows(journal,
     last = file.read_bytes().rindex(b"\n")
     file.write_bytes(file.read_bytes()[: last + kept])
     later = Journal(file)
-    later.append([(ANSWERS[1], 3)])
-    assert later.read() == {("a", 1): ANSWERS[0], ("b", 3): ANSWERS[1]}
+    later.append([(ANSWERS[1], None, 3)])
+    assert later.read() == {("a", "awe", 1): ANSWERS[0], ("b", None, 3): ANSWERS[1]}
 
 
 def test_it_is_gone_when_the_part_is_done(journal, tmp_path):

@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 
 import polars as pl
@@ -5,11 +6,21 @@ import pytest
 
 from coemogen_core.captioning.current_captions import CaptionPolicy
 from coemogen_core.curation.decide import decide
-from coemogen_core.curation.decisions import CurationRecipe, mark_current, read_decisions, read_record, resolve_version
+from coemogen_core.curation.decisions import (
+    REJECTED_CAPTION,
+    CurationRecipe,
+    mark_current,
+    read_decisions,
+    read_record,
+    resolve_version,
+    use_version,
+)
 from coemogen_core.curation.funnel import funnel, write_funnel
 from coemogen_core.curation.selection import Selection
+from coemogen_core.storage.workspace import Workspace
+from schemas.tables import CaptionReviews
 from tests.coemogen_core.curation.curated_art import ENCODER, PARTS, PICTURES, RECIPE, SOURCE, add_captions, build_art, similarity_of
-from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, write_images
+from tests.coemogen_core.curation.small_tables import CAPTION_RECIPE, caption_row, image_row, picture, write_images
 
 pytestmark = pytest.mark.every_storage
 
@@ -197,6 +208,23 @@ def test_the_current_version_is_the_one_marked_last(workspace, pictures):
         mark_current(workspace, "emoart", "emoart-9")
 
 
+def test_the_time_of_its_record_says_when_a_version_was_last_used(tmp_path):
+    workspace = Workspace(str(tmp_path))
+    build_art(workspace)
+    version = decide(workspace, SOURCE, PARTS, RECIPE).version
+    place = tmp_path / "decisions" / "emoart" / f"{version}.recipe.json"
+    said = place.read_bytes()
+    for use in (lambda: decide(workspace, SOURCE, PARTS, RECIPE), lambda: use_version(workspace, "emoart", version)):
+        os.utime(place, (1, 1))
+        use()
+        assert place.stat().st_mtime > 1
+        assert place.read_bytes() == said
+    os.utime(place, (1, 1))
+    assert read_record(workspace, "emoart", version) == use_version(workspace, "emoart", version)
+    with pytest.raises(FileNotFoundError, match="no decisions emoart-9"):
+        use_version(workspace, "emoart", "emoart-9")
+
+
 def test_histograms_count_every_picture_that_has_a_value(workspace, pictures):
     version = decide(workspace, SOURCE, PARTS, RECIPE).version
     decisions = read_decisions(workspace, "emoart", version)
@@ -211,3 +239,49 @@ def test_histograms_count_every_picture_that_has_a_value(workspace, pictures):
         assert f"| {name} | pictures | kept |" in text
     assert counts["per_style"] == funnel(decisions, workspace.table("images", SOURCE).read(["image_id", "style"]))["per_style"]
     assert "| kept, by style | amusement | awe |" in text
+
+
+@pytest.mark.parametrize("parts", [("part-a", "part-b"), ("part-b", "part-a")])
+def test_a_picture_under_two_emotions_has_the_one_whose_path_is_first_however_parts_are_called(workspace, parts):
+    first, second = parts
+    shared = {**image_row("awe", 0, label="awe"), "image": {"bytes": picture("awe", 0), "path": "awe/x.png"}}
+    again = {**shared, "label": "fear", "image": {**shared["image"], "path": "fear/x.png"}}
+    write_images(workspace, "photos", first, [shared, image_row("anger", 1, label="anger")])
+    write_images(workspace, "photos", second, [again, image_row("anger", 2, label="anger")])
+    recipe = CurationRecipe(dataset="photos", selection=Selection(), captions=CaptionPolicy(choose="latest"), encoder_id=ENCODER)
+    version = decide(workspace, "photos", sorted(parts), recipe).version
+    rows = {part: workspace.table("decisions", "photos", version).read_part(part) for part in parts}
+    reasons = {part: dict(found.select("image_id", "reason").iter_rows())[shared["image_id"]] for part, found in rows.items()}
+    assert reasons == {first: "no caption", second: "duplicate of an earlier part"}
+
+
+@pytest.mark.parametrize(
+    ("prior", "emotions", "is_rejected"),
+    [("awe", ("awe", "awe"), True), (None, ("awe", "fear"), True), ("awe", ("fear", "fear"), False), ("awe", ("awe", "fear"), False)],
+)
+def test_a_verdict_counts_for_the_caption_that_answers_to_its_emotion(workspace, pictures, prior, emotions, is_rejected):
+    """Of two captions for awe, both rejected as captions for these emotions; so is the failed one of another picture."""
+    image_id, (part, *_) = next((name, picture) for name, picture in pictures.items() if picture[3] == "awe")
+    failed = next(name for name, picture in pictures.items() if picture[1] == "amusement")
+    add_captions(workspace, part, 7, [caption_row(image_id, "again", attempt=2, prior=prior)], [0.9])
+    review = {"recipe_id": CAPTION_RECIPE, "audit_id": "audit-0123456789ab", "exported_at": "2026-01-01T00:00:00.000Z"}
+    review |= {"verdict": "reject", "caption": None, "note": None, "reviewer": None}
+    keys = [(name, attempt, emotion) for name in (image_id, failed) for attempt, emotion in enumerate(emotions, 1)]
+    rows = [review | dict(zip(("image_id", "attempt", "emotion"), key, strict=True)) for key in keys]
+    workspace.table("caption_reviews", "elsewhere").write_part("audit-0123456789ab.0", pl.DataFrame(rows), CaptionReviews)
+    decisions = read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, RECIPE).version)
+    assert decisions.filter(reason=REJECTED_CAPTION)["image_id"].to_list() == [image_id] * is_rejected
+    assert decisions.filter(image_id=failed)["reason"].to_list() == ["no caption"]
+
+
+@pytest.mark.parametrize(("text", "number", "is_rejected"), [("judged", 5, True), ("another", 2, False)])
+def test_a_verdict_counts_for_the_text_that_was_judged_whatever_its_number(workspace, pictures, text, number, is_rejected):
+    image_id, (part, *_) = next((name, picture) for name, picture in pictures.items() if picture[3] == "awe")
+    add_captions(workspace, part, 7, [caption_row(image_id, text, attempt=2, prior="awe")], [0.9])
+    review = {"image_id": image_id, "recipe_id": CAPTION_RECIPE, "audit_id": "audit-0123456789ab", "emotion": "awe", "verdict": "reject"}
+    review |= {"note": None, "reviewer": None, "exported_at": "2026-01-01T00:00:00.000Z"}
+    _, colour, first, *_ = pictures[image_id]
+    rows = [review | {"attempt": 1, "caption": f"a picture of {colour} {first}"}, review | {"attempt": number, "caption": "judged"}]
+    workspace.table("caption_reviews", "elsewhere").write_part("audit-0123456789ab.0", pl.DataFrame(rows), CaptionReviews)
+    decisions = read_decisions(workspace, "emoart", decide(workspace, SOURCE, PARTS, RECIPE).version)
+    assert decisions.filter(reason=REJECTED_CAPTION)["image_id"].to_list() == [image_id] * is_rejected

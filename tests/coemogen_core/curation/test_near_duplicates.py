@@ -69,8 +69,7 @@ def test_a_group_whose_largest_is_not_wanted_gives_its_next_one(workspace, pictu
     alike = {("awe", 0), ("awe", 1), ("anger", 0)}  # anger 0 is not confident enough
     embed(workspace, pictures, [alike])
     enlarge(workspace, pictures, {("anger", 0): 200, ("awe", 1): 100})
-    group_near_duplicates(workspace, SOURCE, PARTS, ENCODER, ALIKE)
-    groups = read_groups(workspace, SOURCE, PARTS, ENCODER, ALIKE)
+    groups = read_groups(workspace, SOURCE, group_near_duplicates(workspace, SOURCE, PARTS, ENCODER, ALIKE).part)
     assert {pictures[image_id][1:3] for image_id in groups["group_id"]} == {("anger", 0)}
     before = decisions_of(workspace, RECIPE.model_copy(update={"drop_fraction": 0.0})).filter("kept").height
     decisions = decisions_of(workspace, WITH_GROUPS.model_copy(update={"drop_fraction": 0.0}))

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-import fsspec
 import pytest
 
+from coemogen_core.storage.location import resolve
 from tests.coemogen_core.data.pictures import jpeg
 
 SHARED_DATA = Path(__file__).parents[4] / "shared" / "data"  # laid beside the repository where there is one
@@ -13,7 +13,7 @@ needs_shared_data = pytest.mark.skipif(not SHARED_DATA.is_dir(), reason=f"no dat
 
 
 def put(root: str, path: str, data: bytes | str) -> None:
-    filesystem, folder = fsspec.core.url_to_fs(root)
+    filesystem, folder = resolve(root)
     target = f"{folder}/{path}"
     filesystem.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
     with filesystem.open(target, "wb") as file:

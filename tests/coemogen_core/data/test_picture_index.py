@@ -5,7 +5,7 @@ import pytest
 
 from coemogen_core.data import picture_index
 from coemogen_core.data.picture_index import INDEX, open_index, pictures_table, update_index
-from coemogen_core.data.standing_rows import standing_rows
+from coemogen_core.data.standing_rows import FRUITLESS, standing_rows
 from schemas.tables import Pictures
 
 pytestmark = pytest.mark.every_storage
@@ -86,16 +86,20 @@ def test_an_update_without_news_writes_nothing(workspace, monkeypatch):
     assert update_index(workspace) == 3
 
 
-def test_a_lost_index_is_made_anew_and_old_ones_go(workspace):
+def test_a_lost_index_is_made_anew_and_old_ones_go(workspace, monkeypatch):
     for count, part in enumerate(("part-a", "part-b", "part-c")):
         list_pictures(workspace, "photos", part, range(3 * count, 3 * count + 3))
         update_index(workspace)
-    assert len(workspace.list_folders(*INDEX)) == 2
+    assert len(workspace.list_folders(*INDEX)) == 3
+    monkeypatch.setattr(picture_index, "KEPT_S", -1)
+    list_pictures(workspace, "photos", "part-d", [9])
+    update_index(workspace)
+    assert len(workspace.list_folders(*INDEX)) == 1
     for folder in workspace.list_folders(*INDEX):
         workspace.remove_folder(*INDEX, folder)
     picture_index._opened.clear()
     assert places(workspace, 1) == set()
-    assert update_index(workspace) == 9
+    assert update_index(workspace) == 10
     assert places(workspace, 1, 8) == {(1, "photos", "part-a"), (8, "photos", "part-c")}
 
 
@@ -136,3 +140,59 @@ def test_rows_come_from_the_parts_with_most_of_them(workspace):
     assert dict(rows.sort("value").iter_rows()) == {picture(number): "part-a" if number < 9 else "part-b" for number in range(12)}
     assert standing_rows(workspace, wanted, lambda source, part: None) is None
     assert standing_rows(workspace, wanted[:9], read, but=("photos", "part-a")).height == 1
+
+
+@pytest.mark.parametrize("file", ["current.json", "parts.json", "keys", "rows"])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_damaged_index_counts_as_none_and_is_made_anew(workspace, file, share):
+    list_pictures(workspace, "photos", "part-a", range(8))
+    update_index(workspace)
+    (folder,) = workspace.list_folders(*INDEX)
+    place = (*INDEX, file) if file == "current.json" else (*INDEX, folder, file)
+    content = workspace.read_file(*place)
+    workspace.write_file(content[: int(share * len(content))], *place)
+    picture_index._opened.clear()
+    assert places(workspace, 1) == set()
+    assert update_index(workspace) == 8
+    assert places(workspace, 1) == {(1, "photos", "part-a")}
+
+
+def test_an_update_leaves_alone_what_another_one_is_writing(workspace, monkeypatch):
+    list_pictures(workspace, "photos", "part-a", range(3))
+    merge = picture_index._merge
+
+    def beside_another(*arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(picture_index, "_merge", merge)
+            list_pictures(workspace, "photos", "part-b", range(3, 5))
+            assert update_index(workspace) == 5  # from its beginning to its end
+        return merge(*arguments)
+
+    monkeypatch.setattr(picture_index, "_merge", beside_another)
+    assert update_index(workspace) == 3
+    monkeypatch.setattr(picture_index, "_merge", merge)
+    assert update_index(workspace) == 5
+    assert places(workspace, 1, 4) == {(1, "photos", "part-a"), (4, "photos", "part-b")}
+
+
+def test_an_index_that_is_being_written_is_not_removed(workspace):
+    list_pictures(workspace, "photos", "part-a", range(3))
+    workspace.write_file(b"half", *INDEX, "of-another", "keys")
+    update_index(workspace)
+    assert "of-another" in workspace.list_folders(*INDEX)
+
+
+def test_a_stage_that_never_dealt_with_a_picture_is_not_asked_in_every_place(workspace):
+    for number in range(3 * FRUITLESS):
+        list_pictures(workspace, "photos", f"part-{number:02d}", [0, 1])
+    update_index(workspace)
+    asked = []
+    last = f"part-{FRUITLESS - 1:02d}"
+
+    def read(_: str, part: str) -> pl.DataFrame | None:
+        asked.append(part)
+        return pl.DataFrame({"image_id": [picture(0)], "value": part}) if part == last else None
+
+    rows = standing_rows(workspace, pl.DataFrame({"image_id": [picture(0), picture(1)]}), read)
+    assert rows["value"].to_list() == [last]
+    assert len(asked) == 2 * FRUITLESS

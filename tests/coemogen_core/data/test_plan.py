@@ -10,7 +10,7 @@ import pytest
 from coemogen_core.data import part_cuts
 from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.part_plan import current_parts, part_name, planned_parts, read_plan
-from coemogen_core.data.plan import finish_source, plan_source
+from coemogen_core.data.plan import finish_source, plan_source, retire_parts
 from coemogen_core.data.readers.wikiart import WikiArtReader
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.data.pictures import encode, jpeg, scene
@@ -221,3 +221,70 @@ def test_a_listing_that_breaks_off_leaves_the_earlier_plan(workspace, tmp_path, 
     with pytest.raises(ConnectionResetError):
         plan_source(workspace, "art", "wikiart", root, part_size=2)
     assert planned_parts(workspace, "art") == sorted(before)
+
+
+def bitmaps(root: str, seeds: dict[str, int]) -> None:
+    """Pictures of one size in bytes, whatever they show; those that stand there already are rewritten, a minute later."""
+    for name, seed in seeds.items():
+        path, data = Path(root, "awe", f"{name}.bmp"), encode(scene(seed=seed), "BMP")
+        if not path.exists():
+            put(root, f"awe/{name}.bmp", data)
+        elif path.read_bytes() != data:
+            rewrite(path, data)
+
+
+def run_all(workspace, root: str, part_size: int = 1000) -> list[str]:
+    parts = plan_source(workspace, "photos", "image_folder", root, part_size=part_size)
+    ingest_all(workspace, parts)
+    finish_source(workspace, "photos", part_size)
+    return parts
+
+
+def ids(workspace, parts: list[str]) -> set[str]:
+    return set(workspace.table("images", "photos").read(["image_id"], parts)["image_id"])
+
+
+def test_a_name_that_comes_back_with_other_content_is_another(workspace, tmp_path):
+    root = str(tmp_path / "pictures")
+    bitmaps(root, {"a": 1, "b": 2})
+    first = run_all(workspace, root)
+    bitmaps(root, {"c": 3})
+    run_all(workspace, root)
+    Path(root, "awe/c.bmp").unlink()
+    bitmaps(root, {"a": 4})  # the listing is that of the first time again
+    third = run_all(workspace, root)
+    assert third != first
+    assert len(ids(workspace, third)) == 2
+    bitmaps(root, {"c": 3})
+    run_all(workspace, root)
+    Path(root, "awe/c.bmp").unlink()
+    assert run_all(workspace, root) == third  # the same content keeps its name
+
+
+def test_a_rewritten_file_is_noticed_by_a_plan_of_another_part_size(workspace, tmp_path):
+    root = str(tmp_path / "pictures")
+    bitmaps(root, {"a": 1, "b": 2})
+    first = run_all(workspace, root)
+    before = ids(workspace, first)
+    bitmaps(root, {"a": 3})
+    other = run_all(workspace, root, part_size=500)
+    assert other != first
+    assert len(ids(workspace, other) - before) == 1
+    assert run_all(workspace, root) == other
+
+
+def test_parts_that_a_current_version_names_stay_until_it_is_no_longer_current(workspace, tmp_path):
+    root = make_wikiart(str(tmp_path / "art"), 4)
+    first = plan_source(workspace, "art", "wikiart", root)
+    ingest_all(workspace, first, "art")
+    finish_source(workspace, "art")
+    put(root, "Abstract/aaron_first.jpg", jpeg(5))
+    second = plan_source(workspace, "art", "wikiart", root)
+    ingest_all(workspace, second, "art")
+    assert finish_source(workspace, "art", in_use=first) == []
+    assert workspace.table("images", "art").parts() == sorted(first + second)
+    assert current_parts(workspace, "art") == sorted(second)
+    assert retire_parts(workspace, "art") == first
+    assert (
+        workspace.table("images", "art").parts() == workspace.table("rejected", "art").parts() == planned_parts(workspace, "art") == second
+    )

@@ -7,8 +7,10 @@ import pytest
 
 from coemogen_core.curation.decide import Thresholds, decide, with_thresholds
 from coemogen_core.curation.decisions import DecisionsRecord, read_record
+from coemogen_core.data.part_plan import PlannedPart, mark_finished, write_cut
 from coemogen_core.evaluation.reference import select_reference, stored_reference
 from coemogen_core.storage.workspace import Workspace
+from schemas.tables import Images
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, build_art
 from tests.coemogen_core.curation.small_tables import image_row, write_images
 
@@ -73,3 +75,13 @@ def test_a_test_split_without_some_emotion_is_not_used_alone(tmp_path: Path) -> 
     rows = [image_row("awe", number, label="awe", split="test") for number in range(9)]
     write_images(workspace, "folder", "part-a", [*rows, image_row("fear", 0, label="fear", split="train")])
     assert select_reference(workspace, "folder", NO_MINIMUM, "corrected").split is None
+
+
+def test_pictures_that_the_source_no_longer_holds_are_no_reference(tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path))
+    rows = write_images(workspace, "folder", "part-a", [image_row("awe", number, label="awe") for number in range(8)])
+    workspace.table("images", "folder").write_part("part-of-another-cut", rows.with_columns(split=pl.lit("test")), Images)
+    write_cut(workspace, "folder", 8, [PlannedPart("part-a", "listing", None, "state")])
+    mark_finished(workspace, "folder", 8)
+    selection = select_reference(workspace, "folder", 9, "corrected")
+    assert (selection.split, selection.parts, selection.images) == (None, ("part-a",), 8)

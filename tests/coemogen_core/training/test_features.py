@@ -1,3 +1,5 @@
+import uuid
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,12 +9,14 @@ from PIL import Image, ImageOps
 from safetensors.torch import load
 from transformers import CLIPModel, CLIPTokenizer
 
+from benchmarks.counting_storage import counted_requests
 from coemogen_core.data.decode import decode_image
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training import features as features_module
 from coemogen_core.training.feature_set import FeatureSet, list_parts, local_part, rows_of_set
 from coemogen_core.training.features import cache_features_part
+from coemogen_core.training.standing_features import sets_of
 from schemas.tables import Decisions, Images
 
 PARTS = ("part-00000-aaaaaaaa", "part-00001-bbbbbbbb")  # of the corpus fixture
@@ -181,3 +185,25 @@ def test_the_rows_of_a_set_are_told_by_pictures_labels_and_captions_alone(corpus
     assert told[0] == rows_of_set(corpus, "emoset", cached)
     assert told[0][1] == told[1][1] == 16
     assert told[0][0] != told[1][0]
+
+
+def test_what_a_part_costs_does_not_grow_with_the_number_of_versions(corpus, cached, feature_recipe, monkeypatch):
+    """In an object store, of a part whose pictures are all known but one that no version ever kept."""
+    part, decisions = PARTS[0], corpus.table("decisions", "emoset", "v1").read_part(PARTS[0])
+    dropped = decisions.filter(~pl.col("kept"))["image_id"][0]
+    last = decisions.with_columns(kept=pl.col("kept") | (pl.col("image_id") == dropped), caption=pl.col("caption").fill_null("a cat"))
+
+    def requests(versions: int) -> int:
+        workspace = Workspace(f"memory://{uuid.uuid4().hex}")
+        workspace.table("images", "photos").write_part(part, corpus.table("images", "photos").read_part(part), Images)
+        for number in range(versions):
+            name = f"{part}.safetensors"
+            features = corpus.read_file("features", "emoset", cached, name)
+            workspace.write_file(features, "features", "emoset", feature_recipe.feature_id(f"v{number}"), name)
+        workspace.table("decisions", "emoset", "last").write_part(part, last, Decisions)
+        sets_of(workspace, feature_recipe.picture_id, feature_recipe.feature_id("last"))  # once a process
+        with counted_requests() as counted:
+            assert cache_features_part(workspace, "emoset", "last", "photos", part, feature_recipe).rows == 9
+            return counted.total()
+
+    assert requests(5) == requests(30)

@@ -6,7 +6,6 @@ import pytest
 
 from coemogen_core.curation.decide import decide
 from coemogen_core.curation.decisions import mark_current
-from coemogen_core.data.part_plan import PlannedPart, write_cut
 from coemogen_core.data.picture_index import pictures_table
 from coemogen_core.publication.publication import publish
 from coemogen_core.storage.workspace import Workspace
@@ -14,38 +13,10 @@ from coemogen_core.upkeep import unreferenced as upkeep
 from coemogen_core.upkeep.unreferenced import find_old_cuts, find_unreferenced, forget_cuts, remove_unreferenced
 from schemas.tables import EmotionScores, Pictures
 from tests.coemogen_core.curation.curated_art import CLASSIFIER, ENCODER, PARTS, RECIPE, SOURCE, build_art
+from tests.coemogen_core.upkeep.old_workspace import GONE, OLDER, copy_part, let_time_pass, listed, plan
 
 pytestmark = pytest.mark.every_storage
-GONE = "part-gone"
 LATER = RECIPE.model_copy(update={"drop_fraction": 0.5})
-
-
-def plan(workspace: Workspace, part_size: int, parts: list[str]) -> None:
-    write_cut(workspace, SOURCE, part_size, [PlannedPart(part, f"listing-{part}", None, "0") for part in parts])
-
-
-def copy_part(workspace: Workspace, names: tuple[str, ...], part: str, other: str) -> None:
-    """The same rows as another part of a table, whose name no plan has."""
-    for path in [part] if names[0] != "captions" and names[0] != "alignment" else workspace.table(*names).parts(within=part):
-        data = workspace.read_file(*names, f"{path}.parquet")
-        workspace.write_file(data, *names, f"{path.replace(part, other)}.parquet")
-
-
-@pytest.fixture
-def art(workspace) -> Workspace:
-    """A built and planned source, and of everything a part more that is in no plan."""
-    build_art(workspace)
-    plan(workspace, 10, PARTS)
-    for names in (("images", SOURCE), ("emotion_scores", SOURCE, CLASSIFIER), ("captions", SOURCE), ("alignment", SOURCE, ENCODER)):
-        copy_part(workspace, names, PARTS[0], GONE)
-    rows = workspace.table("images", SOURCE).read(["image_id", "width", "height"], [PARTS[0]])
-    for part in (PARTS[0], GONE):
-        pictures_table(workspace, SOURCE).write_part(part, rows, Pictures)
-    return workspace
-
-
-def listed(workspace: Workspace) -> dict[tuple[str, str], int]:
-    return {(each.table, each.why): each.files for each in find_unreferenced(workspace, older_than_days=0)}
 
 
 def everything(workspace: Workspace) -> set[str]:
@@ -92,21 +63,36 @@ def test_what_a_published_or_current_version_names_stays_though_its_parts_left_t
 
 def test_tables_of_an_encoder_or_a_classifier_that_no_kept_version_names(art):
     rows = art.table("emotion_scores", SOURCE, CLASSIFIER).read_part(PARTS[0])
-    art.table("emotion_scores", SOURCE, "probe-other").write_part(PARTS[0], rows, EmotionScores)
-    assert (f"emotion_scores/{SOURCE}/probe-other", upkeep.NO_CLASSIFIER) not in listed(art)  # nothing was decided yet: it may be next
+    art.table("emotion_scores", SOURCE, "probe-0123456789ab").write_part(PARTS[0], rows, EmotionScores)
+    assert (f"emotion_scores/{SOURCE}/probe-0123456789ab", upkeep.NO_CLASSIFIER) not in listed(
+        art
+    )  # nothing was decided yet: it may be next
     mark_current(art, "emoart", decide(art, SOURCE, PARTS, RECIPE).version)
     found = listed(art)
-    assert found[f"emotion_scores/{SOURCE}/probe-other", upkeep.NO_CLASSIFIER] == 1
+    assert found[f"emotion_scores/{SOURCE}/probe-0123456789ab", upkeep.NO_CLASSIFIER] == 1
     assert (f"emotion_scores/{SOURCE}/{CLASSIFIER}", upkeep.NO_CLASSIFIER) not in found
 
 
 def test_features_go_with_their_version(art):
     version = decide(art, SOURCE, PARTS, RECIPE).version
     mark_current(art, "emoart", version)
-    for name in (f"features-0123.{version}.train", "features-0123.emoart-older.train"):
+    for name in (f"features-0123456789ab.{version}.train", f"features-0123456789ab.{OLDER}.train"):
         art.write_file(b"x" * 10, "features", "emoart", name, f"{PARTS[0]}.safetensors")
-    assert listed(art)["features/emoart/features-0123.emoart-older.train", upkeep.NO_VERSION] == 1
+    assert listed(art)[f"features/emoart/features-0123456789ab.{OLDER}.train", upkeep.NO_VERSION] == 1
     assert not any(version in table for table, _ in listed(art))
+
+
+def test_features_of_real_pictures_go_with_their_part(art):
+    plan(art, 10, ["part-fair"], "art-fair")
+    places = [("art", GONE), ("art-fair", GONE), ("art-fair", PARTS[0]), ("art-fair", "part-fair"), ("x", GONE)]
+    for source, part in places:
+        art.write_file(b"x" * 10, "evaluation", "features-0123456789ab", "real", source, f"{part}-0123456789ab.safetensors")
+    found = [each for each in find_unreferenced(art, older_than_days=0) if each.table.startswith("evaluation")]
+    assert [(each.table, each.why) for each in found] == [("evaluation/features-0123456789ab", upkeep.NO_PLAN)]
+    gone = (places[0], places[2], places[1])
+    assert sorted("/".join(path.split("/")[-2:]) for path in found[0].paths) == sorted(
+        f"{source}/{part}-0123456789ab.safetensors" for source, part in gone
+    )
 
 
 def test_young_files_are_left_alone(tmp_path):
@@ -132,3 +118,17 @@ def test_plans_of_part_sizes_that_nobody_uses_can_be_forgotten(art):
 def test_a_source_that_nobody_planned_is_left_alone(workspace):
     build_art(workspace)
     assert listed(workspace) == {}
+
+
+def test_the_list_of_a_part_stays_as_long_as_rows_stand_under_its_name(tmp_path):
+    """Else a part of that name that comes back with other content would be taken for this one."""
+    workspace = Workspace(str(tmp_path))
+    build_art(workspace)
+    plan(workspace, 10, PARTS)
+    rows = workspace.table("images", SOURCE).read(["image_id", "width", "height"], [PARTS[0]])
+    pictures_table(workspace, SOURCE).write_part(GONE, rows, Pictures)
+    let_time_pass(workspace, 10)
+    lists = f"{pictures_table(workspace, '').uri.removeprefix(workspace.uri).strip('/')}/{SOURCE}"
+    assert {table for table, _ in listed(workspace, 7)} == {lists}
+    copy_part(workspace, ("emotion_scores", SOURCE, CLASSIFIER), PARTS[0], GONE)
+    assert listed(workspace, 7) == {}

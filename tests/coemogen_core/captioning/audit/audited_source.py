@@ -52,10 +52,18 @@ def write_images(workspace: Workspace, part: str, pictures: Sequence[bytes]) -> 
 
 
 def write_captions(
-    workspace: Workspace, part: str, image_ids: Sequence[str], *, attempt: int = 1, failed: Sequence[str] = (), fields: Any = None
+    workspace: Workspace,
+    part: str,
+    image_ids: Sequence[str],
+    *,
+    attempt: int = 1,
+    failed: Sequence[str] = (),
+    fields: Any = None,
+    prior: str | None = None,
 ) -> None:
     """Write a chunk with one attempt at each picture."""
     common = {"recipe_id": RECIPE, "attempt": attempt, "prompt_id": "p", "model": "m", "asked_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    common |= {"emotion_prior": prior}
     rows = [
         dict.fromkeys(Captions.column_names())
         | common

@@ -43,3 +43,13 @@ def test_the_attempt_that_was_decided_on_is_the_one_judged(workspace: Workspace)
 def test_a_dataset_that_was_never_curated_is_named(workspace: Workspace) -> None:
     with pytest.raises(FileNotFoundError, match="no decisions v1"):
         draw_from_dataset(workspace, read_record(workspace, "emoset", "v1"), per_emotion=3, seed=5)
+
+
+def test_a_caption_for_another_emotion_is_not_judged_for_this_one(workspace: Workspace) -> None:
+    captions = write_source(workspace)
+    ids = captions.filter(part=PARTS[0])["image_id"].to_list()
+    write_captions(workspace, PARTS[0], ids[:2], attempt=2, prior=captions["emotion"][0])
+    second = captions.with_columns(attempt=pl.when(pl.col("image_id").is_in(ids[:2])).then(2).otherwise("attempt"))
+    write_decisions(workspace, second, pl.lit(True))
+    drawn = draw_from_dataset(workspace, read_record(workspace, "emoset", "v1"), per_emotion=9, seed=0, kept_only=False)
+    assert set(captions["image_id"]) - set(drawn["image_id"]) == {ids[1]}

@@ -14,7 +14,16 @@ from coemogen_core.captioning.audit.reviews import AuditOutcome, import_file, im
 from coemogen_core.captioning.audit.verdicts import UnusableVerdicts, VerdictDocument, parse_verdicts
 from coemogen_core.storage.workspace import Workspace
 from schemas.tables import CaptionReviews
-from tests.coemogen_core.captioning.audit.audited_source import PARTS, RECIPE, SOURCE, exported, verdict_rows, write_captions, write_source
+from tests.coemogen_core.captioning.audit.audited_source import (
+    NASTY,
+    PARTS,
+    RECIPE,
+    SOURCE,
+    exported,
+    verdict_rows,
+    write_captions,
+    write_source,
+)
 
 OTHER_AUDIT = "audit-ba9876543210"
 
@@ -42,7 +51,8 @@ def test_verdicts_are_recorded_once(workspace: Workspace, captions: pl.DataFrame
     CaptionReviews.validate(reviews)
     assert set(reviews["reviewer"]) == {"Ada"}
     assert reviews["note"].drop_nulls().to_list() == ["the dog is a cat"]
-    assert rejected_attempts(workspace).rows() == [(rows[3]["image_id"], RECIPE, 1)]
+    key = rows[3]["image_id"], RECIPE, None
+    assert rejected_attempts(workspace).rows() == [(*key, None, NASTY), (*key, rows[3]["emotion"], NASTY)]
 
 
 def test_a_later_export_supersedes_whatever_the_order_of_import(workspace: Workspace, captions: pl.DataFrame) -> None:
@@ -54,7 +64,7 @@ def test_a_later_export_supersedes_whatever_the_order_of_import(workspace: Works
     assert (outcome.rates.overall.accepted, outcome.rates.overall.judged) == (2, 4)
     assert set(rejected_attempts(workspace)["image_id"]) == {rows[1]["image_id"], rows[2]["image_id"]}
     take_in(workspace, rows[:2], exported_at="2026-03-01T00:00:00Z", audit_id=OTHER_AUDIT)
-    assert rejected_attempts(workspace)["image_id"].to_list() == [rows[2]["image_id"]]
+    assert set(rejected_attempts(workspace)["image_id"]) == {rows[2]["image_id"]}
     assert set(read_reviews(workspace, SOURCE, "audit-0123456789ab").filter(verdict="reject")["image_id"]) == {
         rows[1]["image_id"],
         rows[2]["image_id"],
@@ -121,7 +131,7 @@ def test_a_file_without_a_usable_row_changes_nothing(workspace: Workspace, capti
     assert not workspace.exists("caption_reviews", SOURCE)
     assert take_in(workspace, []).part is None
     assert read_reviews(workspace, SOURCE).is_empty()
-    assert rejected_attempts(workspace).columns == ["image_id", "recipe_id", "attempt"]
+    assert rejected_attempts(workspace).columns == ["image_id", "recipe_id", "attempt", "emotion_prior", "caption"]
 
 
 def test_only_cards_of_the_page_are_judged_where_the_page_is_known(workspace: Workspace, captions: pl.DataFrame) -> None:
@@ -170,3 +180,31 @@ def test_another_source_and_another_workspace_are_refused(workspace: Workspace, 
 def test_a_document_may_be_built_in_code(workspace: Workspace, captions: pl.DataFrame) -> None:
     document = VerdictDocument.model_validate_json(exported(verdict_rows(captions)))
     assert import_verdicts(workspace, SOURCE, document).recorded == 32
+
+
+def test_a_verdict_counts_for_the_caption_that_answers_to_its_emotion(workspace: Workspace, captions: pl.DataFrame) -> None:
+    """Two sources that were captioned at once may hold other captions under one number, each for its own emotion."""
+    row = verdict_rows(captions)[0]
+    take_in(workspace, [row | {"emotion": "awe", "verdict": "reject"}], exported_at="2026-01-01T00:00:00Z")
+    take_in(workspace, [row | {"emotion": "fear"}], exported_at="2026-01-02T00:00:00Z")
+    assert rejected_attempts(workspace).rows() == [
+        (row["image_id"], RECIPE, None, "awe", NASTY)
+    ]  # and not one without a prior: the last word
+    take_in(workspace, [row | {"emotion": "fear", "verdict": "reject"}], exported_at="2026-01-03T00:00:00Z")
+    assert rejected_attempts(workspace)["emotion_prior"].to_list() == [None, "awe", "fear"]
+
+
+def test_a_part_from_before_tells_no_text_and_gives_way_to_one_that_does(workspace: Workspace, captions: pl.DataFrame) -> None:
+    row = verdict_rows(captions)[0] | {"verdict": "reject"}
+    part = take_in(workspace, [row]).part
+    assert part is not None
+    reviews = workspace.table("caption_reviews", SOURCE)
+    rows = reviews.read_part(part).drop("caption")
+    reviews.remove_part(part)
+    rows.write_parquet(f"{reviews.uri}/{part}.parquet")
+    emotions = None, row["emotion"]
+    assert rejected_attempts(workspace).rows() == [(row["image_id"], RECIPE, 1, emotion, None) for emotion in emotions]
+    assert read_reviews(workspace, SOURCE)["caption"].to_list() == [None]
+    assert take_in(workspace, [row]).reused
+    take_in(workspace, [row | {"verdict": "accept"}], exported_at="2026-02-01T00:00:00Z")
+    assert rejected_attempts(workspace).is_empty()

@@ -93,7 +93,7 @@ def test_a_list_is_read_and_a_bad_line_is_named(workspace, tmp_path):
 def test_what_a_person_rejected_comes_first_and_has_no_caption_any_more(workspace):
     image_id = captioned(workspace)[-1]
     review = {"image_id": image_id, "recipe_id": CAPTION_RECIPE, "attempt": 1, "audit_id": "audit-0123456789ab", "emotion": "awe"}
-    review |= {"verdict": "reject", "note": None, "reviewer": None, "exported_at": "2026-01-01T00:00:00.000Z"}
+    review |= {"caption": None, "verdict": "reject", "note": None, "reviewer": None, "exported_at": "2026-01-01T00:00:00.000Z"}
     workspace.table("caption_reviews", SOURCE).write_part("audit-0.0", pl.DataFrame([review]), CaptionReviews)
     chosen = named(workspace, RecaptionReasons(lowest_alignment=0.5))
     assert chosen.row(0, named=True)["reason"] == "rejected by a person"
@@ -121,3 +121,21 @@ def test_what_this_recipe_was_asked_often_enough_is_left_alone(workspace):
             assert first["image_id"] not in greedy.candidates["image_id"]
     assert again.is_empty()
     assert found.exhausted == 1
+
+
+def test_a_verdict_on_a_caption_for_another_emotion_is_no_reason(workspace):
+    image_id = captioned(workspace)[-1]
+    before = named(workspace, RecaptionReasons(lowest_alignment=0.5))
+    failed = named(workspace, only(failed=True))["image_id"][0]
+    for number, name in enumerate((image_id, failed)):
+        review = {"image_id": name, "recipe_id": CAPTION_RECIPE, "attempt": 1, "audit_id": "audit-0123456789ab"}
+        review |= {
+            "emotion": "excitement",
+            "caption": None,
+            "verdict": "reject",
+            "note": None,
+            "reviewer": None,
+            "exported_at": "2026-01-01T00:00:00.000Z",
+        }
+        workspace.table("caption_reviews", SOURCE).write_part(f"audit-0.{number}", pl.DataFrame([review]), CaptionReviews)
+    assert named(workspace, RecaptionReasons(lowest_alignment=0.5)).equals(before)

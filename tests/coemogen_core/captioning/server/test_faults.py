@@ -150,7 +150,7 @@ def test_the_only_server_dies_and_is_back_after_twenty_seconds(workspace):
 def received(workspace: Workspace) -> set[str]:
     """Pictures whose answers a dead run had received: written, or in its journal."""
     journal = Journal(journal_path(workspace.table("captions", SOURCE).uri, PART, RECIPE_ID)).read()
-    return {*read_attempts(workspace, SOURCE, PART, RECIPE_ID)["image_id"], *(image_id for image_id, _ in journal)}
+    return {*read_attempts(workspace, SOURCE, PART, RECIPE_ID)["image_id"], *(image_id for image_id, *_ in journal)}
 
 
 @pytest.mark.slow

@@ -1,0 +1,50 @@
+"""Listings of a workspace with sizes and times, by whatever names its store calls them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from coemogen_core.storage.file_times import written_at
+from coemogen_core.storage.location import resolve
+from coemogen_core.storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of a workspace."""
+
+    name: str  # below the folder that was listed
+    path: str  # in its store
+    bytes: int
+    written: float  # seconds since 1970; now, where the store does not say
+
+
+def files_below(workspace: Workspace, *folder: str) -> Iterator[StoredFile]:
+    """All files below a folder, hidden ones too; none where there is no such folder."""
+    filesystem, path = resolve(workspace.path(*folder))
+    if filesystem.isdir(path):
+        yield from _files(path, filesystem.find(path, detail=True).values())
+
+
+def files_in(workspace: Workspace, *folder: str) -> Iterator[StoredFile]:
+    """The files in a folder itself, likewise."""
+    filesystem, path = resolve(workspace.path(*folder))
+    try:
+        yield from _files(path, (info for info in filesystem.ls(path, detail=True) if info["type"] == "file"))
+    except FileNotFoundError:
+        return
+
+
+def written_since(workspace: Workspace, moment: float, *names: str) -> bool:
+    """Whether there is such a file, and it was written then or later."""
+    filesystem, path = resolve(workspace.path(*names))
+    try:
+        return written_at(filesystem.info(path)) >= moment
+    except FileNotFoundError:
+        return False
+
+
+def _files(folder: str, found: Iterable[dict[str, Any]]) -> Iterator[StoredFile]:
+    for info in found:
+        path = info["name"]
+        yield StoredFile(path.removeprefix(folder).strip("/"), path, int(info["size"] or 0), written_at(info))
