@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from coemogen_core.storage.workspace import local_folder
+from coemogen_core.storage.local_files import local_folder
 from schemas.outcomes import StageOutcome
 
 GALLERY_WIDTH = 900  # pixels: some 100 kB as JPEG, which lie in Prefect's database

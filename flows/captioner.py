@@ -7,7 +7,8 @@ from pathlib import Path
 
 from coemogen_core.captioning.recipe import BackendSettings, ServerSettings
 from coemogen_core.captioning.server.own_server import serve
-from coemogen_core.storage.workspace import Workspace, local_folder
+from coemogen_core.storage.local_files import local_folder
+from coemogen_core.storage.workspace import Workspace
 from flows.progress import console
 
 LOG = "captioner.log"

@@ -34,7 +34,8 @@ from coemogen_core.captioning.known_answers import known_answers
 from coemogen_core.captioning.prompt import Prompt, form_instruction, load_prompt
 from coemogen_core.captioning.recipe import CaptionRecipe, LocalSettings, ServerSettings
 from coemogen_core.device import Slot, give_back_heap
-from coemogen_core.storage.workspace import Workspace, local_folder
+from coemogen_core.storage.local_files import local_folder
+from coemogen_core.storage.workspace import Workspace
 from schemas.outcomes import PartOutcome
 from schemas.tables import Captions
 

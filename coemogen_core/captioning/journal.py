@@ -16,7 +16,8 @@ import orjson
 from filelock import FileLock, Timeout
 
 from coemogen_core.captioning.backend import CaptionAnswer
-from coemogen_core.storage.workspace import Workspace, local_folder
+from coemogen_core.storage.local_files import local_folder
+from coemogen_core.storage.workspace import Workspace
 
 POLL_S = 0.1
 

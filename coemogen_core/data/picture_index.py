@@ -23,10 +23,10 @@ import numpy as np
 import polars as pl
 
 from coemogen_core.data.decode import DECODER_VERSION
-from coemogen_core.storage.file_times import written_at
-from coemogen_core.storage.location import resolve
+from coemogen_core.storage.listing import files_below
+from coemogen_core.storage.local_files import local_copy
 from coemogen_core.storage.whole_file import written_whole
-from coemogen_core.storage.workspace import Table, Workspace, local_copy
+from coemogen_core.storage.workspace import Table, Workspace
 
 FOLDER = ("pictures", f"decoder-{DECODER_VERSION}")
 INDEX = (*FOLDER, "_index")
@@ -121,12 +121,11 @@ def update_index(workspace: Workspace) -> int:
 
 
 def _remove_old(workspace: Workspace, current: str) -> None:
-    filesystem, folder = resolve(workspace.path(*INDEX))
     newest: dict[str, float] = {}
-    for path, info in filesystem.find(folder, detail=True).items():
-        name, _, file = path.removeprefix(folder).strip("/").rpartition("/")
-        if file and name:
-            newest[name] = max(newest.get(name, 0.0), written_at(info))
+    for file in files_below(workspace, *INDEX):
+        name = file.name.rpartition("/")[0]
+        if name:
+            newest[name] = max(newest.get(name, 0.0), file.written)
     for name, written in newest.items():
         if name != current and written < time.time() - KEPT_S:
             workspace.remove_folder(*INDEX, name)

@@ -4,18 +4,13 @@ A part appears whole or not at all (see `whole_file`). Its existence means done.
 row-group size and writer settings).
 """
 
-import hashlib
 import io
 import json
 import shutil
-import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
 from inspect import signature
-from pathlib import Path
 from typing import Any, cast
 
 import dataframely as dy
@@ -25,6 +20,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
+from coemogen_core.storage.local_files import local_folder
 from coemogen_core.storage.location import resolve
 from coemogen_core.storage.reading import count_rows, has_file, opened_parquet, read_whole
 from coemogen_core.storage.whole_file import write_atomically, written_whole
@@ -258,43 +254,6 @@ def _below(filesystem: AbstractFileSystem, folder: str, within: str) -> list[str
     if "prefix" in signature(filesystem.find).parameters:
         return list(filesystem.find(folder, prefix=f"{within}/"))
     return list(filesystem.ls(f"{folder}/{within}", detail=False))
-
-
-def local_copy(uri: str, remedy: str) -> str:
-    """A file on this machine's disk with the content of a URI: itself, or a copy of what it was when this process first asked for it.
-
-    A copy is fetched once, by one request where the store allows that (fsspec's caches take half a dozen), and goes with the process.
-
-    Raises:
-        FileNotFoundError: there is no such file; the message ends with the remedy.
-    """
-    filesystem, path = resolve(uri)
-    if isinstance(filesystem, LocalFileSystem):
-        if not filesystem.isfile(path):
-            raise FileNotFoundError(f"{uri} does not exist: {remedy}")
-        return str(path)
-    copy = Path(_copies().name) / hashlib.sha256(uri.encode()).hexdigest()
-    if not copy.exists():
-        fetched = copy.with_suffix(f".{uuid.uuid4().hex}")
-        try:
-            filesystem.get_file(path, str(fetched))
-            fetched.rename(copy)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{uri} does not exist: {remedy}") from error
-        finally:
-            fetched.unlink(missing_ok=True)
-    return str(copy)
-
-
-@cache
-def _copies() -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix="coemogen-copies-")
-
-
-def local_folder(uri: str) -> Path | None:
-    """The folder on this machine's disk that a URI names; None when it lies elsewhere."""
-    filesystem, path = resolve(uri)
-    return Path(path) if isinstance(filesystem, LocalFileSystem) else None
 
 
 def _parquet_writer(file: Any, schema: type[dy.Schema]) -> pq.ParquetWriter:

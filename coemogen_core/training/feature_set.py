@@ -12,10 +12,11 @@ from safetensors import safe_open
 from torch import Tensor
 
 from coemogen_core.recipe import recipe_id
+from coemogen_core.storage.local_files import local_copy
 from coemogen_core.storage.location import open_file
 from coemogen_core.storage.row_digest import RowDigest
 from coemogen_core.storage.tensor_files import read_header
-from coemogen_core.storage.workspace import Workspace, local_copy
+from coemogen_core.storage.workspace import Workspace
 
 JOINED = "joined.json"
 

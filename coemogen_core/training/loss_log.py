@@ -12,7 +12,8 @@ from accelerate.tracking import TensorBoardTracker
 from torch import Tensor
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.storage.workspace import Workspace, local_folder
+from coemogen_core.storage.local_files import local_folder
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.stopping import check_explosion, check_losses
 
 FOLDER = "tensorboard"

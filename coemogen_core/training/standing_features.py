@@ -13,9 +13,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from coemogen_core.data.standing_rows import standing_rows
-from coemogen_core.storage.file_times import written_at
-from coemogen_core.storage.location import resolve
-from coemogen_core.storage.workspace import Workspace, local_copy
+from coemogen_core.storage.listing import files_below
+from coemogen_core.storage.local_files import local_copy
+from coemogen_core.storage.workspace import Workspace
 
 SETS_READ = 4
 """Of the sets that have a part, so many are read for the pictures that the newest lacks: versions differ in what they keep."""
@@ -69,11 +69,9 @@ def sets_of(workspace: Workspace, picture_id: str, wanted_for: str) -> tuple[Sta
 
 
 def _listed(workspace: Workspace, dataset: str, feature_id: str) -> StandingSet:
-    filesystem, folder = resolve(workspace.path("features", dataset, feature_id))
-    files = {path.rpartition("/")[2]: info for path, info in filesystem.find(folder, detail=True).items()}
-    parts = {name.removesuffix(".safetensors"): info for name, info in files.items() if name.endswith(".safetensors")}
-    hashes = np.sort(np.array([hash(name) for name in parts], np.int64))
-    return StandingSet(dataset, feature_id, max(map(written_at, parts.values()), default=0.0), hashes)
+    parts = [file for file in files_below(workspace, "features", dataset, feature_id) if file.name.endswith(".safetensors")]
+    hashes = np.sort(np.array([hash(file.name.removesuffix(".safetensors")) for file in parts], np.int64))
+    return StandingSet(dataset, feature_id, max((file.written for file in parts), default=0.0), hashes)
 
 
 def find_features(workspace: Workspace, source: str, part: str, wanted: pl.Series, sets: Sequence[StandingSet]) -> StandingFeatures | None:

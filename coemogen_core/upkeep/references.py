@@ -9,8 +9,8 @@ from coemogen_core.classifier.classifier_store import ClassifierCard, has_classi
 from coemogen_core.curation.decisions import DecisionsRecord, read_record, resolve_version
 from coemogen_core.data.part_plan import read_cuts, read_finished
 from coemogen_core.publication.publication import MANIFEST
+from coemogen_core.storage.listing import files_in
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.upkeep.listing import files_in
 from coemogen_core.upkeep.names import version_of_record
 
 

@@ -18,9 +18,9 @@ from itertools import chain
 
 from coemogen_core.curation.decisions import RECIPE, beside_decisions
 from coemogen_core.data.part_plan import read_cuts, remove_cut
+from coemogen_core.storage.listing import StoredFile, files_below, written_since
 from coemogen_core.storage.location import resolve
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.upkeep.listing import StoredFile, files_below, written_since
 from coemogen_core.upkeep.names import read_name
 from coemogen_core.upkeep.references import References, find_references
 

@@ -12,8 +12,9 @@ from coemogen_core.data.ingest import ingest_part
 from coemogen_core.data.part_plan import current_parts
 from coemogen_core.data.picture_index import open_index, pictures_table, update_index
 from coemogen_core.data.plan import finish_source, plan_source
+from coemogen_core.storage.local_files import local_copy
 from coemogen_core.storage.whole_file import write_atomically
-from coemogen_core.storage.workspace import Workspace, local_copy
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.upkeep.unreferenced import find_unreferenced
 from schemas.tables import Pictures, Rejected
 from tests.coemogen_core.curation.curated_art import PARTS, RECIPE, SOURCE, build_art

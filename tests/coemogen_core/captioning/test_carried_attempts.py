@@ -14,7 +14,8 @@ from coemogen_core.captioning.caption_part import caption_part, has_due
 from coemogen_core.captioning.recipe import CaptionRecipe, ServerSettings
 from coemogen_core.data.picture_index import pictures_table, update_index
 from coemogen_core.data.standing_rows import FRUITLESS
-from coemogen_core.storage.workspace import Workspace, local_folder
+from coemogen_core.storage.local_files import local_folder
+from coemogen_core.storage.workspace import Workspace
 from schemas.tables import CaptionReviews, Images, Pictures
 from tests.coemogen_core.captioning.corpus import PART, SOURCE, jpeg, write_images
 from tests.coemogen_core.captioning.stub_server import MODEL, StubServer, refusal

@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coemogen_core.storage import reading
+from coemogen_core.storage.local_files import local_copy
 from coemogen_core.storage.whole_file import write_atomically
-from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace, local_copy
+from coemogen_core.storage.workspace import ROWS_PER_GROUP, Workspace
 from schemas.tables import EMOTION_NAMES, SPLITS, Images, Rejected, embeddings_schema
 
 pytestmark = pytest.mark.every_storage

@@ -1,10 +1,11 @@
 """Listings of a workspace with sizes and times, by whatever names its store calls them."""
 
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from coemogen_core.storage.file_times import written_at
 from coemogen_core.storage.location import resolve
 from coemogen_core.storage.workspace import Workspace
 
@@ -22,8 +23,8 @@ class StoredFile:
 def files_below(workspace: Workspace, *folder: str) -> Iterator[StoredFile]:
     """All files below a folder, hidden ones too; none where there is no such folder."""
     filesystem, path = resolve(workspace.path(*folder))
-    if filesystem.isdir(path):
-        yield from _files(path, filesystem.find(path, detail=True).values())
+    found = filesystem.find(path, detail=True).values()
+    yield from _files(path, (info for info in found if info["name"] != path))  # a file in the place of the folder
 
 
 def files_in(workspace: Workspace, *folder: str) -> Iterator[StoredFile]:
@@ -39,7 +40,7 @@ def written_since(workspace: Workspace, moment: float, *names: str) -> bool:
     """Whether there is such a file, and it was written then or later."""
     filesystem, path = resolve(workspace.path(*names))
     try:
-        return written_at(filesystem.info(path)) >= moment
+        return _written(filesystem.info(path)) >= moment
     except FileNotFoundError:
         return False
 
@@ -47,4 +48,11 @@ def written_since(workspace: Workspace, moment: float, *names: str) -> bool:
 def _files(folder: str, found: Iterable[dict[str, Any]]) -> Iterator[StoredFile]:
     for info in found:
         path = info["name"]
-        yield StoredFile(path.removeprefix(folder).strip("/"), path, int(info["size"] or 0), written_at(info))
+        yield StoredFile(path.removeprefix(folder).strip("/"), path, int(info["size"] or 0), _written(info))
+
+
+def _written(info: Mapping[str, Any]) -> float:
+    moment = next((info[name] for name in ("mtime", "LastModified", "updated", "last_modified", "created") if info.get(name)), time.time())
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
