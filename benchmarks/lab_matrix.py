@@ -21,7 +21,8 @@ from coemogen_core.experiments.matrix import read_matrix
 from coemogen_core.experiments.run_cell import prepare_reference, run_cell
 from coemogen_core.experiments.table import ExperimentTable, build_table
 from coemogen_core.storage.workspace import Workspace
-from flows.corpora import read_corpora, reference_record
+from coemogen_core.training.features import cache_features_part
+from flows.corpora import each_record, own_corpora, read_corpora, reference_record
 from flows.params import load_params
 from flows.train_and_eval import cell_settings
 from flows.train_params import TrainAndEvalParams
@@ -59,11 +60,14 @@ def run_matrix(params: TrainAndEvalParams, run_id: str, only: list[str] | None) 
     torch.set_num_threads(1)
     assert params.matrix is not None
     workspace = Workspace(params.workspace)
-    records = read_corpora(workspace, params)
+    records, own = read_corpora(workspace, params), own_corpora(workspace, params)
     record, recipe = reference_record(params, records), params.evaluation
     selection = select_reference(workspace, record.source, recipe.minimum_reference, recipe.protocol, record)
     prepare_reference(workspace, selection, recipe)
-    settings = cell_settings(params, records, selection)
+    for each in each_record(records, own):
+        for part in each.parts:
+            cache_features_part(workspace, each.dataset, each.version, each.source, part, params.features)
+    settings = cell_settings(params, records, own, selection)
     methods = params.methods
     runs: list[MethodRun] = []
     markdown = ""
