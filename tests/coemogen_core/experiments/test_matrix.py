@@ -43,7 +43,12 @@ def test_the_shipped_ablations_differ_from_the_full_method_in_what_their_names_s
         "l-sem-as-mae": {"semantic_loss", "semantic_weight"},
         "l-sem-as-mse": {"semantic_loss", "semantic_weight"},
         "l-sem-as-kl": {"semantic_loss", "semantic_weight"},
+        "captions-without-prior": set(),
+        "long-captions": set(),
+        "long-captions-without-prior": set(),
     }
+    assert [spec.corpora for spec in matrix.methods[-3:]] == [("emoset_plain_short",), ("emoset_prior_long",), ("emoset_plain_long",)]
+    assert not any(spec.corpora for spec in matrix.methods[:-3])
 
 
 def test_overrides_belong_to_one_method(tmp_path):
