@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix, read_matrix
-from coemogen_core.experiments.published import PUBLISHED
+from coemogen_core.experiments.published import COUNTERPARTS
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.training.recipes import RECIPES
 
@@ -24,16 +24,18 @@ def test_the_shipped_matrix_compares_all_methods():
     assert [method.name for method in matrix.resolve(LAB)] == list(matrix.names)
 
 
-def test_the_shipped_ablations_differ_from_the_full_method_in_one_field_each():
+def test_the_shipped_ablations_differ_from_the_full_method_in_one_field_each_and_the_controls_in_rank_besides():
     matrix = read_matrix(SHIPPED / "ablations.toml")
     assert matrix.opponents == ("coemogen",)
-    assert {"coemogen", "without-l-sem", "without-emotion-loras", "without-polarity-loras"} == PUBLISHED.keys() & set(matrix.names)
+    assert {"coemogen", "without-l-sem", "without-emotion-loras", "without-polarity-loras"} == COUNTERPARTS.keys() & set(matrix.names)
     assert matrix.labels["without-l-sem"] == "without L_SEM"
-    full, *others = (method.recipe for method in matrix.resolve(LAB) if isinstance(method, CoEmoGen))
-    assert full == LAB
-    assert len(others) == 6
-    for recipe in others:
-        assert sum(value != getattr(full, name) for name, value in recipe) == 1
+    full, *others = (method for method in matrix.resolve(LAB) if isinstance(method, CoEmoGen))
+    assert full.recipe == LAB
+    assert len(others) == 10
+    for method in others:
+        changed = {name for name, value in method.recipe if value != getattr(LAB, name)}
+        assert len(changed - {"rank"}) == 1
+        assert ("rank" in changed) == method.name.endswith("-of-rank-8")
 
 
 def test_overrides_belong_to_one_method(tmp_path):
