@@ -5,7 +5,7 @@ import io
 import re
 
 from coemogen_core.evaluation.definitions import DEFINITIONS
-from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, ExperimentTable, MethodCell, build_table
+from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, ExperimentTable, MethodCell, build_table, published_cells
 from coemogen_core.markdown import table_cell
 from coemogen_core.storage.workspace import Workspace
 from schemas.experiments import Experiments
@@ -45,11 +45,9 @@ def to_markdown(table: ExperimentTable) -> str:
     lines = [f"| method | seeds | {' | '.join(titles)} |", f"|---|{'---:|' * (len(COLUMNS) + 1)}"]
     for row in table.rows:
         lines.append(f"| {table_cell(row.label)} | {row.seeds} | {' | '.join(_text(row.cells.get(name)) for name in COLUMNS)} |")
-        if row.has_published:
-            lines.append(f"| {table_cell(row.label)}, published | | {' | '.join(_published(row.cells.get(name)) for name in COLUMNS)} |")
-    lines += ["", table.note()]
-    if order := table.order_note():
-        lines += ["", order]
+    lines += [f"| {label} | | {' | '.join(published_cells(values))} |" for label, values in table.published.items()]
+    for note in filter(None, (table.note(), table.published_note(), table.order_note())):
+        lines += ["", note]
     if table.tests:
         lines += ["", f"| {' | '.join(TEST_COLUMNS)} |", "|---|---|---|---:|---|---:|---:|---:|"]
         lines += [f"| {' | '.join(map(table_cell, cells))} |" for cells in table.test_cells()]
@@ -57,14 +55,19 @@ def to_markdown(table: ExperimentTable) -> str:
 
 
 def to_csv(table: ExperimentTable) -> str:
-    """A line a method and metric: mean, standard deviation, interval, seeds, published; numbers in full, methods by name."""
+    """A line a method and metric: mean, standard deviation, interval, seeds; numbers in full, methods by name.
+
+    The paper's rows come last, by their labels, with a mean alone.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["method", "metric", "mean", "standard_deviation", "low", "high", "seeds", "published"])
+    writer.writerow(["method", "metric", "mean", "standard_deviation", "low", "high", "seeds"])
     for row in table.rows:
         for name, cell in row.cells.items():
             low, high = cell.interval or (None, None)
-            writer.writerow([row.method, name, cell.mean, cell.deviation, low, high, cell.seeds, cell.published])
+            writer.writerow([row.method, name, cell.mean, cell.deviation, low, high, cell.seeds])
+    for label, values in table.published.items():
+        writer.writerows([label, name, values[name], None, None, None, None] for name in COLUMNS if name in values)
     return buffer.getvalue()
 
 
@@ -75,8 +78,10 @@ def to_latex(table: ExperimentTable) -> str:
     for row in table.rows:
         cells = [row.cells.get(name) for name in COLUMNS]
         lines.append(f"{_escaped(row.label)} & {' & '.join('--' if cell is None else _escaped(cell.text) for cell in cells)} \\\\")
-        if row.has_published:
-            lines.append(f"\\quad published & {' & '.join(_escaped(_published(cell)) for cell in cells)} \\\\")
+    if table.published:
+        lines.append(r"\midrule")
+    for label, values in table.published.items():
+        lines.append(f"{_escaped(label)} & {' & '.join(map(_escaped, published_cells(values)))} \\\\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
@@ -84,10 +89,6 @@ def _text(cell: MethodCell | None) -> str:
     if cell is None:
         return "–"
     return f"{cell.text} [{', '.join(cell.ends)}]" if cell.ends else cell.text
-
-
-def _published(cell: MethodCell | None) -> str:
-    return "–" if cell is None else cell.published_text or "–"
 
 
 def _escaped(text: str) -> str:

@@ -1,14 +1,14 @@
 """Experiments as a table in the paper's form: a row a method, mean and standard deviation over the seeds, and intervals."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
 import scipy
 
 from coemogen_core.evaluation.definitions import DEFINITIONS
-from coemogen_core.experiments.published import PUBLISHED, published_values
+from coemogen_core.experiments.published import CONDITIONS, COUNTERPARTS, PUBLISHED, published_rows
 from coemogen_core.statistics.paired_tests import PairedTest, compare_all
 from schemas.experiments import Experiments, MeasuredMetric
 from schemas.metrics import MetricName
@@ -29,7 +29,6 @@ class MethodCell:
     deviation: float | None  # sample standard deviation; None with a single seed
     seeds: int  # that have this metric
     interval: tuple[float, float] | None  # over seeds (Student), or over pictures (bootstrap) where there is one seed
-    published: float | None  # the paper's number, where it may stand here
 
     @property
     def text(self) -> str:
@@ -42,11 +41,6 @@ class MethodCell:
         """Both ends of the interval as text; empty without one."""
         return tuple(number(end, self.metric) for end in self.interval or ())
 
-    @property
-    def published_text(self) -> str:
-        """The paper's number as text; empty without one."""
-        return "" if self.published is None else number(self.published, self.metric)
-
 
 @dataclass(frozen=True)
 class MethodRow:
@@ -57,11 +51,6 @@ class MethodRow:
     seeds: int
     cells: dict[MetricName, MethodCell]
 
-    @property
-    def has_published(self) -> bool:
-        """Whether any of the paper's numbers stand beside the measured ones."""
-        return any(cell.published is not None for cell in self.cells.values())
-
 
 @dataclass(frozen=True)
 class ExperimentTable:
@@ -69,6 +58,7 @@ class ExperimentTable:
 
     experiments: Experiments
     rows: list[MethodRow]
+    published: dict[str, dict[MetricName, float]]  # the paper's own rows by label; only metrics that may stand here
     tests: list[PairedTest]
 
     def note(self, place: str = "in brackets") -> str:
@@ -85,14 +75,19 @@ class ExperimentTable:
         return f"{seeds}, {found.images_per_emotion} pictures an emotion and run; {interval}. Protocol {found.protocol}.{rest}"
 
     def order_note(self) -> str:
-        """Whether the methods that the paper knows stand in its order by Emo-A, whoever measured; empty for fewer than two of them."""
-        known = {row.method: row.cells["emo_a"].mean for row in self.rows if row.method in PUBLISHED and "emo_a" in row.cells}
+        """Whether the methods that the paper ran, too, stand in its order by Emo-A, whoever measured; empty for fewer than two of them."""
+        known = {row.method: row.cells["emo_a"].mean for row in self.rows if row.method in COUNTERPARTS and "emo_a" in row.cells}
         if len(known) < 2:
             return ""
-        papers, ours = sorted(known, key=lambda name: -PUBLISHED[name]["emo_a"]), sorted(known, key=lambda name: -known[name])
-        listed = ", ".join(f"{self.experiments.label(name)} {number(PUBLISHED[name]['emo_a'], 'emo_a')}" for name in papers)
+        theirs = {name: PUBLISHED[COUNTERPARTS[name]]["emo_a"] for name in known}
+        papers, ours = sorted(known, key=lambda name: -theirs[name]), sorted(known, key=lambda name: -known[name])
+        listed = ", ".join(f"{COUNTERPARTS[name]} {number(theirs[name], 'emo_a')}" for name in papers)
         found = "the same" if ours == papers else ", ".join(map(self.experiments.label, ours))
-        return f"The paper's order by Emo-A (Stable Diffusion 1.5 on EmoSet): {listed}. The order of the means here: {found}."
+        return f"The paper's order by Emo-A ({CONDITIONS}): {listed}. The order of the means here: {found}."
+
+    def published_note(self) -> str:
+        """What the paper's rows are, in a sentence; empty without such rows."""
+        return f"The rows named (paper) are CoEmoGen's (arXiv 2508.03535): {CONDITIONS}." if self.published else ""
 
     def test_cells(self) -> list[tuple[str, ...]]:
         """The tests as people read them, under TEST_COLUMNS."""
@@ -114,7 +109,12 @@ class ExperimentTable:
 def build_table(experiments: Experiments) -> ExperimentTable:
     """The table of a matrix, as far as it is done: methods without a finished run are left out."""
     rows = [_row(experiments, method) for method in experiments.methods if experiments.runs_of(method)]
-    return ExperimentTable(experiments, rows, compare_all(experiments, COLUMNS))
+    return ExperimentTable(experiments, rows, published_rows(experiments), compare_all(experiments, COLUMNS))
+
+
+def published_cells(values: Mapping[MetricName, float]) -> list[str]:
+    """One of the paper's rows as text, under COLUMNS; a dash where its number may not stand here."""
+    return [number(values[name], name) if name in values else "–" for name in COLUMNS]
 
 
 def number(value: float, metric: MetricName) -> str:
@@ -138,18 +138,18 @@ def student_interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _row(experiments: Experiments, method: str) -> MethodRow:
-    runs, published = experiments.runs_of(method), published_values(experiments, method)
+    runs = experiments.runs_of(method)
     measured = {metric: [run.metrics[metric] for run in runs if metric in run.metrics] for metric in COLUMNS}
-    cells = {metric: _cell(metric, found, published.get(metric)) for metric, found in measured.items() if found}
+    cells = {metric: _cell(metric, found) for metric, found in measured.items() if found}
     return MethodRow(method, experiments.label(method), len(runs), cells)
 
 
-def _cell(metric: MetricName, found: Sequence[MeasuredMetric], published: float | None) -> MethodCell:
+def _cell(metric: MetricName, found: Sequence[MeasuredMetric]) -> MethodCell:
     values = [one.value for one in found]
     if len(values) > 1:
-        return MethodCell(metric, mean(values), stdev(values), len(values), _possible(student_interval(values), metric), published)
+        return MethodCell(metric, mean(values), stdev(values), len(values), _possible(student_interval(values), metric))
     low, high = found[0].low, found[0].high
-    return MethodCell(metric, values[0], None, 1, None if low is None or high is None else (low, high), published)
+    return MethodCell(metric, values[0], None, 1, None if low is None or high is None else (low, high))
 
 
 def _possible(interval: tuple[float, float], metric: MetricName) -> tuple[float, float]:

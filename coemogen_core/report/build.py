@@ -32,7 +32,7 @@ from coemogen_core.report.training import trained_features, training_part
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 """Part of the id of every run with a report: raise it when a report or metrics.json says other things of the same numbers."""
 SHOWN = 8
 COUNTED = ("one", "two", "three", "four", "five", "six", "seven", "eight")

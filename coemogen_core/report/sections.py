@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.definitions import DEFINITIONS
-from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, build_table
+from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, build_table, published_cells
 from coemogen_core.report import tables
 from coemogen_core.report.charts import Series, dot_chart, forest_chart, line_chart
 from coemogen_core.report.data import ReportData, TrainingPart
@@ -95,8 +95,10 @@ def _experiments(data: ReportData) -> Content | None:
         return None
     found = data.experiments
     budgets = [f"{found.label(name)} {found.budgets[name]:,}" for name in found.methods if name in found.budgets]
+    table = build_table(found)
     return {
-        "table": build_table(data.experiments),
+        "table": table,
+        "published": {label: published_cells(values) for label, values in table.published.items()},
         "metrics": {name: DEFINITIONS[name].label for name in COLUMNS},
         "test_columns": TEST_COLUMNS,
         "budgets": ", ".join(budgets),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix, read_matrix
-from coemogen_core.experiments.published import PUBLISHED
+from coemogen_core.experiments.published import COUNTERPARTS
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.training.recipes import RECIPES
 
@@ -27,7 +27,7 @@ def test_the_shipped_matrix_compares_all_methods():
 def test_the_shipped_ablations_differ_from_the_full_method_in_what_their_names_say():
     matrix = read_matrix(SHIPPED / "ablations.toml")
     assert matrix.opponents == ("coemogen",)
-    assert {"coemogen", "without-l-sem", "without-emotion-loras", "without-polarity-loras"} == PUBLISHED.keys() & set(matrix.names)
+    assert {"coemogen", "without-l-sem", "without-emotion-loras", "without-polarity-loras"} == COUNTERPARTS.keys() & set(matrix.names)
     assert matrix.labels["without-l-sem"] == "without L_SEM"
     full, *others = (method.recipe for method in matrix.resolve(LAB) if isinstance(method, CoEmoGen))
     assert full == LAB

@@ -11,6 +11,7 @@ import pytest
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emoart import emoart_metrics
 from coemogen_core.experiments.files import write_experiments
+from coemogen_core.experiments.published import CLIP
 from coemogen_core.report.build import CorpusVersion, ReportRecipe, build_report_data
 from coemogen_core.report.charts import Series, dot_chart
 from coemogen_core.report.data import ReportData
@@ -219,6 +220,18 @@ def test_a_matrix_is_shown_in_its_order_and_by_its_labels_whatever_its_methods_a
     ):
         assert expected in text, expected
     assert "The paper's order" not in text
+    assert "The paper’s numbers are not shown" in text
+
+
+def test_the_papers_rows_stand_below_a_matrix_that_the_papers_probe_measured(metrics: Metrics, tmp_path: object) -> None:
+    workspace = Workspace(str(tmp_path))
+    head = f"emogen-head@80f72314e31e on {CLIP.encoder_id}"
+    runs = [run(name, 0, 0.5, extractor=head) for name in ("coemogen", "emogen-like")]
+    write_experiments(workspace, "run", experiments(*runs, compared_with=()))
+    text = " ".join(" ".join(read(render_report(build_report_data(workspace, metrics, {}, ReportRecipe()))).text).split())
+    assert "EmoGen (paper) – – 76.25 % – –" in text
+    assert "The rows named (paper) are CoEmoGen's" in text
+    assert "The paper’s numbers are not shown" not in text
 
 
 def test_small_pictures_stay_as_they_are_and_large_ones_shrink(png: Png) -> None:
