@@ -11,9 +11,21 @@ from pydantic import Field, FiniteFloat, model_validator
 from schemas.choices import EvaluationProtocol, LabelOrigin
 from schemas.frozen_model import FrozenModel
 
-MetricName = Literal["fid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d"]
-METRIC_NAMES: tuple[MetricName, ...] = ("fid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d")
-DistributionMetricName = Literal["fid", "cmmd", "precision", "recall", "density", "coverage"]
+MetricName = Literal["fid", "kid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d"]
+METRIC_NAMES: tuple[MetricName, ...] = (
+    "fid",
+    "kid",
+    "cmmd",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "lpips",
+    "emo_a",
+    "sem_c",
+    "sem_d",
+)
+DistributionMetricName = Literal["fid", "kid", "cmmd", "precision", "recall", "density", "coverage"]
 """Those that compare with real images."""
 Share = FiniteFloat | None
 
@@ -26,13 +38,17 @@ class Interval(FrozenModel):
 
 
 class Estimate(FrozenModel):
-    """One metric: its value, its bootstrap interval, and what it rests on."""
+    """One metric: its value, its confidence interval, and what it rests on."""
 
     value: FiniteFloat | None = Field(description="the number; null when it could not be computed")
     low: FiniteFloat | None = Field(default=None, description="lower end of the confidence interval")
     high: FiniteFloat | None = Field(default=None, description="upper end of the confidence interval")
     images: int = Field(ge=0, description="images that the number rests on")
-    resamples: int = Field(default=0, ge=0, description="bootstrap resamples behind the interval; 0 without an interval")
+    resamples: int = Field(
+        default=0,
+        ge=0,
+        description="recomputations behind the interval: bootstrap resamples, or sets without one image; 0 without an interval",
+    )
     extractor: str = Field(description="identity of the feature extractor")
     reason: str | None = Field(default=None, description="why the value or the interval is missing")
 
@@ -56,6 +72,7 @@ class EmotionMetrics(FrozenModel):
     brightness: Share = Field(description="mean luma, 0 to 1")
     colourfulness: FiniteFloat | None = Field(description="mean Hasler-Suesstrunk colourfulness, 0 is grey")
     fid: FiniteFloat | None = Field(default=None, description="Frechet distance to the real images of this emotion")
+    kid: FiniteFloat | None = Field(default=None, description="kernel distance to the real images of this emotion")
     cmmd: FiniteFloat | None = Field(default=None, description="maximum mean discrepancy to the real images of this emotion")
     precision: Share = Field(default=None, description="share of these images that look like real ones of this emotion, 0 to 1")
     recall: Share = Field(default=None, description="share of the real images of this emotion that these look like, 0 to 1")
@@ -95,6 +112,9 @@ class MethodMetrics(FrozenModel):
     images: int = Field(ge=0, description="images evaluated")
     rejected: int = Field(default=0, ge=0, description="images that could not be decoded, left out of every number")
     fid: Estimate = Field(description="Fréchet distance between the features of generated and of real images; lower is nearer")
+    kid: Estimate = Field(
+        description="the same features compared by a cubic kernel; lower is nearer, and small sets do not raise it as they raise FID"
+    )
     cmmd: Estimate = Field(
         description="distance between the CLIP embeddings of generated and of real images as distributions; lower is nearer"
     )
