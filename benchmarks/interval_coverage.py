@@ -171,7 +171,7 @@ EXTRACTORS = cast(
     SimpleNamespace(
         fid=SimpleNamespace(identity="drawn features"),
         perceptual=SimpleNamespace(identity="drawn", layer_weights=None, feature_maps=lambda batch: [_pixels(batch)]),
-        emotion_probes=(SimpleNamespace(identity="drawn answers"),),
+        emotion_probes=(SimpleNamespace(identity="drawn answers", through_clip=False),),
         content=SimpleNamespace(identity="drawn"),
         clip=SimpleNamespace(identity="drawn", embeddings=lambda batch: _pixels(batch).reshape(len(batch), -1)),
     ),

@@ -61,6 +61,9 @@ class Estimate(FrozenModel):
         return self
 
 
+NOT_MEASURED = Estimate(value=None, images=0, extractor="none", reason="not measured: these numbers are older than the metric")
+
+
 class EmotionMetrics(FrozenModel):
     """The metrics of one emotion as plain numbers, and their intervals beside them."""
 
@@ -86,6 +89,9 @@ class ProbeAnswers(FrozenModel):
 
     accuracy: Share = Field(description="share of images whose most probable emotion is the wanted one")
     interval: Interval | None = Field(default=None, description="confidence interval of the accuracy")
+    through_clip: bool | None = Field(
+        default=None, description="it sees images through CLIP, whose space the method is driven by; null where that was not recorded"
+    )
     confusion: list[list[int]] = Field(description="8 x 8 counts: row = wanted emotion, column = recognised emotion")
     majority_share: Share = Field(description="share of the commonest answer; near 1 the probe has collapsed to one class")
     majority_interval: Interval | None = Field(default=None, description="confidence interval of that share, the answer fixed")
@@ -113,7 +119,8 @@ class MethodMetrics(FrozenModel):
     rejected: int = Field(default=0, ge=0, description="images that could not be decoded, left out of every number")
     fid: Estimate = Field(description="Fréchet distance between the features of generated and of real images; lower is nearer")
     kid: Estimate = Field(
-        description="the same features compared by a cubic kernel; lower is nearer, and small sets do not raise it as they raise FID"
+        default=NOT_MEASURED,
+        description="the same features compared by a cubic kernel; lower is nearer, and small sets do not raise it as they raise FID",
     )
     cmmd: Estimate = Field(
         description="distance between the CLIP embeddings of generated and of real images as distributions; lower is nearer"
@@ -123,7 +130,7 @@ class MethodMetrics(FrozenModel):
     density: Estimate = Field(description="like precision, but counts in how many real neighbourhoods an image lies; 1 is as real ones")
     coverage: Estimate = Field(description="share of real images with a generated one in their neighbourhood; higher leaves fewer out")
     lpips: Estimate = Field(description="mean perceptual distance between two images of the same emotion; higher is more varied")
-    emo_a: Estimate = Field(description="share of images in which an independent probe recognises the emotion that was asked for")
+    emo_a: Estimate = Field(description="share of images in which the first emotion probe recognises the emotion that was asked for")
     sem_c: Estimate = Field(description="mean of the larger top-1 probability of an object and a scene classifier; higher is clearer")
     sem_d: Estimate = Field(
         description="mean squared difference of the CLIP embeddings of two images of the same emotion; "
@@ -146,6 +153,10 @@ class ReferenceMetrics(MethodMetrics):
 
     source: str = Field(description="name of the image source")
     split: str | None = Field(description="the split that was taken, null for all images")
+    of_each: int | None = Field(
+        default=None,
+        description="real images of each emotion, drawn with the seed, that all emotions together are compared with; null = all images",
+    )
     labels: LabelOrigin = Field(default="source", description="who gave the emotions of the real images")
 
 

@@ -30,6 +30,12 @@ def balanced_rows(emotions: NDArray[np.integer], recipe: EvaluationRecipe) -> ND
     return np.sort(np.concatenate(drawn))
 
 
+def drawn_of_each(emotions: NDArray[np.integer], recipe: EvaluationRecipe) -> int | None:
+    """How many images of each emotion `balanced_rows` takes; None where it takes all."""
+    rows = balanced_rows(emotions, recipe)
+    return len(rows) // len(np.unique(emotions)) if len(rows) < len(emotions) else None
+
+
 def shares_kept(groups: NDArray[np.integer], wanted: int, generator: np.random.Generator) -> NDArray[np.intp]:
     """Indices, in order, of so many things, drawn such that every group keeps its share to within one."""
     order = generator.permutation(len(groups))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation import colour, emo_a, lpips, semantics
+from coemogen_core.evaluation.balance import drawn_of_each
 from coemogen_core.evaluation.distributions import Compared, compare_distributions
 from coemogen_core.evaluation.emogen_pairs import PairMeasurements, PictureAccess, measure_pairs
 from coemogen_core.evaluation.extractors import ExtractorSet
@@ -75,7 +76,10 @@ def evaluate_method(
         of_pairs = {name: pairs.interval(name, recipe.confidence_level) for name in OF_PAIRS}
     compared = compare_distributions(features, reference, extractors, recipe)
     enough, level = bootstrap.too_few(groups, EMOTIONS) is None, recipe.confidence_level
-    probes = [emo_a.probe_metrics(probabilities, groups, level if enough else None) for probabilities in features.probabilities]
+    probes = [
+        emo_a.probe_metrics(probabilities, groups, level if enough else None).model_copy(update={"through_clip": probe.through_clip})
+        for probe, probabilities in zip(extractors.emotion_probes, features.probabilities, strict=True)
+    ]
     return MethodMetrics(
         images=len(groups),
         rejected=int(features.rejected.sum()),
@@ -107,7 +111,9 @@ def evaluate_reference(
 ) -> ReferenceMetrics:
     """The same metrics of the real images: what a perfect generator would score. What compares with real images is null."""
     numbers = evaluate_method(features, None, extractors, recipe, pictures, slot=slot)
-    return ReferenceMetrics(**numbers.model_dump(), source=source, split=split, labels=labels)
+    return ReferenceMetrics(
+        **numbers.model_dump(), source=source, split=split, labels=labels, of_each=drawn_of_each(features.emotions, recipe)
+    )
 
 
 def _measure(features: ImageFeatures, members: NDArray[np.bool_], counts: NDArray[np.float64], level: float) -> MeasuredEmotion:
