@@ -182,15 +182,16 @@ def load_params(profile: Profile, model: type[Params], overrides: Mapping[str, A
     Args:
         profile: name of the profile.
         model: the parameters of the flow whose section is read.
-        overrides: values that replace the profile's; a mapping is merged into the profile's mapping.
+        overrides: values that replace the profile's; a mapping is merged into the profile's mapping. `training.recipe` and
+            `training.for_batch` are no fields: they name a recipe and the batch size that it is brought to.
 
     Raises:
-        ValueError: there is no such training recipe.
+        ValueError: there is no such training recipe, or `training.for_batch` is no batch size.
         pydantic.ValidationError: a value is refused; the message names the field.
     """
     values = merge(profile_values(profile, model.flow), overrides)
     training = values.get("training")
     if isinstance(training, Mapping) and "recipe" in training:
-        changed = {key: value for key, value in training.items() if key != "recipe"}
-        values["training"] = merge(training_recipe(training["recipe"]), changed)
+        changed = {key: value for key, value in training.items() if key not in ("recipe", "for_batch")}
+        values["training"] = merge(training_recipe(training["recipe"], training.get("for_batch")), changed)
     return model.model_validate(values)

@@ -4,6 +4,7 @@ CoEmoGen's objective is L = L_LDM + w L_SEM (paper, section on the losses) as on
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -65,6 +66,10 @@ class DenoisingObjective(nn.Module):
     def stacks(self) -> list[nn.Parameter]:
         """Those of the trained parameters whose rows are trained one by one (see `PairwiseAdamW`)."""
         return []
+
+    def row_shares(self, labels: Sequence[int]) -> Tensor:  # noqa: ARG002 (a subclass with stacks looks at them)
+        """Share of the samples that train each row of the stacks, float32 [rows], where these labels come equally often."""
+        return torch.zeros(0)
 
     def prepare_unet(self, batch: TrainingBatch) -> None:
         """Set what the U-Net needs to know of a batch besides its conditioning."""
@@ -139,6 +144,10 @@ class TrainingObjective(DenoisingObjective):
     def stacks(self) -> list[nn.Parameter]:
         """HiLoRA's parameters, a row for every pair."""
         return list(self.hilora.parameters())
+
+    def row_shares(self, labels: Sequence[int]) -> Tensor:
+        """An emotion's pair sees its emotion, a polarity's the emotions of it; pairs that are left out see none."""
+        return self.gates[list(labels)].gt(0).float().mean(0).cpu()
 
     def condition(self, batch: TrainingBatch) -> EncodedText:
         """Emotion and visual embedding through the conditioner."""

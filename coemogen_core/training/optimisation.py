@@ -1,5 +1,7 @@
 """What every training shares, CoEmoGen's and the baselines': batches, optimizer, noise, precision, and what is kept on the way."""
 
+import math
+from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,6 +16,12 @@ class OptimisationRecipe(Recipe):
     steps: int = Field(ge=1, description="optimizer steps")
     batch_size: int = Field(ge=1, description="samples per step over all processes; emotions are mixed")
     accumulate: int = Field(default=1, ge=1, le=4096, description="compute a step in so many pieces one after the other, to save memory")
+    base_batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="samples per step that learning_rate is given for: another batch_size follows by the square-root rule "
+        "(docs/training.md); null = batch_size",
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(default=1e-2, ge=0, description="decoupled weight decay of AdamW")
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
@@ -52,6 +60,27 @@ class OptimisationRecipe(Recipe):
     def optimisation(self) -> dict[str, Any]:
         """The fields of this class alone, for another training under the same conditions."""
         return {name: getattr(self, name) for name in OptimisationRecipe.model_fields}
+
+    def for_batch(self, batch_size: int) -> Self:
+        """The same training with another batch size: as many samples, and per sample as far (`batch_rule`).
+
+        Steps and warm-up take as many samples as before, rounded up to whole steps; a moving average as long a memory. Learning rate and
+        decay rates follow while it trains, by `base_batch`.
+
+        Raises:
+            ValueError: it is no number of at least 1.
+        """
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"a batch of {batch_size!r} samples: training.for_batch must be a whole number of at least 1")
+        base, ratio = self.base_batch or self.batch_size, Fraction(batch_size, self.batch_size)
+        changed = {
+            "batch_size": batch_size,
+            "base_batch": None if base == batch_size else base,
+            "steps": math.ceil(self.steps / ratio),
+            "warmup_steps": math.ceil(self.warmup_steps / ratio),
+            "ema_decay": None if self.ema_decay is None else self.ema_decay ** float(ratio),
+        }
+        return type(self).model_validate({**self.model_dump(exclude_unset=True), **changed})
 
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from coemogen_core.training.batch_rule import ScaledAdamW
 from coemogen_core.training.optimisation import OptimisationRecipe
 
 
@@ -33,6 +34,9 @@ class PairwiseAdamW(torch.optim.Optimizer):
     takes no step: its weights, moments and step count stay as they are, bit by bit, as if it were trained one emotion at a time. The rule
     looks at gradients only, so it holds across accumulation, processes and gradient scaling.
 
+    Learning rate and betas are those of a step of the base batch size; a row that sees more samples in a step follows by the square-root
+    rule (`batch_rule`).
+
     A group's parameters are updated as one matrix [rows, numbers]: a handful of kernels whatever the number of layers.
 
     Args:
@@ -42,6 +46,8 @@ class PairwiseAdamW(torch.optim.Optimizer):
         betas: decay rates of the moments.
         eps: added to the root of the second moment.
         weight_decay: decoupled weight decay.
+        growth: how many times the samples each row of the stacks [rows] sees (`batch_growth`); 1 where not given.
+        growth_of_others: the same for the others, [1].
     """
 
     def __init__(
@@ -52,15 +58,17 @@ class PairwiseAdamW(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
+        growth: Tensor | None = None,
+        growth_of_others: Tensor | None = None,
     ) -> None:
         stacked, single = list(stacks), list(others)
         if len({parameter.shape[0] for parameter in stacked}) > 1:
             raise ValueError("stacked parameters differ in their first dimension: it must be the pair in all of them")
         groups: list[dict[str, Any]] = []
         if stacked:
-            groups.append({"params": stacked, "rows": stacked[0].shape[0]})
+            groups.append({"params": stacked, "rows": stacked[0].shape[0], "growth": growth})
         if single:
-            groups.append({"params": single, "rows": 1})
+            groups.append({"params": single, "rows": 1, "growth": growth_of_others})
         super().__init__(groups, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -81,17 +89,18 @@ class PairwiseAdamW(torch.optim.Optimizer):
         state = self._state(group, gradient)
         used = (gradient != 0).any(dim=1)
         state["step"] += used
-        beta1, beta2 = group["betas"]
+        growth = torch.ones(rows) if group["growth"] is None else group["growth"]
+        scaled = ScaledAdamW.of(growth, group["lr"], group["betas"], group["weight_decay"], gradient.device)
         step = state["step"].clamp(min=1)[:, None]
         mask = used[:, None]
-        mean = state["exp_avg"].lerp(gradient, 1 - beta1)
-        square = state["exp_avg_sq"].mul(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        denominator = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
-        update = (mean / (1 - beta1**step)).div_(denominator)
+        mean = state["exp_avg"].lerp(gradient, scaled.fresh1)
+        square = state["exp_avg_sq"].mul(scaled.beta2).addcmul_(gradient * scaled.fresh2, gradient)
+        denominator = (square / (1 - scaled.beta2**step)).sqrt_().add_(group["eps"])
+        update = (mean / (1 - scaled.beta1**step)).div_(denominator)
         state["exp_avg"].copy_(torch.where(mask, mean, state["exp_avg"]))
         state["exp_avg_sq"].copy_(torch.where(mask, square, state["exp_avg_sq"]))
         weights = _matrix(parameters, rows)
-        moved = weights * (1 - group["lr"] * group["weight_decay"]) - group["lr"] * update
+        moved = weights * scaled.kept - scaled.rate * update
         _write(torch.where(mask, moved, weights), parameters, rows)
 
     def _state(self, group: dict[str, Any], gradient: Tensor) -> dict[str, Tensor]:

@@ -48,4 +48,4 @@ def _load(name: str) -> TrainingRecipe:
 RECIPES: dict[str, TrainingRecipe] = {
     name: _load(name) for name in sorted(file.name.removesuffix(".toml") for file in RECIPE_FOLDER.iterdir() if file.name.endswith(".toml"))
 }
-"""`paper`: SD 1.5 as published, 130,000 samples one by one. `paper-batched`: as many samples in mixed batches. `lab`: the small world."""
+"""`paper`: SD 1.5 as published, 130,000 samples one by one. `paper-batched`: the same, `for_batch(32)`. `lab`: the small world."""

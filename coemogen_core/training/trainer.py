@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
@@ -14,6 +15,7 @@ from diffusers.training_utils import EMAModel
 
 from coemogen_core.device import resolve_device
 from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.batch_rule import batch_growth
 from coemogen_core.training.batches import BatchSource
 from coemogen_core.training.checkpoint import SCORE, CheckpointFolder, TrainingState
 from coemogen_core.training.feature_set import FeatureSet
@@ -91,7 +93,16 @@ class Trainer:
         stacks = self.objective.stacks()
         stacked = {id(parameter) for parameter in stacks}
         others = [parameter for parameter in self._parameters.values() if id(parameter) not in stacked]
-        self._optimizer = PairwiseAdamW(stacks, others, recipe.learning_rate, weight_decay=recipe.weight_decay)
+        seen = features.labels.unique().tolist() if only is None else [only]
+        growth, growth_of_others = (
+            batch_growth(shares, recipe.batch_size, recipe.base_batch) for shares in (self.objective.row_shares(seen), torch.ones(1))
+        )
+        self._optimizer = PairwiseAdamW(
+            *(stacks, others, recipe.learning_rate),
+            weight_decay=recipe.weight_decay,
+            growth=growth,
+            growth_of_others=growth_of_others,
+        )
         self._model, self._stepper = self._accelerator.prepare(self.objective, self._optimizer)
         decay = recipe.ema_decay
         self._average = None if decay is None else EMAModel(list(self._parameters.values()), decay=decay, use_ema_warmup=True)

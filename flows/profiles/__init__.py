@@ -17,14 +17,15 @@ def profile_values(profile: Profile, flow: FlowName) -> dict[str, Any]:
     return section
 
 
-def training_recipe(name: str) -> dict[str, Any]:
-    """What `training = {recipe = NAME}` stands for: the fields that the file of that recipe sets.
+def training_recipe(name: str, batch_size: int | None = None) -> dict[str, Any]:
+    """What `training = {recipe = NAME}` stands for: the fields that the file of that recipe sets, and what `for_batch` makes of them.
 
     Raises:
-        ValueError: there is no such recipe.
+        ValueError: there is no such recipe, or no batch has that size.
     """
     from coemogen_core.training.recipes import RECIPES
 
     if name not in RECIPES:
         raise ValueError(f"unknown training recipe {name!r}; expected one of: {', '.join(RECIPES)}")
-    return RECIPES[name].model_dump(mode="json", exclude_unset=True)
+    recipe = RECIPES[name] if batch_size is None else RECIPES[name].for_batch(batch_size)
+    return recipe.model_dump(mode="json", exclude_unset=True)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from coemogen_core.recipe import merge
-from coemogen_core.training.recipes import RECIPES
+from coemogen_core.training.recipes import RECIPES, TrainingRecipe
 from flows.params import BuildEmoartParams, BuildEmosetParams, RecaptionParams, load_params
 from flows.profiles import Profile
 from flows.train_params import TrainAndEvalParams
@@ -34,6 +34,17 @@ def test_overrides_reach_nested_fields_and_leave_the_rest() -> None:
     params = load_params("lab", TrainAndEvalParams, {"workspace": "w", "training": {"steps": 3}})
     assert params.training.steps == 3
     assert params.training.batch_size == RECIPES["lab"].batch_size
+
+
+def test_a_recipe_is_brought_to_another_batch_and_fields_still_replace_it() -> None:
+    def training(**given: object) -> TrainingRecipe:
+        return load_params("sd15", TrainAndEvalParams, {"workspace": "w", "training": given}).training
+
+    assert training(recipe="paper", for_batch=16) == RECIPES["paper"].for_batch(16)
+    assert training(for_batch=16, steps=5) == RECIPES["paper-batched"].for_batch(16).model_copy(update={"steps": 5})
+    for wrong in (0, 1.5, "many"):
+        with pytest.raises(ValueError, match=r"training\.for_batch must be a whole number of at least 1"):
+            training(for_batch=wrong)
 
 
 def test_unknown_fields_and_values_are_refused_with_their_name() -> None:
