@@ -99,6 +99,8 @@ def _directions(projected: NDArray[np.float64]) -> tuple[NDArray[np.float64], ND
     """
     count, width = projected.shape
     gram = projected.T @ projected if width < count else projected @ projected.T
+    if not gram.size:  # equal real images: a covariance of rank 0, which nothing overlaps with
+        return np.empty(0), np.empty((count, 0))
     values, vectors = linalg.eigh(gram, check_finite=False, overwrite_a=True)
     solid = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
     singular, vectors = np.sqrt(values[solid]), vectors[:, solid]

@@ -100,6 +100,8 @@ def test_without_an_image_that_is_there_twice_or_among_equal_ones(rng: np.random
     assert fid.left_out_distances(pairs, fid.gaussian_statistics(reference)) == pytest.approx(apart(pairs, reference), rel=1e-4)
     equal = np.ones((6, 8))
     assert fid.left_out_distances(equal, fid.gaussian_statistics(reference)) == pytest.approx(apart(equal, reference), rel=1e-9)
+    same_real = np.ones((40, 8))  # more images than features: their covariance has a factor without a row
+    assert fid.left_out_distances(pairs, fid.gaussian_statistics(same_real)) == pytest.approx(apart(pairs, same_real), rel=1e-9)
     with pytest.raises(ValueError, match="at least 3 images"):
         fid.left_out_distances(equal[:2], fid.gaussian_statistics(reference))
 
