@@ -4,6 +4,8 @@
 
 Features are drawn at random, of the sizes that the networks give; the pictures are scenes of the lab's world. FID's reference are
 torch-fidelity's functions on the same features (tests/oracles.txt installs it; without it there is none), Sem-D's is all pairs one by one.
+All metrics with their intervals are computed with one and with two BLAS threads, each at most three times as long as the one FID of as many
+threads: small eigenproblems on several threads can take a hundred times as long as on one.
 `--small` takes a tenth of everything, to see that the script runs: its rows have no bars.
 """
 
@@ -11,7 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +22,7 @@ import pytest
 import torch
 from results_table import Row, report, row
 from scipy.spatial.distance import pdist
+from threadpoolctl import threadpool_limits
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation import fid, semantics
@@ -35,6 +38,7 @@ Result = TypeVar("Result")
 
 RECIPE = EvaluationRecipe()
 PER_EMOTION = 250
+THREADS, TIMES_FID = (1, 2), 3
 NOT_INSTALLED = "torch-fidelity is not installed: FID has no reference"
 
 
@@ -45,15 +49,20 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="a tenth of the sizes, without bars")
     arguments = parser.parse_args()
     scale = 10 if arguments.small else 1
-    rows = [*_fid(scale), *_sem_d(scale)]
+    rows = _sem_d(scale)
+    limits = {}
+    for threads in THREADS:
+        with threadpool_limits(threads, user_api="blas"):
+            found = _fid(scale, threads)
+        limits[threads], rows = TIMES_FID * found[0]["ours"], [*rows, *found]
     with tempfile.TemporaryDirectory() as folder:
-        rows += _pictures(Path(folder), PER_EMOTION // scale)
+        rows += _pictures(Path(folder), PER_EMOTION // scale, limits)
     if arguments.small:
         rows = [each | {"bar": None, "holds": None} for each in rows]
     report(rows, arguments.json)
 
 
-def _fid(scale: int) -> list[Row]:
+def _fid(scale: int, threads: int) -> list[Row]:
     count, dim = 50_000 // scale, 2048 // scale
     generator = np.random.default_rng(0)
     mixing = generator.normal(size=(dim, dim)).astype(np.float32) / np.float32(dim**0.5)
@@ -62,7 +71,7 @@ def _fid(scale: int) -> list[Row]:
     def distance() -> float:
         return fid.frechet_distance(*(fid.gaussian_statistics(features) for features in sets))
 
-    name = f"FID from two sets of {count:,} x {dim:,} features"
+    name = f"FID from two sets of {count:,} x {dim:,} features, BLAS threads: {threads}"
     return _against(name, distance, _torch_fidelity(sets), 20, tolerance("fid"))
 
 
@@ -110,7 +119,7 @@ def _against(name: str, ours: Callable[[], float], reference: Callable[[], float
     return rows
 
 
-def _pictures(folder: Path, per_emotion: int) -> list[Row]:
+def _pictures(folder: Path, per_emotion: int, limits: Mapping[int, float]) -> list[Row]:
     """Pictures of the lab's world as folders by emotion, half of them as the real ones."""
     photos = folder / "photos"
     write_photos(photos, 2 * per_emotion * len(EMOTIONS), seed=0)
@@ -123,13 +132,15 @@ def _pictures(folder: Path, per_emotion: int) -> list[Row]:
     extractors = load_extractors(RECIPE)
     images, real = (open_pictures(str(folder / name)) for name in ("images", "real"))
     features, reference = (found.features(RECIPE, extractors) for found in (images, real))
-    return [*_intervals(features, reference), *_end_to_end(folder, len(features.emotions))]
+    intervals = [_intervals(features, reference, threads, bar) for threads, bar in limits.items()]
+    return [*(each for rows in intervals for each in rows), *_end_to_end(folder, len(features.emotions))]
 
 
-def _intervals(features: ImageFeatures, reference: ImageFeatures) -> list[Row]:
+def _intervals(features: ImageFeatures, reference: ImageFeatures, threads: int, bar: float) -> list[Row]:
     extractors, count = load_extractors(RECIPE), len(features.emotions)
-    name = f"all metrics and intervals of {count:,} images, {RECIPE.resamples:,} resamples, from features"
-    return _barred(name, lambda: evaluate_method(features, reference, extractors, RECIPE), 30)
+    name = f"all metrics and intervals of {count:,} images, from features, BLAS threads: {threads}"
+    with threadpool_limits(threads, user_api="blas"):
+        return _barred(name, lambda: evaluate_method(features, reference, extractors, RECIPE), bar)
 
 
 def _end_to_end(folder: Path, count: int) -> list[Row]:

@@ -21,7 +21,8 @@ from coemogen_core.experiments.matrix import read_matrix
 from coemogen_core.experiments.run_cell import prepare_reference, run_cell
 from coemogen_core.experiments.table import ExperimentTable, build_table
 from coemogen_core.storage.workspace import Workspace
-from flows.corpora import read_corpora, reference_record
+from coemogen_core.training.features import cache_features_part
+from flows.corpora import each_record, own_corpora, read_corpora, reference_record
 from flows.params import load_params
 from flows.train_and_eval import cell_settings
 from flows.train_params import TrainAndEvalParams
@@ -36,41 +37,44 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="seeds per method")
     parser.add_argument("--images", type=int, default=32, help="pictures per emotion and run")
     parser.add_argument("--steps", type=int, help="optimizer steps; those of the demo where not given")
-    parser.add_argument("--methods", nargs="+", help="compute only these of the matrix")
+    parser.add_argument("--methods", nargs="+", help="only these of the matrix; what they are tested against has to be among them")
     parser.add_argument("--json", type=Path, help="write Emo-A of the first method beside the others' to this file")
     arguments = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
-    table = run_matrix(lab_params(arguments), f"lab-{arguments.matrix.stem}", arguments.methods)
+    table = run_matrix(lab_params(arguments), f"lab-{arguments.matrix.stem}")
     report(comparisons(table), arguments.json)
 
 
 def lab_params(arguments: argparse.Namespace) -> TrainAndEvalParams:
     """The lab's profile with the matrix put into it."""
-    matrix = read_matrix(arguments.matrix).model_copy(update={"seeds": tuple(range(arguments.seeds))})
+    matrix = read_matrix(arguments.matrix)
+    wanted = tuple(spec for spec in matrix.methods if arguments.methods is None or spec.name in arguments.methods)
+    matrix = matrix.model_copy(update={"methods": wanted, "seeds": tuple(range(arguments.seeds))})
     training: dict[str, Any] = {} if arguments.steps is None else {"steps": arguments.steps}
     given = {"workspace": arguments.workspace, "training": training, "images_per_emotion": arguments.images}
     return load_params("lab", TrainAndEvalParams, {**given, "matrix": matrix.model_dump()})
 
 
-def run_matrix(params: TrainAndEvalParams, run_id: str, only: list[str] | None) -> ExperimentTable:
+def run_matrix(params: TrainAndEvalParams, run_id: str) -> ExperimentTable:
     """Run every missing cell, seed by seed, and keep the files of the table up to date."""
     import torch
 
     torch.set_num_threads(1)
     assert params.matrix is not None
     workspace = Workspace(params.workspace)
-    records = read_corpora(workspace, params)
+    records, own = read_corpora(workspace, params), own_corpora(workspace, params)
     record, recipe = reference_record(params, records), params.evaluation
     selection = select_reference(workspace, record.source, recipe.minimum_reference, recipe.protocol, record)
     prepare_reference(workspace, selection, recipe)
-    settings = cell_settings(params, records, selection)
+    for each in each_record(records, own):
+        for part in each.parts:
+            cache_features_part(workspace, each.dataset, each.version, each.source, part, params.features)
+    settings = cell_settings(params, records, own, selection)
     methods = params.methods
     runs: list[MethodRun] = []
     markdown = ""
     for seed in params.matrix.seeds:
         for method in methods:
-            if only is not None and method.name not in only:
-                continue
             runs.append(run_cell(workspace, settings, method, seed, selection))
             experiments = params.matrix.results(methods, params.evaluation.protocol, params.images_per_emotion, runs)
             markdown = write_experiments(workspace, run_id, experiments)

@@ -31,7 +31,7 @@ from coemogen_core.lab.scenes.world import CONTENTS
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.workspace import Workspace
-from flows.command_line.generate import only_run
+from flows.command_line.trained_models import choose_run
 
 MODELS = BaseModels(diffusion="lab:diffusion", clip="lab:clip")
 RECIPE = GenerationRecipe(num_inference_steps=16, guidance_scale=3.0, batch_size=16, device="cpu")
@@ -55,14 +55,14 @@ def main() -> None:
     """Draw, judge, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", default="demo/workspace", help="workspace of a finished demo")
-    parser.add_argument("--run", help="run of the trained model; not needed where there is only one")
+    parser.add_argument("--run", help="run of the trained model; not needed where there is only one of photos")
     parser.add_argument("--images", type=int, default=8, help="per content and emotion")
     parser.add_argument("--tuning", action="store_true", help="the three contents and the seeds that the way was chosen on")
     parser.add_argument("--sheet", type=Path, help="write a picture of the first picture of each pair to this file")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    folder = Workspace(chosen.workspace).path("runs", chosen.run or only_run(chosen.workspace), "model")
+    folder = Workspace(chosen.workspace).path("runs", choose_run(chosen.workspace, chosen.run, "emoset"), "model")
     contents, seeds = (TUNED_ON, image_seeds(5000, chosen.images)) if chosen.tuning else (REPORTED, image_seeds(0, chosen.images))
     ways = {"transfer": in_this_package(folder), "words": by_words(), "content": by_content(), "drawn": by_the_lab()}
     verdicts = {}

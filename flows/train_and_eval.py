@@ -6,7 +6,7 @@ noise and share features, real images and whatever stands in the workspace alrea
 `coemogen_core.experiments.run_cell`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,6 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import DecisionsRecord, resolve_version
-from coemogen_core.curation.training_pictures import training_pictures
-from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.recipe import load_extractors
 from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.experiments.matrix import DEFAULT
@@ -28,7 +26,7 @@ from coemogen_core.report.pictures import contact_sheet
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import join_sets
 from flows.artifacts import publish_link, publish_markdown, publish_picture, publish_table
-from flows.corpora import read_corpora, reference_record
+from flows.corpora import each_record, own_corpora, read_corpora, reference_record, trained_emotions
 from flows.evaluation_stages import assemble_metrics, collect_experiments, evaluate_cells, metrics_rows, true_emotions
 from flows.stages import Stages, on_worker
 from flows.train_params import TrainAndEvalParams
@@ -59,15 +57,15 @@ def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
 
 def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     workspace = stages.workspace
-    records = read_corpora(workspace, params)
+    records, own = read_corpora(workspace, params), own_corpora(workspace, params)
     corpora = [CorpusVersion(dataset=record.dataset, version=record.version) for record in records]
     art = None
     if params.emoart_dataset is not None:
         art = CorpusVersion(dataset=params.emoart_dataset, version=resolve_version(workspace, params.emoart_dataset))
     recipe, shows = params.evaluation, ReportRecipe()
     selection = select_reference_task(workspace.uri, reference_record(params, records), recipe)
-    settings = cell_settings(params, records, selection)
-    _cache_features(stages, params, records)
+    settings = cell_settings(params, records, own, selection)
+    _cache_features(stages, params, each_record(records, own))
     cells = _train(stages, params, settings)
     stages.each("generate", generate_part_task, [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()])
     shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}
@@ -109,19 +107,29 @@ def _cache_features(stages: Stages, params: TrainAndEvalParams, records: Sequenc
     stages.each("features", cache_features_part_task, parts, recipe=params.features)
 
 
-def cell_settings(params: TrainAndEvalParams, records: Sequence[DecisionsRecord], selection: ReferenceSelection) -> CellSettings:
+def cell_settings(
+    params: TrainAndEvalParams,
+    records: Sequence[DecisionsRecord],
+    own: Mapping[str, Sequence[DecisionsRecord]],
+    selection: ReferenceSelection,
+) -> CellSettings:
     """What all cells have in common: the corpora that are trained on, the emotions that they and the real images have, and the parameters.
 
     Raises:
         ValueError: a corpus has no picture to train on; the message says which step left none.
     """
     workspace = Workspace(params.workspace)
-    trained = {emotion for record in records for emotion in training_pictures(workspace, record, params.train_splits)}
-    dataset, feature_id = join_sets(workspace, [(record.dataset, params.features.feature_id(record.version)) for record in records])
+
+    def joined(some: Sequence[DecisionsRecord]) -> tuple[str, str]:
+        return join_sets(workspace, [(record.dataset, params.features.feature_id(record.version)) for record in some])
+
+    trained = trained_emotions(workspace, [records, *own.values()], params.train_splits)
+    dataset, feature_id = joined(records)
     return CellSettings(
         dataset=dataset,
         feature_id=feature_id,
-        emotions=tuple(emotion for emotion in EMOTIONS if emotion in trained and emotion in selection.emotions),
+        own_corpora={method: joined(some) for method, some in own.items()},
+        emotions=tuple(emotion for emotion in trained if emotion in selection.emotions),
         models=params.models,
         generation=params.generation,
         evaluation=params.evaluation,
@@ -135,7 +143,7 @@ def _train(stages: Stages, params: TrainAndEvalParams, settings: CellSettings) -
     cells: list[Cell] = []
     with stages.stage("train") as done:
         for seed, method in _seeded_methods(params):
-            trained = on_worker(train_task, params.workspace, settings.dataset, settings.feature_id, params.models, method, params.launch)
+            trained = on_worker(train_task, params.workspace, *settings.learns_from(method), params.models, method, params.launch)
             if trained is not None:
                 done.append(PartOutcome(part=trained.run_id, rows=trained.images, reused=trained.reused, seconds=trained.seconds))
             cells.append(Cell(seed, settings.samples(method, seed, None if trained is None else trained.run_id)))

@@ -11,9 +11,21 @@ from pydantic import Field, FiniteFloat, model_validator
 from schemas.choices import EvaluationProtocol, LabelOrigin
 from schemas.frozen_model import FrozenModel
 
-MetricName = Literal["fid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d"]
-METRIC_NAMES: tuple[MetricName, ...] = ("fid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d")
-DistributionMetricName = Literal["fid", "cmmd", "precision", "recall", "density", "coverage"]
+MetricName = Literal["fid", "kid", "cmmd", "precision", "recall", "density", "coverage", "lpips", "emo_a", "sem_c", "sem_d"]
+METRIC_NAMES: tuple[MetricName, ...] = (
+    "fid",
+    "kid",
+    "cmmd",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "lpips",
+    "emo_a",
+    "sem_c",
+    "sem_d",
+)
+DistributionMetricName = Literal["fid", "kid", "cmmd", "precision", "recall", "density", "coverage"]
 """Those that compare with real images."""
 Share = FiniteFloat | None
 
@@ -26,13 +38,17 @@ class Interval(FrozenModel):
 
 
 class Estimate(FrozenModel):
-    """One metric: its value, its bootstrap interval, and what it rests on."""
+    """One metric: its value, its confidence interval, and what it rests on."""
 
     value: FiniteFloat | None = Field(description="the number; null when it could not be computed")
     low: FiniteFloat | None = Field(default=None, description="lower end of the confidence interval")
     high: FiniteFloat | None = Field(default=None, description="upper end of the confidence interval")
     images: int = Field(ge=0, description="images that the number rests on")
-    resamples: int = Field(default=0, ge=0, description="bootstrap resamples behind the interval; 0 without an interval")
+    resamples: int = Field(
+        default=0,
+        ge=0,
+        description="recomputations behind the interval: bootstrap resamples, or sets without one image; 0 without an interval",
+    )
     extractor: str = Field(description="identity of the feature extractor")
     reason: str | None = Field(default=None, description="why the value or the interval is missing")
 
@@ -43,6 +59,9 @@ class Estimate(FrozenModel):
         if (self.value is None or self.low is None) and self.reason is None:
             raise ValueError("a missing value or interval needs a reason")
         return self
+
+
+NOT_MEASURED = Estimate(value=None, images=0, extractor="none", reason="not measured: these numbers are older than the metric")
 
 
 class EmotionMetrics(FrozenModel):
@@ -56,6 +75,7 @@ class EmotionMetrics(FrozenModel):
     brightness: Share = Field(description="mean luma, 0 to 1")
     colourfulness: FiniteFloat | None = Field(description="mean Hasler-Suesstrunk colourfulness, 0 is grey")
     fid: FiniteFloat | None = Field(default=None, description="Frechet distance to the real images of this emotion")
+    kid: FiniteFloat | None = Field(default=None, description="kernel distance to the real images of this emotion")
     cmmd: FiniteFloat | None = Field(default=None, description="maximum mean discrepancy to the real images of this emotion")
     precision: Share = Field(default=None, description="share of these images that look like real ones of this emotion, 0 to 1")
     recall: Share = Field(default=None, description="share of the real images of this emotion that these look like, 0 to 1")
@@ -69,6 +89,9 @@ class ProbeAnswers(FrozenModel):
 
     accuracy: Share = Field(description="share of images whose most probable emotion is the wanted one")
     interval: Interval | None = Field(default=None, description="confidence interval of the accuracy")
+    through_clip: bool | None = Field(
+        default=None, description="it sees images through CLIP, whose space the method is driven by; null where that was not recorded"
+    )
     confusion: list[list[int]] = Field(description="8 x 8 counts: row = wanted emotion, column = recognised emotion")
     majority_share: Share = Field(description="share of the commonest answer; near 1 the probe has collapsed to one class")
     majority_interval: Interval | None = Field(default=None, description="confidence interval of that share, the answer fixed")
@@ -95,6 +118,10 @@ class MethodMetrics(FrozenModel):
     images: int = Field(ge=0, description="images evaluated")
     rejected: int = Field(default=0, ge=0, description="images that could not be decoded, left out of every number")
     fid: Estimate = Field(description="Fréchet distance between the features of generated and of real images; lower is nearer")
+    kid: Estimate = Field(
+        default=NOT_MEASURED,
+        description="the same features compared by a cubic kernel; lower is nearer, and small sets do not raise it as they raise FID",
+    )
     cmmd: Estimate = Field(
         description="distance between the CLIP embeddings of generated and of real images as distributions; lower is nearer"
     )
@@ -103,7 +130,7 @@ class MethodMetrics(FrozenModel):
     density: Estimate = Field(description="like precision, but counts in how many real neighbourhoods an image lies; 1 is as real ones")
     coverage: Estimate = Field(description="share of real images with a generated one in their neighbourhood; higher leaves fewer out")
     lpips: Estimate = Field(description="mean perceptual distance between two images of the same emotion; higher is more varied")
-    emo_a: Estimate = Field(description="share of images in which an independent probe recognises the emotion that was asked for")
+    emo_a: Estimate = Field(description="share of images in which the first emotion probe recognises the emotion that was asked for")
     sem_c: Estimate = Field(description="mean of the larger top-1 probability of an object and a scene classifier; higher is clearer")
     sem_d: Estimate = Field(
         description="mean squared difference of the CLIP embeddings of two images of the same emotion; "
@@ -126,6 +153,10 @@ class ReferenceMetrics(MethodMetrics):
 
     source: str = Field(description="name of the image source")
     split: str | None = Field(description="the split that was taken, null for all images")
+    of_each: int | None = Field(
+        default=None,
+        description="real images of each emotion, drawn with the seed, that all emotions together are compared with; null = all images",
+    )
     labels: LabelOrigin = Field(default="source", description="who gave the emotions of the real images")
 
 

@@ -15,6 +15,7 @@ from coemogen_core.encoders.compute_settings import ComputeSettings
 from coemogen_core.encoders.embedding import embed_part
 from coemogen_core.evaluation.features import LabelledImage, compute_features
 from coemogen_core.evaluation.recipe import EvaluationRecipe, load_extractors
+from coemogen_core.evaluation.reference import ReferenceSelection, load_reference, reference_part
 from coemogen_core.methods.prompted import LlmPrompts, PromptFile, write_prompt_file
 from coemogen_core.methods.sample_sheets import PipelineSheets
 from coemogen_core.model.base_models import BaseModels
@@ -52,7 +53,8 @@ def _tables(folder: Path) -> Workspace:
         }
         for image_id, label in photos.select("image_id", "label").iter_rows()
     ]
-    workspace.table("decisions", "emoset", "v1").write_part(PART, decisions_frame(rows), Decisions)
+    for dataset, version in (("emoset", "v1"), ("emoset", "v2"), ("twin", "v1")):
+        workspace.table("decisions", dataset, version).write_part(PART, decisions_frame(rows), Decisions)
     return workspace
 
 
@@ -84,6 +86,16 @@ def measured(_folder: Path, workspace: Workspace, **changed: Any) -> bytes:
     return compute_features(block, load_extractors(recipe), recipe).to_bytes()
 
 
+def referenced(_folder: Path, workspace: Workspace, **changed: Any) -> bytes:
+    """The real pictures of decisions that agree."""
+    recipe = EvaluationRecipe(device="cpu", lpips_neighbours=1)
+    given = {"source": "photos", "dataset": "emoset", "version": "v1", "split": None, "parts": (PART,), "images": 16, "rows": "0"}
+    selection = ReferenceSelection(**{**given, **changed})
+    extractors = load_extractors(recipe)
+    reference_part(workspace, selection, PART, recipe, extractors)
+    return load_reference(workspace, selection, recipe, extractors).to_bytes()
+
+
 def trained(_folder: Path, workspace: Workspace, **changed: Any) -> bytes:
     """All files of the model."""
     recipe, run = TRAINING.model_copy(update=changed), f"run-{'-'.join(changed) or 'plain'}"
@@ -104,6 +116,8 @@ TRIED: dict[tuple[type[Recipe], str], tuple[Make, dict[str, Any]]] = {
     (ComputeSettings, "batch_size"): (embedded, {"batch_size": 3}),
     (FeatureRecipe, "batch_size"): (cached, {"batch_size": 3}),
     (EvaluationRecipe, "batch_size"): (measured, {"batch_size": 3}),
+    (ReferenceSelection, "dataset"): (referenced, {"dataset": "twin"}),
+    (ReferenceSelection, "version"): (referenced, {"version": "v2"}),
     (OptimisationRecipe, "checkpoint_every"): (trained, {"checkpoint_every": 1}),
     (OptimisationRecipe, "keep_checkpoints"): (trained, {"keep_checkpoints": 1}),
     (OptimisationRecipe, "keep_best"): (trained, {"keep_best": 0}),

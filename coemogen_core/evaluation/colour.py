@@ -30,13 +30,18 @@ def colourfulness(rgb: NDArray[np.uint8]) -> float:
 
 
 def colour_metrics(
-    brightness_values: NDArray[np.floating], colourfulness_values: NDArray[np.floating], counts: NDArray[np.float64] | None, level: float
+    brightness_values: NDArray[np.floating],
+    colourfulness_values: NDArray[np.floating],
+    emotions: NDArray[np.integer],
+    counts: NDArray[np.float64] | None,
+    level: float,
 ) -> ColourMetrics:
     """Means over images, with intervals.
 
     Args:
         brightness_values: of single images, [n].
         colourfulness_values: the same.
+        emotions: of these images, [n].
         counts: resamples of these images, [R, n]; None = no intervals.
         level: of the intervals, e.g. 0.95.
     """
@@ -44,7 +49,9 @@ def colour_metrics(
     count = len(brightness_values)
     intervals = {}
     if counts is not None and count:
-        found = {name: bootstrap.percentile_interval(bootstrap.resampled_means(numbers, counts), level) for name, numbers in values.items()}
+        sizes = np.unique(emotions, return_counts=True)[1].tolist()
+        resampled = {name: bootstrap.resampled_means(numbers, counts) for name, numbers in values.items()}
+        found = {name: bootstrap.percentile_interval(numbers, level, sizes) for name, numbers in resampled.items()}
         intervals = {name: interval for name, interval in found.items() if interval is not None}
     return ColourMetrics(images=count, intervals=intervals, **{name: bootstrap.mean_or_none(numbers) for name, numbers in values.items()})
 
@@ -62,5 +69,5 @@ def by_polarity(
     for index, name in enumerate(POLARITIES):
         members = polarities == index
         own = counts[:, members] if bootstrap.too_few(emotions[members], EMOTIONS) is None else None
-        result[name] = colour_metrics(brightness_values[members], colourfulness_values[members], own, level)
+        result[name] = colour_metrics(brightness_values[members], colourfulness_values[members], emotions[members], own, level)
     return result

@@ -33,6 +33,7 @@ class MetricDefinition:
 
 DEFINITIONS: dict[NumberName, MetricDefinition] = {
     "fid": MetricDefinition("FID", 0.0, None, "lower", 1e-6, "Heusel et al. 2017"),
+    "kid": MetricDefinition("KID", None, None, "lower", 1e-9, "Bińkowski et al. 2018"),
     "cmmd": MetricDefinition("CMMD", None, None, "lower", 1e-9, "Jayasumana et al. 2024"),
     "precision": MetricDefinition("Precision", 0.0, 1.0, "higher", 0.0, "Kynkäänniemi et al. 2019"),
     "recall": MetricDefinition("Recall", 0.0, 1.0, "higher", 0.0, "Kynkäänniemi et al. 2019"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coemogen_core.emotions import EMOTIONS
-from coemogen_core.statistics import bootstrap
+from coemogen_core.statistics.shares import hits_interval
 from schemas.metrics import Interval, ProbeAnswers
 
 SUSPICIOUS_EXCESS = 0.25
@@ -20,16 +20,13 @@ def correct(probabilities: NDArray[np.floating], wanted: NDArray[np.integer]) ->
     return (probabilities.argmax(axis=1) == wanted).astype(np.float64)
 
 
-def probe_metrics(
-    probabilities: NDArray[np.floating], wanted: NDArray[np.integer], counts: NDArray[np.float64] | None = None, level: float = 0.95
-) -> ProbeAnswers:
+def probe_metrics(probabilities: NDArray[np.floating], wanted: NDArray[np.integer], level: float | None = None) -> ProbeAnswers:
     """Accuracy, confusion matrix and collapse check of one probe.
 
     Args:
         probabilities: of every image, [n, 8]; none of them gives nulls.
         wanted: index of the emotion that each was made for, [n].
-        counts: resamples of the images, [R, n]; None = neither intervals nor a verdict on collapse.
-        level: of the intervals.
+        level: of the intervals, e.g. 0.95; None = neither intervals nor a verdict on collapse.
     """
     seen = probabilities.argmax(axis=1)
     matrix = np.zeros((len(EMOTIONS), len(EMOTIONS)), dtype=np.int64)
@@ -40,9 +37,8 @@ def probe_metrics(
     answers, asked = matrix.sum(axis=0), matrix.sum(axis=1)
     commonest = int(answers.argmax())
     intervals: list[Interval | None] = [None, None]
-    if counts is not None:
-        shares = (correct(probabilities, wanted), seen == commonest)
-        intervals = [bootstrap.percentile_interval(bootstrap.resampled_means(share, counts), level) for share in shares]
+    if level is not None:
+        intervals = [hits_interval(hits, wanted, level) for hits in (correct(probabilities, wanted), seen == commonest)]
     share, expected = float(answers[commonest] / total), float(asked[commonest] / total)
     return ProbeAnswers(
         accuracy=float(np.trace(matrix) / total),

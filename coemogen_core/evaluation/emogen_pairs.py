@@ -16,6 +16,8 @@ from coemogen_core.data.decode import UnreadableImage
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet, decode_rgb
 from coemogen_core.evaluation.lpips import perceptual_vectors
+from coemogen_core.statistics.dyads import Pairs, pair_interval
+from schemas.metrics import Interval
 
 PAIRS_PER_EMOTION = 10
 SPARE_DRAWS = 3
@@ -43,17 +45,28 @@ class PairMeasurements:
     emotions: NDArray[np.int64]  # [p], index of the emotion that a pair was drawn for
     lpips: NDArray[np.float64]  # [p]
     sem_d: NDArray[np.float64]  # [p]
+    left: NDArray[np.int64]  # [p], number of a picture among those of all emotions
+    right: NDArray[np.int64]  # [p]
+
+    def interval(self, name: str, level: float, emotion: int | None = None) -> Interval | None:
+        """Of "lpips" or "sem_d": of all emotions, or of one."""
+        members = np.full(len(self.emotions), True) if emotion is None else self.emotions == emotion
+        return pair_interval(getattr(self, name)[members], Pairs(self.left, self.right, self.emotions).of(members), level)
 
 
 def measure_pairs(pictures: PictureAccess, extractors: ExtractorSet, seed: int) -> PairMeasurements:
     """Draw and measure the pairs of all emotions; emotions without a picture, or before there are two, have none."""
-    emotions, distances, differences = [], [], []
-    for emotion, draws in enumerate(draw_pairs(pictures.counts(), seed)):
-        measured = list(_measure(pictures, draws, extractors))
-        emotions += [emotion] * len(measured)
-        distances += [distance for distance, _ in measured]
-        differences += [difference for _, difference in measured]
-    return PairMeasurements(np.array(emotions, np.int64), np.array(distances, np.float64), np.array(differences, np.float64))
+    counts = pictures.counts()
+    starts = np.cumsum([0, *counts])
+    emotions: list[int] = []
+    measured: list[tuple[PlacePair, float, float]] = []
+    for emotion, draws in enumerate(draw_pairs(counts, seed)):
+        found = list(_measure(pictures, draws, extractors))
+        emotions += [emotion] * len(found)
+        measured += found
+    numbers = np.array([[starts[emotion] + number for emotion, number in pair] for pair, _, _ in measured], np.int64).reshape(-1, 2)
+    values = np.array([some for _, *some in measured], np.float64).reshape(-1, 2)
+    return PairMeasurements(np.array(emotions, np.int64), values[:, 0], values[:, 1], numbers[:, 0], numbers[:, 1])
 
 
 def draw_pairs(counts: Sequence[int], seed: int) -> list[list[PlacePair]]:
@@ -80,18 +93,18 @@ def _place(index: int, ends: NDArray[np.integer]) -> Place:
     return emotion, index - (int(ends[emotion - 1]) if emotion else 0)
 
 
-def _measure(pictures: PictureAccess, draws: Sequence[PlacePair], extractors: ExtractorSet) -> Iterator[tuple[float, float]]:
-    """LPIPS and Sem-D of the first ten pairs of which both pictures can be read."""
+def _measure(pictures: PictureAccess, draws: Sequence[PlacePair], extractors: ExtractorSet) -> Iterator[tuple[PlacePair, float, float]]:
+    """Places, LPIPS and Sem-D of the first ten pairs of which both pictures can be read."""
     found = 0
     for start in range(0, len(draws), PAIRS_PER_EMOTION):
         if found == PAIRS_PER_EMOTION:
             return
         some = draws[start : start + PAIRS_PER_EMOTION]
         loaded = pictures.load([place for pair in some for place in pair])
-        for index in range(len(some)):
+        for index, pair in enumerate(some):
             if found < PAIRS_PER_EMOTION and (values := _pair(loaded[2 * index : 2 * index + 2], extractors)) is not None:
                 found += 1
-                yield values
+                yield pair, *values
 
 
 def _pair(encoded: Sequence[bytes], extractors: ExtractorSet) -> tuple[float, float] | None:

@@ -20,6 +20,8 @@ from coemogen_core.storage.workspace import Workspace
 from schemas.choices import Device
 
 CLASSIFIERS = "classifiers"
+WITHOUT_CLIP = "efficientnet"
+"""How the ids of encoders that were trained on ImageNet begin."""
 
 
 class ClipEmbedder:
@@ -62,12 +64,14 @@ class TwiceRescaledClipEmbedder:
 
 
 class HeadProbe:
-    """A published head on the CLIP that it was trained on (ViT-L/14).
+    """A published head on the CLIP that it was trained on (ViT-L/14): no independent judge of a method that CLIP drives.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file holds no such head, or the CLIP gives embeddings of another length.
     """
+
+    through_clip = True
 
     def __init__(self, file: str, encoder: ClipEncoder) -> None:
         data = read_weights_file(file, EXPECTED, MAX_BYTES)
@@ -111,6 +115,7 @@ class ClassifierProbe:
         card = read_classifier_card(workspace, name)
         self._encoder = _encoder(card.encoder_id, folder, clip_model, device)
         self._probe = load_probe(workspace, name)
+        self.through_clip = not card.encoder_id.startswith(WITHOUT_CLIP)
         self.identity = f"{name} on {card.encoder_id}"
 
     def probabilities(self, batch: RgbBatch) -> FloatArray:
@@ -127,7 +132,7 @@ def _encoder(encoder_id: str, folder: str, clip_model: str, device: Device) -> I
     recipes: list[EncoderRecipe | EfficientNetRecipe] = [
         EncoderRecipe(model=clip_model, unit_length=unit, device=device) for unit in (True, False)
     ]
-    if encoder_id.startswith("efficientnet"):
+    if encoder_id.startswith(WITHOUT_CLIP):
         recipes = [EfficientNetRecipe(backbone="efficientnet-lite0", device=device)]
     for recipe in recipes:
         if recipe.encoder_id == encoder_id:

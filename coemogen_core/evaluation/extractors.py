@@ -48,6 +48,10 @@ class PerceptualTrunk(Extractor, Protocol):
 class EmotionClassifier(Extractor, Protocol):
     """A classifier of the eight emotions."""
 
+    @property
+    def through_clip(self) -> bool:
+        """Whether it sees images through CLIP: a method that CLIP's space drives may please it without showing anybody an emotion."""
+
     def probabilities(self, batch: RgbBatch) -> FloatArray:
         """Probabilities [n, 8] in the order of EMOTIONS; rows sum to 1."""
 

@@ -15,8 +15,10 @@ from scipy import linalg
 
 Floats = NDArray[np.floating]
 ROWS_PER_BLOCK = 4096
-RESAMPLING_BUDGET = 4e12
-"""Floating-point operations that resampling may cost: about a minute on two cores; it bounds the resamples at 2,048 features."""
+STEP, BELOW, ABOVE = 0.75, 1e-5, 1e2
+"""Steps of log t, and its ends in units of the smallest and of the largest singular value: 3e-4 of what leaving out an image changes."""
+ROUNDING = 1e-9
+"""Share of a vector below which it has no direction of its own."""
 
 
 @dataclass(frozen=True)
@@ -64,39 +66,61 @@ def frechet_distance(first: GaussianStatistics, second: GaussianStatistics) -> f
     return max(float(offset @ offset + first.total_variance + second.total_variance - 2 * overlap), 0.0)
 
 
-def resampled_distances(features: Floats, counts: NDArray[np.float64], reference: GaussianStatistics) -> NDArray[np.float64]:
-    """Distances of resamples of `features` [n, d] to fixed reference statistics; one for every row of counts [R, n].
+def left_out_distances(features: Floats, reference: GaussianStatistics) -> NDArray[np.float64]:
+    """Distances to fixed reference statistics of `features` [n, d] without each of them: [n], from one eigenproblem.
 
-    A resample has more repeated images than a sample, so these values are too large on average: see `centred_interval`.
+    Without image i the covariance loses a matrix of rank one, and with A = F C F^T, q = F (x_i - m) and c = n / (n - 1)^2
+
+        tr (A - c q q^T)^(1/2) = tr A^(1/2) + 1/pi int_0^inf log(1 - c q^T (A + t^2)^(-1) q) dt
+
+    which is the matrix determinant lemma under the integral of the square root. The integral is a sum over `t` at equal steps of log t.
+
+    Raises:
+        ValueError: fewer than three vectors: without one, there is no covariance.
     """
-    offsets = np.asarray(features, dtype=np.float64) - reference.mean
-    projected = offsets @ reference.factor.T
-    squares = np.einsum("nd,nd->n", offsets, offsets)
-    return np.array([_resampled_distance(offsets, projected, squares, row, reference) for row in counts])
+    count = len(features)
+    if count < 3:
+        raise ValueError(f"FID without one image needs at least 3 images, got {count}")
+    mean = features.mean(axis=0, dtype=np.float64)
+    centred = features - mean
+    squares = np.einsum("nd,nd->n", centred, centred)
+    singular, shares = _directions(centred @ reference.factor.T)
+    offsets = mean - reference.mean
+    to_reference = offsets @ offsets - 2 * (centred @ offsets) / (count - 1) + squares / (count - 1) ** 2
+    variance = (squares.sum() - count / (count - 1) * squares) / (count - 2)
+    overlap = (singular.sum() + _overlap_lost(singular, shares, count)) / np.sqrt(count - 2)
+    return to_reference + variance + reference.total_variance - 2 * overlap
 
 
-def affordable_resamples(features: Floats, reference: GaussianStatistics, resamples: int, sharing: int = 1) -> int:
-    """How many of the wanted resamples fit the budget, which is shared by so many sets of features; at least 20."""
-    smaller, larger = sorted((len(features), len(reference.factor)))
-    cost = 1 + smaller**2 * larger + 10 * smaller**3  # equal reference images have a covariance of rank 0
-    return max(min(resamples, int(RESAMPLING_BUDGET / sharing / cost)), min(resamples, 20))
+def _directions(projected: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Singular values [k] that are not noise of centred vectors [n, r], and the squares of the left singular vectors [n, k].
+
+    From the smaller Gram matrix: singular values below 1e-8 of the largest are lost, which add nothing to a standard error.
+    """
+    count, width = projected.shape
+    gram = projected.T @ projected if width < count else projected @ projected.T
+    values, vectors = linalg.eigh(gram, check_finite=False, overwrite_a=True)
+    solid = values > len(values) * np.finfo(np.float64).eps * max(values[-1], 0.0)
+    singular, vectors = np.sqrt(values[solid]), vectors[:, solid]
+    return singular, ((projected @ vectors / singular) if width < count else vectors) ** 2
 
 
-def _resampled_distance(
-    offsets: NDArray[np.float64],
-    projected: NDArray[np.float64],
-    squares: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    reference: GaussianStatistics,
-) -> float:
-    drawn = counts > 0
-    weights, total = counts[drawn], counts.sum()
-    mean = weights @ offsets[drawn] / total
-    variance = (weights @ squares[drawn] - total * mean @ mean) / (total - 1)
-    centred = (projected[drawn] - weights @ projected[drawn] / total) * np.sqrt(weights / (total - 1))[:, None]
-    narrow = centred if centred.shape[0] >= centred.shape[1] else centred.T
-    overlap = np.sqrt(linalg.eigvalsh(narrow.T @ narrow, check_finite=False).clip(0)).sum()
-    return float(mean @ mean + variance + reference.total_variance - 2 * overlap)
+def _overlap_lost(singular: NDArray[np.float64], shares: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The integral above for every image [n]: negative, times sqrt(n - 1) as the singular values are.
+
+    The sum is of terms log(1 - a / t^2...) t that fall as t towards 0 and as 1 / t upwards, where the rest is a geometric series.
+    """
+    if not len(singular):
+        return np.zeros(len(shares))
+    places = np.exp(np.arange(np.log(BELOW * singular[0]), np.log(ABOVE * singular[-1]) + STEP, STEP))
+    grow = count / (count - 1)
+    outside = 1 - grow * shares.sum(axis=1)  # 0 where an image has a direction of its own, as all have where n <= r
+    outside[outside < ROUNDING] = 0.0
+    remaining = outside[:, None] + grow * shares @ (places**2 / (singular[:, None] ** 2 + places**2))
+    terms = np.log(remaining) * places
+    beyond = terms[:, -1] * np.exp(-STEP) / (1 - np.exp(-STEP))
+    lost: NDArray[np.float64] = STEP / np.pi * (terms.sum(axis=1) + beyond)
+    return lost
 
 
 def _covariance(features: Floats, mean: NDArray[np.float64]) -> NDArray[np.float64]:

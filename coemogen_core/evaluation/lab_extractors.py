@@ -82,7 +82,9 @@ class LabPerceptualTrunk(_Judge):
 
 
 class LabEmotionProbe(_Judge):
-    """The emotion judge."""
+    """The emotion judge, trained on pixels."""
+
+    through_clip = False
 
     @torch.inference_mode()
     def probabilities(self, batch: RgbBatch) -> FloatArray:

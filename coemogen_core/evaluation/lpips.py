@@ -17,6 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coemogen_core.statistics.dyads import Pairs, pair_interval
+from schemas.metrics import Interval
+
 EPSILON = 1e-10  # as in the lpips package
 
 
@@ -95,17 +98,10 @@ def mean_distance(pairs: PairDistances) -> float | None:
     return float(pairs.distance.mean(dtype=np.float64)) if len(pairs.distance) else None
 
 
-def resampled_distances(pairs: PairDistances, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean distance of resamples of the images, one for every row of counts [R, n]; NaN where no pair was drawn whole.
-
-    A pair counts as often as both of its images were drawn together: the product of their counts.
-    """
-    result = np.empty(len(counts))
-    for row, drawn in enumerate(counts):
-        weights = drawn[pairs.left] * drawn[pairs.right]
-        total = weights.sum()
-        result[row] = weights @ pairs.distance / total if total > 0 else np.nan
-    return result
+def interval(pairs: PairDistances, emotions: NDArray[np.integer], members: NDArray[np.bool_], level: float) -> Interval | None:
+    """The interval of the mean over emotions [n] of the mean within each, of `members` [n]; None without an emotion of two pairs."""
+    own = pairs.of(members)
+    return pair_interval(own.distance.astype(np.float64), Pairs(own.left, own.right, emotions[own.left]), level)
 
 
 def _distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

@@ -5,6 +5,8 @@ pictures (in the same places and colours). A sample is called a near copy when i
 `PERCENTILE` of the training pictures are to their own nearest other one: by chance that befalls at most one in twenty of a generator that
 draws exactly as the training pictures were drawn. A higher limit would see nothing in a corpus that holds some pictures twice.
 
+Where the model was trained on mirrored pictures, too, these are searched as well, for the samples and for what is usual alike.
+
 The training set is read part by part; only one part's vectors and the queries are in memory.
 """
 
@@ -32,6 +34,7 @@ class VectorPart:
     name: str
     image_ids: Sequence[str]
     vectors: Floats  # [n, d], of any length
+    mirrored: Floats | None = None  # the same of the mirror images, where the model saw them
 
 
 VectorParts = Callable[[], Iterable[VectorPart]]
@@ -45,6 +48,7 @@ class Neighbour:
     part: str
     image_id: str
     similarity: float  # cosine, -1 to 1
+    mirrored: bool = False  # whether it is the picture's mirror image that is near
 
 
 def nearest_neighbours(queries: Floats, parts: Iterable[VectorPart], own_ids: Sequence[str] | None = None) -> list[Neighbour]:
@@ -53,30 +57,32 @@ def nearest_neighbours(queries: Floats, parts: Iterable[VectorPart], own_ids: Se
     Args:
         queries: embeddings [q, d] of any length.
         parts: one pass over the training set.
-        own_ids: image id of every query that is a training picture itself, and must not find itself.
+        own_ids: image id of every query that is a training picture itself, and must find neither itself nor its mirror image.
 
     Raises:
         ValueError: the training set has no picture besides the query.
     """
     unit = unit_length(np.asarray(queries, dtype=np.float32))
     best = np.full(len(queries), -np.inf)
-    where = [("", "")] * len(queries)
+    where = [("", "", False)] * len(queries)
     for part in parts:
         if not len(part.image_ids):
             continue
-        similarities = unit @ unit_length(np.asarray(part.vectors, dtype=np.float32)).T
-        if own_ids is not None:
-            positions = {image_id: column for column, image_id in enumerate(part.image_ids)}
-            own = [(row, positions[image_id]) for row, image_id in enumerate(own_ids) if image_id in positions]
+        positions = {image_id: column for column, image_id in enumerate(part.image_ids)}
+        own = [(row, positions[image_id]) for row, image_id in enumerate(own_ids or ()) if image_id in positions]
+        for mirrored, vectors in enumerate((part.vectors, part.mirrored)):
+            if vectors is None:
+                continue
+            similarities = unit @ unit_length(np.asarray(vectors, dtype=np.float32)).T
             for row, column in own:
                 similarities[row, column] = -np.inf
-        columns = similarities.argmax(axis=1)
-        found = similarities[np.arange(len(unit)), columns]
-        for row in np.flatnonzero(found > best).tolist():
-            best[row], where[row] = found[row], (part.name, part.image_ids[columns[row]])
+            columns = similarities.argmax(axis=1)
+            found = similarities[np.arange(len(unit)), columns]
+            for row in np.flatnonzero(found > best).tolist():
+                best[row], where[row] = found[row], (part.name, part.image_ids[columns[row]], bool(mirrored))
     if not np.isfinite(best).all():
         raise ValueError("the training set has no other picture to be near to: it needs two at least")
-    return [Neighbour(part, image_id, float(similarity)) for (part, image_id), similarity in zip(where, best, strict=True)]
+    return [Neighbour(part, image, float(value), mirrored) for (part, image, mirrored), value in zip(where, best, strict=True)]
 
 
 def draw_training_pictures(parts: VectorParts, count: int, seed: int) -> tuple[list[Neighbour], Floats]:
@@ -118,13 +124,20 @@ class TypicalDistances:
         return similarity > self.similarity_limit and distance < self.pixel_limit
 
 
-def pixel_distance(first: bytes, second: bytes) -> float:
+def pixel_distance(first: bytes, second: bytes, mirrored: bool = False) -> float:
     """Root mean squared difference of two encoded pictures, cut to a square and averaged down: 0 (equal) to 1 (black and white).
+
+    Args:
+        first: a picture.
+        second: another one.
+        mirrored: whether its mirror image is compared.
 
     Raises:
         UnreadableImage: one is no usable picture.
     """
     one, other = (_reduced(data) for data in (first, second))
+    if mirrored:
+        other = other[:, ::-1]
     return float(np.sqrt(np.mean((one - other) ** 2)))
 
 

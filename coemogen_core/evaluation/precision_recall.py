@@ -15,7 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from coemogen_core.evaluation import recall_halves
+from coemogen_core.evaluation.balance import shares_kept
 from coemogen_core.evaluation.pairwise import PAIR_LIMIT, squared_distances
+from coemogen_core.statistics import jackknife
+from coemogen_core.statistics.jackknife import Spread, left_out_means
 
 NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
@@ -25,27 +29,32 @@ Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
+class ManifoldNumber:
+    """One of the four numbers, and how far other generated images would move it; None where they are too few to say."""
+
+    value: float
+    spread: Spread | None
+
+
+@dataclass(frozen=True)
 class ManifoldNumbers:
-    """The four numbers, and the same of resamples [R] of the generated images."""
+    """The four numbers, and which of the generated images they are of, [n] indices in order."""
 
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    resampled_precision: NDArray[np.float64]
-    resampled_recall: NDArray[np.float64]
-    resampled_density: NDArray[np.float64]
-    resampled_coverage: NDArray[np.float64]
+    kept: NDArray[np.intp]
+    precision: ManifoldNumber
+    recall: ManifoldNumber
+    density: ManifoldNumber
+    coverage: ManifoldNumber
 
 
-def compare_manifolds(generated: Floats, reference: Floats, counts: NDArray[np.float64], seed: int) -> ManifoldNumbers:
-    """Compare features [n, d] with [m, d], as many of both, and resamples of the generated ones given as rows of counts [R, n].
-
-    The radii of both manifolds stay those of the whole sets. A resample misses a third of the images and their balls, so its recall and
-    coverage are too low on average: see `bootstrap.centred_interval`.
+def compare_manifolds(
+    generated: Floats, reference: Floats, seed: int, groups: tuple[NDArray[np.integer], NDArray[np.integer]] | None = None
+) -> ManifoldNumbers:
+    """Compare features [n, d] with [m, d], as many of both.
 
     Args:
-        seed: of the draw from the larger set, and from both above `PAIR_LIMIT` images.
+        seed: of the draw from the larger set, and from both above `PAIR_LIMIT` images; and of the halves for recall.
+        groups: emotions of both, [n] and [m], each of which keeps its share in the draw; None = one group.
 
     Raises:
         ValueError: a set has fewer than four vectors, or they differ in width. With fewer than six, density and coverage mean nothing.
@@ -54,37 +63,71 @@ def compare_manifolds(generated: Floats, reference: Floats, counts: NDArray[np.f
         raise ValueError(
             f"precision and recall need {MINIMUM_IMAGES} images in each set, got features {generated.shape} and {reference.shape}"
         )
-    kept, kept_real = equally_many(len(generated), len(reference), seed)
-    x, y, drawn = generated[kept], reference[kept_real], counts[:, kept]
-    (real_radii, real_wide), (own_radii, _) = squared_radii(y), squared_radii(x)
-    present = np.vstack([np.ones(len(x)), drawn > 0]).astype(np.float32)
-    precise, dense = np.zeros(len(x), dtype=bool), np.zeros(len(x))
-    recalled, covered = np.zeros(len(present)), np.zeros(len(present))
+    first, second = groups if groups is not None else (np.zeros(len(vectors), np.intp) for vectors in (generated, reference))
+    kept, kept_real = equally_many(first, second, seed)
+    x, y, own_groups = generated[kept], reference[kept_real], first[kept]
+    own, real = neighbourhoods(x, recall_halves.REACH), neighbourhoods(y, DENSITY_NEIGHBOURS)
+    precise, dense, covered = np.zeros(len(x), dtype=bool), np.zeros(len(x)), np.zeros(len(x) + 1)
+    near: list[recall_halves.Near] = []
     for part, distances in squared_distances(y, x):
-        precise |= (distances <= real_radii[part, None]).any(axis=0)
-        inside = distances <= real_wide[part, None]
+        precise |= (distances <= real.radii(NEIGHBOURS)[part, None]).any(axis=0)
+        inside = distances <= real.radii(DENSITY_NEIGHBOURS)[part, None]
         dense += inside.sum(axis=0) / DENSITY_NEIGHBOURS
-        recalled += (present @ (distances <= own_radii).T.astype(np.float32) > 0).sum(axis=1)
-        covered += (present @ inside.T.astype(np.float32) > 0).sum(axis=1)
-    recalled, covered, weights = recalled / len(y), covered / len(y), drawn.sum(axis=1)
-    values = float(precise.mean()), float(recalled[0]), float(dense.mean()), float(covered[0])
-    with np.errstate(invalid="ignore", divide="ignore"):  # a resample of which nothing was kept has no precision
-        return ManifoldNumbers(*values, drawn @ precise / weights, recalled[1:], drawn @ dense / weights, covered[1:])
+        covered += _covered(inside)
+        near.append(recall_halves.near(distances, own.squares, part.start))
+    recalled = recall_halves.recall(near, own.nearest, len(y), NEIGHBOURS)
+    return ManifoldNumbers(
+        kept,
+        precision=_number(float(precise.mean()), left_out_means(precise), own_groups),
+        recall=ManifoldNumber(recalled, recall_halves.spread(near, own.nearest, len(y), NEIGHBOURS, own_groups, seed)),
+        density=_number(float(dense.mean()), left_out_means(dense), own_groups),
+        coverage=_number(covered[0] / len(y), (covered[0] - covered[1:]) / len(y), own_groups),
+    )
 
 
-def equally_many(first: int, second: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices, in order, of as many of `first` as of `second` things: of the larger set a seeded draw without replacement."""
-    wanted = min(first, second, PAIR_LIMIT)
-    draws = [np.random.default_rng((seed, count)).permutation(count)[:wanted] for count in (first, second)]
-    return np.sort(draws[0]), np.sort(draws[1])
+def _number(value: float, left_out: NDArray[np.float64], groups: NDArray[np.integer]) -> ManifoldNumber:
+    """A number by its values without each generated image: the real balls stay, whichever images are compared with them."""
+    known = np.unique(groups, return_counts=True)[1].min() > 1
+    return ManifoldNumber(float(value), jackknife.spread(left_out, groups) if known else None)
 
 
-def squared_radii(features: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Squared distance of every vector [n, d] to its third and to its fifth nearest other one, [n] each."""
-    third, fifth = np.empty(len(features)), np.empty(len(features))
-    last = min(DENSITY_NEIGHBOURS, len(features) - 1) - 1
+def _covered(inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How many rows have an image inside, and how many of them have no other than each of the columns: [1 + columns]."""
+    by = inside.sum(axis=1)
+    only = inside[by == 1].argmax(axis=1)
+    return np.concatenate([[float((by > 0).sum())], np.bincount(only, minlength=inside.shape[1])])
+
+
+def equally_many(first: NDArray[np.integer], second: NDArray[np.integer], seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices, in order, of as many of the first as of the second set, given as groups (emotions) [n] and [m].
+
+    Of the larger set a seeded draw without replacement, in which every group keeps its share.
+    """
+    wanted = min(len(first), len(second), PAIR_LIMIT)
+    kept, kept_real = (shares_kept(groups, wanted, np.random.default_rng((seed, len(groups)))) for groups in (first, second))
+    return kept, kept_real
+
+
+@dataclass(frozen=True)
+class Neighbourhoods:
+    """The nearest other vectors of every one: their indices [n, k] and squared distances [n, k], nearest first."""
+
+    nearest: NDArray[np.intp]
+    squares: NDArray[np.float64]
+
+    def radii(self, neighbours: int) -> NDArray[np.float64]:
+        """Squared distance of every vector to that nearest other one, or to the last that there is, [n]."""
+        return self.squares[:, min(neighbours, self.squares.shape[1]) - 1]
+
+
+def neighbourhoods(features: Floats, most: int) -> Neighbourhoods:
+    """The neighbourhoods of vectors [n, d] among themselves, of up to so many neighbours."""
+    count = min(most, len(features) - 1)
+    nearest, squares = np.empty((len(features), count), dtype=np.intp), np.empty((len(features), count))
     for part, distances in squared_distances(features, features):
         distances[np.arange(len(distances)), np.arange(part.start, part.stop)] = np.inf  # not to itself
-        nearest = np.partition(distances, (NEIGHBOURS - 1, last), axis=1)
-        third[part], fifth[part] = nearest[:, NEIGHBOURS - 1], nearest[:, last]
-    return third, fifth
+        first = np.argpartition(distances, count - 1, axis=1)[:, :count]
+        found = np.take_along_axis(distances, first, axis=1)
+        order = np.argsort(found, axis=1)
+        nearest[part], squares[part] = (np.take_along_axis(values, order, axis=1) for values in (first, found))
+    return Neighbourhoods(nearest, squares)

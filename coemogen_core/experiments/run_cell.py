@@ -31,12 +31,21 @@ class CellSettings(FrozenModel):
 
     dataset: str = Field(min_length=1, description="training corpus, e.g. emoset, or several that are joined")
     feature_id: str = Field(min_length=1, description="its cached features")
-    emotions: tuple[Emotion, ...] = Field(default=EMOTIONS, min_length=1, description="emotions that the corpus has: those that are drawn")
+    own_corpora: dict[str, tuple[str, str]] = Field(
+        default_factory=dict, description="the same two for the methods that learn from another corpus, by name of the method"
+    )
+    emotions: tuple[Emotion, ...] = Field(
+        default=EMOTIONS, min_length=1, description="emotions that every corpus has and the real images too: those that are drawn"
+    )
     models: BaseModels = Field(description="base models")
     generation: GenerationRecipe = Field(description="how pictures are drawn")
     evaluation: EvaluationRecipe = Field(description="how they are measured")
     images_per_emotion: int = Field(ge=2, description="pictures of every cell, per emotion")
     first_seed: int = Field(default=0, ge=0, description="of the first picture of seed 0")
+
+    def learns_from(self, method: Method) -> tuple[str, str]:
+        """Corpus of a method, and the id of its cached features."""
+        return self.own_corpora.get(method.name, (self.dataset, self.feature_id))
 
     def samples(self, method: Method, seed: int, model_run_id: str | None) -> SamplePlan:
         """The pictures of one cell: the same noise for every method."""
@@ -65,7 +74,7 @@ def run_cell(
         TrainingDivergedError: a loss became NaN or infinite.
     """
     seeded = method.with_seed(seed)
-    trained = seeded.train(TrainingData(workspace, settings.dataset, settings.feature_id, settings.models), on_progress)
+    trained = seeded.train(TrainingData(workspace, *settings.learns_from(method), settings.models), on_progress)
     samples = settings.samples(seeded, seed, None if trained is None else trained.run_id)
     for part in samples.parts():
         generate_part(workspace, samples, part)

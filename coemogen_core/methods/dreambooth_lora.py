@@ -37,6 +37,11 @@ class DreamBoothRecipe(OptimisationRecipe):
     rank: int = Field(default=8, ge=1, le=256, description="rank of each LoRA; 8 is what one emotion has in CoEmoGen (4 + 4); alpha = rank")
     targets: tuple[str, ...] = Field(default=ATTENTION_TARGETS, min_length=1, description="ends of the names of the adapted linears")
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """In lower precision it says that the LoRA's weights are float32 all the same: they once were not, and learnt less."""
+        return super().identity | ({} if self.precision == "float32" else {"weights": "float32"})
+
     @field_validator("prompt")
     @classmethod
     def _names_the_emotion(cls, prompt: str) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.custom import CustomMethod
@@ -15,8 +15,9 @@ from coemogen_core.methods.method import Method
 from coemogen_core.methods.prompted import PROMPT, LlmPrompts, PlainDiffusion
 from coemogen_core.methods.textual_inversion import TextualInversion, TextualInversionRecipe
 from coemogen_core.recipe import merge
+from coemogen_core.storage.names import DatasetName
 from coemogen_core.training.recipes import TrainingRecipe
-from schemas.frozen_model import FrozenModel
+from schemas.frozen_model import FrozenModel, each_once
 
 NAME = r"^[a-z][a-z0-9-]*$"
 OURS, BASELINE = "coemogen", "sd"
@@ -49,7 +50,16 @@ class MethodSpec(FrozenModel):
         min_length=1,
         description="what it is called in tables and in the report",
     )
+    corpora: tuple[DatasetName, ...] = Field(
+        default=(),
+        description="curated datasets that it learns from in place of those of the run: other captions, another domain",
+    )
     settings: dict[str, Any] = Field(default_factory=dict, description="put over the method's own defaults")
+
+    @field_validator("corpora")
+    @classmethod
+    def _each_once(cls, corpora: tuple[str, ...]) -> tuple[str, ...]:
+        return each_once(corpora)
 
 
 def usual_name(method: str) -> str:

@@ -50,6 +50,7 @@ class TrainingPair(FrozenModel):
     similarity: float = Field(description="cosine of their CLIP embeddings, -1 to 1")
     share: float = Field(ge=0, le=1, description="share of training pictures whose own nearest one is less similar than this")
     pixel_distance: float = Field(ge=0, le=1, description="root mean squared difference of both, reduced to 32 x 32 pixels")
+    mirrored: bool = Field(default=False, description="it is the training picture's mirror image that is near")
     near_copy: bool = Field(description="nearer by both than nearly all training pictures are to each other")
 
 

@@ -52,7 +52,7 @@ class TrainingSet:
     feature_id: str
 
     def parts(self) -> Iterator[VectorPart]:
-        """The CLIP embeddings as they were trained on (not mirrored), part by part; of each file only these are read.
+        """The CLIP embeddings that were trained on, with those of the mirror images, part by part; of each file only these are read.
 
         A part is called `<source>/<part>`. Pictures that their source no longer holds are left out.
         """
@@ -62,9 +62,9 @@ class TrainingSet:
             for name in list_parts(self.workspace, dataset, feature_id):
                 with safe_open(local_part(self.workspace, dataset, feature_id, name), framework="np") as file:
                     ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
-                    vectors = file.get_tensor("visual")[:, 0]
+                    vectors = file.get_tensor("visual")  # [n, variants, d]
                 if name in current:
-                    yield VectorPart(f"{source}/{name}", ids, vectors)
+                    yield _vector_part(f"{source}/{name}", ids, vectors)
                 else:
                     yield from self._moved(source, current, ids, vectors)
 
@@ -74,7 +74,7 @@ class TrainingSet:
         for other, part, pictures in standing_places(self.workspace, pl.Series(ids, dtype=pl.String)):
             there = [image_id for image_id in pictures if image_id in rows]
             if other == source and part in current and there:
-                yield VectorPart(f"{source}/{part}", there, vectors[[rows.pop(image_id) for image_id in there]])
+                yield _vector_part(f"{source}/{part}", there, vectors[[rows.pop(image_id) for image_id in there]])
 
     def pictures(self, neighbours: Iterable[Neighbour]) -> dict[str, bytes]:
         """The encoded pictures by image id."""
@@ -83,6 +83,11 @@ class TrainingSet:
             source, _, part = name.rpartition("/")
             found.update(self.workspace.table("images", source).iter_pictures(part, wanted))
         return found
+
+
+def _vector_part(name: str, ids: Sequence[str], variants: NDArray[np.floating]) -> VectorPart:
+    """Of embeddings [n, variants, d]: the pictures and, where they were trained on, their mirror images."""
+    return VectorPart(name, ids, variants[:, 0], variants[:, 1] if variants.shape[1] > 1 else None)
 
 
 @dataclass(frozen=True)
@@ -156,7 +161,7 @@ def _typical(training: TrainingSet, seed: int) -> TypicalDistances:
     nearest = nearest_neighbours(vectors, training.parts(), [neighbour.image_id for neighbour in drawn])
     some = np.random.default_rng(seed).permutation(len(drawn))[:PIXELS_DRAWN]
     pictures = training.pictures(neighbour for row in some for neighbour in (drawn[row], nearest[row]))
-    distances = [pixel_distance(pictures[drawn[row].image_id], pictures[nearest[row].image_id]) for row in some]
+    distances = [pixel_distance(pictures[drawn[row].image_id], pictures[nearest[row].image_id], nearest[row].mirrored) for row in some]
     return TypicalDistances(np.array([neighbour.similarity for neighbour in nearest]), np.array(distances))
 
 
@@ -167,7 +172,7 @@ def _search(found: EvaluatedSet, rows: NDArray[np.intp], training: TrainingSet, 
     pictures, chosen = training.pictures(neighbours), rows.tolist()
     nearest = []
     for row, encoded, neighbour in zip(chosen, found.encoded(chosen), neighbours, strict=True):
-        distance = pixel_distance(encoded, pictures[neighbour.image_id])
+        distance = pixel_distance(encoded, pictures[neighbour.image_id], neighbour.mirrored)
         nearest.append(_Found(row, neighbour, distance, typical.is_near_copy(neighbour.similarity, distance)))
     return nearest
 
@@ -183,6 +188,7 @@ def _pairs(found: EvaluatedSet, some: Sequence[_Found], training: TrainingSet, t
             similarity=one.neighbour.similarity,
             share=typical.share_less_similar(one.neighbour.similarity),
             pixel_distance=min(one.distance, 1.0),
+            mirrored=one.neighbour.mirrored,
             near_copy=one.near_copy,
         )
         for one, sample in zip(some, samples, strict=True)

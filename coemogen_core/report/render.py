@@ -21,7 +21,7 @@ def summary(data: ReportData) -> str:
     if not shares:
         return "Too few images were made to measure anything."
     (label, first), *others = shares
-    found = f"An independent judge recognises the intended emotion in {tables.number(first, 'emo_a')}"
+    found = f"{tables.judge(next(iter(methods.values())))} recognises the intended emotion in {tables.number(first, 'emo_a')}"
     if len(methods) > 1:
         found += f" of the images by {label}"
     if len(others) == 1:
@@ -29,7 +29,7 @@ def summary(data: ReportData) -> str:
     elif others:
         values = [value for _, value in others]
         found += f", and in {tables.number(min(values), 'emo_a')} to {tables.number(max(values), 'emo_a')} of those by {len(values)} others"
-    return f"{found}."
+    return f"{found}. {tables.second_judge(methods, data.labels)}".rstrip()
 
 
 def figures(data: ReportData) -> list[dict[str, str]]:

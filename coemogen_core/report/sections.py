@@ -70,6 +70,7 @@ def _confusion(data: ReportData) -> Content:
                     "emotion": probe.majority_emotion,
                     "verdict": tables.probe_verdict(probe),
                     "collapsed": bool(probe.collapsed),
+                    "through_clip": bool(probe.through_clip),
                     "colour": f"var(--method-{index % PALETTE})",
                     "rows": tables.confusion_rows(probe.confusion),
                 }
@@ -142,7 +143,9 @@ def _table_note(metrics: Metrics) -> str:
     if metrics.reference is not None:
         real = metrics.reference
         split = "the test split" if real.split == "test" else "all labelled images"
-        notes.append(f"Real images: {real.images:,} of “{real.source}” ({split}); FID is measured against them.")
+        notes.append(f"Real images: {real.images:,} of “{real.source}” ({split}).")
+        drawn = "all of them" if real.of_each is None else f"{real.of_each:,} of each emotion (drawn with seed {metrics.seed})"
+        notes.append(f"FID, KID, CMMD, precision, recall, density and coverage of all emotions together compare with {drawn}.")
         if real.labels == "classifier":
             notes.append("Their emotions are a classifier's labels, which nobody has confirmed.")
         notes.append("Diversity above that of real images is noise, far below it is collapse.")

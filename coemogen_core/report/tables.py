@@ -97,6 +97,27 @@ def probe_verdict(probe: ProbeAnswers) -> str:
     return f"suspicious: {probe.majority_emotion} too often" if probe.collapsed else "no collapse"
 
 
+def judge(method: MethodMetrics) -> str:
+    """What the probe that gives Emo-A is: one that sees through CLIP is not independent of a method that CLIP drives."""
+    through_clip = next((probe.through_clip for probe in method.probes.values()), None)
+    words = {True: "A probe that sees through CLIP, as the method does,", False: "An independent judge"}
+    return "The emotion probe" if through_clip is None else words[through_clip]
+
+
+def second_judge(methods: Mapping[str, MethodMetrics], labels: Mapping[str, str]) -> str:
+    """What a probe outside CLIP's space says where the first one is within it, or that nobody asked one; else nothing."""
+    if not methods or next((probe.through_clip for method in methods.values() for probe in method.probes.values()), None) is not True:
+        return ""
+    others = {
+        name: next((probe.accuracy for probe in found.probes.values() if probe.through_clip is False), None)
+        for name, found in methods.items()
+    }
+    said = [f"{number(value, 'emo_a')} by {labels[name]}" for name, value in others.items() if value is not None]
+    if not said:
+        return "No probe outside CLIP's space was asked: nothing independent says the same."
+    return f"An independent one, which does not, recognises it in {', '.join(said)}."
+
+
 def confusion_rows(confusion: list[list[int]]) -> list[tuple[str, list[float]]]:
     """Rows of a confusion matrix as shares of the row; emotions without images are left out."""
     return [

@@ -1,11 +1,15 @@
 """Percentile bootstrap over images, stratified by emotion.
 
 A resample is a vector of counts: how often each image was drawn. Every metric here is a function of counts, so a thousand
-resamples cost a few matrix products and no image is looked at twice.
+resamples cost a few matrix products and no image is looked at twice. Metrics whose value moves when images repeat are no matter for it:
+`jackknife`. Neither are shares: `shares`.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from schemas.metrics import Estimate, Interval
 
@@ -40,30 +44,38 @@ def resampled_means(values: NDArray[np.floating], counts: NDArray[np.float64]) -
     return counts @ values.astype(np.float64) / counts.sum(axis=1)
 
 
-def percentile_interval(resampled: NDArray[np.floating], level: float) -> Interval | None:
-    """The central `level` (e.g. 0.95) of the resampled values [R]; None when fewer than half of them are finite."""
+def percentile_interval(resampled: NDArray[np.floating], level: float, sizes: Sequence[int] = ()) -> Interval | None:
+    """The central `level` (e.g. 0.95) of the resampled values [R]; None when fewer than half of them are finite.
+
+    Args:
+        resampled: the metric of every resample.
+        level: of the interval.
+        sizes: images (or pairs) of each stratum; with them the interval is as wide as few of them ask for: see `expanded_level`.
+    """
     finite = resampled[np.isfinite(resampled)]
     if len(finite) == 0 or 2 * len(finite) < len(resampled):
         return None
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    central = expanded_level(level, sizes) if sizes else level
+    low, high = np.quantile(finite, [(1 - central) / 2, (1 + central) / 2])
     return Interval(low=float(low), high=float(high))
 
 
-def centred_interval(
-    value: float, resampled: NDArray[np.floating], level: float, *, lowest: float = 0.0, highest: float = np.inf
-) -> Interval | None:
-    """Percentile interval moved by the bootstrap's own bias, for metrics that resampling inflates or lowers.
+def expanded_level(level: float, sizes: Sequence[int]) -> float:
+    """How much of the resamples an interval takes in (Hesterberg 2015, "What Teachers Should Know About the Bootstrap", section 4).
 
-    A resample repeats some images and misses others, so its covariance has lower rank and its Frechet distance is larger on
-    average than that of the sample. The mean excess is subtracted (Efron & Tibshirani, An Introduction to the Bootstrap,
-    chapter 10); the distance of the ends from each other stays. Never below `lowest` or above `highest`.
+    Resamples of n images spread as a variance over n does, not over n - 1, and know nothing of Student's longer tails: a 95 % interval of
+    ten pairs takes in 98.3 % of the resamples, and one of a thousand images 95.0 %.
+
+    Args:
+        level: of the interval.
+        sizes: images (or pairs) of each stratum; those of one are left out, as they do not vary.
     """
-    interval = percentile_interval(resampled, level)
-    if interval is None:
-        return None
-    bias = float(np.mean(resampled[np.isfinite(resampled)])) - value
-    low, high = (min(max(end - bias, lowest), highest) for end in (interval.low, interval.high))
-    return Interval(low=low, high=high)
+    varying = np.array([size for size in sizes if size > 1], dtype=np.float64)
+    if not len(varying):
+        return level
+    mean, freedom = varying.mean(), varying.sum() - len(varying)
+    reach = stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(mean / (mean - 1))
+    return float(2 * stats.norm.cdf(reach) - 1)
 
 
 def too_few(groups: NDArray[np.integer], names: tuple[str, ...]) -> str | None:

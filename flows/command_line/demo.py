@@ -17,6 +17,8 @@ SHORT_RUN: dict[str, Any] = {
     "images_per_emotion": 8,
     "evaluation": {"minimum_reference": 40, "resamples": 100},
 }
+ON_PAINTINGS: dict[str, Any] = {"training": {"steps": 200}, "images_per_emotion": 16}  # from the model of the photos on
+SHORT_ON_PAINTINGS: dict[str, Any] = {"training": {"steps": 20}, "images_per_emotion": 8}
 LICENCE = "Apache-2.0 (drawn by the lab)"
 
 
@@ -31,6 +33,7 @@ def demo(
     os.environ.setdefault("PREFECT_HOME", str((folder / "prefect").resolve()))  # before Prefect is imported
     from coemogen_core.lab.corpora import write_paintings, write_photos
     from coemogen_core.methods.registry import LABELS
+    from coemogen_core.recipe import merge
     from coemogen_core.report.pictures import contact_sheet
     from coemogen_core.storage.workspace import Workspace
     from flows.build_emoart import build_emoart
@@ -53,15 +56,24 @@ def demo(
     emoset = build_emoset(load_params("lab", BuildEmosetParams, labelled))
     emoart = build_emoart(load_params("lab", BuildEmoartParams, unlabelled))
     run = train_and_eval(load_params("lab", TrainAndEvalParams, shown))
-    if all(stage.recomputed_nothing for outcome in (emoset, emoart, run) for stage in outcome.stages):
+    on_paintings = SHORT_ON_PAINTINGS if short else ON_PAINTINGS
+    begun = {"dataset": "emoart", "training": {"from_run": run.model_run_id}}
+    painted = train_and_eval(
+        load_params("lab", TrainAndEvalParams, merge(merge(tables | (SHORT_RUN if short else {}), on_paintings), begun))
+    )
+    if all(stage.recomputed_nothing for outcome in (emoset, emoart, run, painted) for stage in outcome.stages):
         console.print("Nothing was recomputed: every part of every stage exists in the workspace already.")
-    for name in ("metrics.json", "report.html"):
-        (folder / name).write_bytes(workspace.read_file("runs", run.run_id, name))
-    baseline_first = dict(sorted(run.sample_runs.items(), reverse=True))
-    (folder / "gallery.png").write_bytes(contact_sheet(workspace, baseline_first, LABELS))
-    metrics = Metrics.model_validate_json((folder / "metrics.json").read_bytes())
-    console.print(metrics_table(metrics, "CoEmoGen and its baseline on the lab's world"))
-    console.print(f"report: [bold]{escape(str((folder / 'report.html').resolve()))}[/bold]", soft_wrap=True, highlight=False)
+    for outcome, ending, what in ((run, "", "photographs"), (painted, "-paintings", "paintings")):
+        for name, extension in (("metrics", "json"), ("report", "html")):
+            (folder / f"{name}{ending}.{extension}").write_bytes(workspace.read_file("runs", outcome.run_id, f"{name}.{extension}"))
+        metrics = Metrics.model_validate_json((folder / f"metrics{ending}.json").read_bytes())
+        baseline_first = dict(sorted(outcome.sample_runs.items(), reverse=True))
+        emotions = next(iter(metrics.methods.values())).per_emotion
+        (folder / f"gallery{ending}.png").write_bytes(contact_sheet(workspace, baseline_first, LABELS, list(emotions)))
+        console.print(metrics_table(metrics, f"CoEmoGen and its baseline on the lab's {what}; model {outcome.model_run_id}"))
+    for ending in ("", "-paintings"):
+        page = (folder / f"report{ending}.html").resolve()
+        console.print(f"report: [bold]{escape(str(page))}[/bold]", soft_wrap=True, highlight=False)
 
 
 def _source(name: str, layout: str, root: Path) -> dict[str, str]:

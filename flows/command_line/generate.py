@@ -18,14 +18,15 @@ from coemogen_core.storage.whole_file import write_atomically
 from coemogen_core.storage.workspace import Workspace
 from flows.command_line.front import errors
 from flows.command_line.options import ALL, parse_query, say_left_out
+from flows.command_line.trained_models import choose_run
 from flows.train_params import TrainAndEvalParams
 
 MOST_PICTURES = 100_000  # of an emotion in one folder: their names have five digits
 LARGEST_SEED = 2**62  # so that seed + count fits the generators' 64 bits
 
 
-def open_pipeline(params: TrainAndEvalParams, run_id: str | None, folder: Path | None) -> EmotionPipeline:
-    """The model on its device: a saved pipeline in a folder, or a run of the workspace over its base models.
+def open_pipeline(params: TrainAndEvalParams, run_id: str | None, dataset: str | None, folder: Path | None) -> EmotionPipeline:
+    """The model on its device: a saved pipeline in a folder, or a run of the workspace (`choose_run`) over its base models.
 
     Raises:
         FileNotFoundError: there is no such model.
@@ -35,7 +36,7 @@ def open_pipeline(params: TrainAndEvalParams, run_id: str | None, folder: Path |
     transformers_logging.disable_progress_bar()
     if folder is not None:
         return EmotionPipeline.from_pretrained(folder, device=params.generation.device)
-    model = Workspace(params.workspace).path("runs", run_id or only_run(params.workspace), "model")
+    model = Workspace(params.workspace).path("runs", choose_run(params.workspace, run_id, dataset), "model")
     return EmotionPipeline.from_run(params.models, model, params.generation.device)
 
 
@@ -80,24 +81,6 @@ def draw_again(opened: Callable[[], EmotionPipeline], picture: Path, out: str, d
         raise ValueError(f"{target} is the picture itself: give another folder")
     write_atomically(target, png_with_record(drawn, new_record(record.emotion, record.seed, record.recipe, model)))
     print(f"{target}: {_compared(picture, drawn)}")
-
-
-def only_run(workspace: str) -> str:
-    """The run of a workspace that holds a trained model, where there is exactly one.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: there are several.
-    """
-    opened = Workspace(workspace)
-    runs = [run for run in opened.list_folders("runs") if opened.exists("runs", run, "model", "config.json")]
-    if not runs:
-        raise FileNotFoundError(
-            f"no trained model in {workspace}: train one, or give --workspace and --run, or --model with a saved pipeline"
-        )
-    if len(runs) > 1:
-        raise ValueError(f"{workspace} holds several trained models: give --run with one of {', '.join(runs)}")
-    return runs[0]
 
 
 def _compared(picture: Path, drawn: Image.Image) -> str:

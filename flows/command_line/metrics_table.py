@@ -10,7 +10,7 @@ from coemogen_core.report.tables import number, probe_verdict
 from schemas.metrics import METRIC_NAMES, ColourMetrics, EmotionMetrics, Estimate, MethodMetrics, Metrics, ProbeAnswers
 
 TABLES: tuple[tuple[NumberName, ...], ...] = (
-    ("emo_a", "fid", "cmmd", "precision", "recall"),
+    ("emo_a", "fid", "kid", "cmmd", "precision", "recall"),
     ("density", "coverage", "lpips", "sem_c", "sem_d"),
     ("brightness", "colourfulness"),
 )
@@ -35,7 +35,9 @@ def probe_tables(metrics: Metrics) -> Iterator[Table]:
     """For every probe of Emo-A: what it says of every set of images, and whether its answers look collapsed."""
     sets = _sets(metrics)
     for identity in dict.fromkeys(identity for measured in sets.values() for identity in measured.probes):
-        table = Table(title=f"Emo-A by {escape(identity)}", title_justify="left")
+        found = next(measured.probes[identity] for measured in sets.values() if identity in measured.probes)
+        seen = " (through CLIP: not independent of a method that CLIP drives)" if found.through_clip else ""
+        table = Table(title=f"Emo-A by {escape(identity)}{seen}", title_justify="left")
         table.add_column("")
         table.add_column("accuracy", justify="right", no_wrap=True)
         for column in ("majority\nbaseline", "commonest answer", "check"):

@@ -25,6 +25,10 @@ Corpora = Annotated[
     list[str], Parameter(name="--dataset", help="Corpus to train on; given again, another one to train on together with it.")
 ]
 
+ModelOf = Annotated[
+    str | None, Parameter(help="Corpus that the model was trained on, joined ones as emoset+emoart; not needed where there is one model.")
+]
+
 
 @app.command
 def train(
@@ -85,6 +89,7 @@ def generate(
     count: Annotated[Whole, Parameter(help="Pictures of each emotion.")] = 8,
     seed: Annotated[Whole, Parameter(help="Of the first picture; picture k has seed + k.")] = 0,
     workspace: Annotated[str, Parameter(help="Workspace of the trained model.")] = "demo/workspace",
+    dataset: ModelOf = None,
     run: Annotated[str | None, Parameter(help="Run of the trained model, train-...; not needed where there is only one.")] = None,
     model: Annotated[Path | None, Parameter(help="A saved pipeline in place of a run: the folder of save_pretrained.")] = None,
     again: Annotated[Path | None, Parameter(name="--from", help="Make this generated PNG again, from what it says of itself.")] = None,
@@ -122,7 +127,7 @@ def generate(
         device=device,
     )
     params = flow_params(profile, TrainAndEvalParams, {"workspace": workspace, "generation": generation}, settings)
-    opened = partial(open_pipeline, params, run, model)
+    opened = partial(open_pipeline, params, run, dataset, model)
     if again is not None:
         draw_again(opened, again, out, params.generation.device)
     elif emotion is not None:
@@ -133,9 +138,10 @@ def generate(
 def export_lora(
     *,
     workspace: WorkspaceUri,
-    run: Annotated[str, Parameter(help="Run of the trained model, train-...")],
     emotion: Annotated[str, EMOTION],
     destination: Annotated[str, Parameter(help="Folder or URI to write one folder per export to.")],
+    dataset: ModelOf = None,
+    run: Annotated[str | None, Parameter(help="Run of the trained model, train-...; not needed where there is only one.")] = None,
     intensity: Annotated[float, Parameter(help="Factor on the emotion; above 1 = stronger.")] = 1.0,
     name: Annotated[str | None, Parameter(help="Name of the export; by default made of the emotions, e.g. coemogen-awe.")] = None,
     licence: Annotated[str | None, Parameter(help="Licence of the export, written into its files.")] = None,
@@ -148,13 +154,14 @@ def export_lora(
     from coemogen_core.emotions import EMOTIONS
     from coemogen_core.generation.lora_export import ExportRecipe, LoraExporter
     from coemogen_core.storage.workspace import Workspace
+    from flows.command_line.trained_models import choose_run
     from flows.train_params import TrainAndEvalParams
 
     models = flow_params(profile, TrainAndEvalParams, {"workspace": workspace}, settings).models
     query = {EMOTIONS[0]: 1.0} if emotion == ALL else parse_query(emotion)
     # before a model is opened: what is wrong with it is refused at once
     recipe = ExportRecipe(weights=query, intensity=intensity, name=name, licence=licence)
-    exporter = LoraExporter(Workspace(workspace).path("runs", run, "model"), models)
+    exporter = LoraExporter(Workspace(workspace).path("runs", choose_run(workspace, run, dataset), "model"), models)
     recipes = [recipe.model_copy(update={"weights": {each: 1.0}}) for each in exporter.emotions] if emotion == ALL else [recipe]
     for each in recipes:
         written = exporter.export(each, destination)

@@ -11,7 +11,7 @@ from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.feature_set import join_sets, list_parts
 from coemogen_core.training.features import cache_features_part
 from flows.command_line.front import console
-from flows.corpora import read_corpora
+from flows.corpora import read_corpora, trained_emotions
 from flows.train_params import TrainAndEvalParams
 
 
@@ -20,9 +20,11 @@ def train_alone(params: TrainAndEvalParams) -> None:
 
     Raises:
         FileNotFoundError: the corpus is not curated yet, or features are missing and several processes wait for them.
+        ValueError: a corpus has no picture to train on; the message says which step left none.
     """
     workspace = Workspace(params.workspace)
     records = read_corpora(workspace, params)
+    trained_emotions(workspace, [records], params.train_splits)  # before hours of features: a corpus may have nothing to train on
     sets = [(record.dataset, params.features.feature_id(record.version)) for record in records]
     parts = [(record, part) for record in records for part in record.parts]
     missing = [

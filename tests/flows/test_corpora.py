@@ -13,7 +13,7 @@ from flows.build_emoset import build_emoset
 from flows.params import BuildEmosetParams, load_params
 from schemas.metrics import Metrics
 from schemas.outcomes import RunOutcome
-from tests.flows.chain import CAPTION, PART_SIZE, run_training
+from tests.flows.chain import CAPTION, PART_SIZE, run_emoset, run_training
 
 FOUR = ("awe", "contentment", "anger", "sadness")
 
@@ -86,3 +86,31 @@ def test_photos_and_paintings_together_and_one_after_the_other(
     assert tuned.model_run_id not in (model, joint.model_run_id)
     config = chain_copy.read_json("runs", str(tuned.model_run_id), "model", "config.json")
     assert config["training"]["recipe"]["from_run"] == model
+
+
+def test_a_method_of_a_matrix_learns_from_other_captions(
+    chain_copy: Workspace, world: Path, tiny_clip: Path, tiny_diffusion: Path, prefect_server: str
+) -> None:
+    """The paper's study of captions: the same pictures, described without knowing their emotion."""
+    matrix = {
+        "seeds": [0],
+        "methods": [{"method": "coemogen"}, {"method": "coemogen", "name": "without-prior", "corpora": ["emoset_plain_short"]}],
+    }
+    with pytest.raises(FileNotFoundError, match=r"method without-prior of the matrix: .*emoset_plain_short"):
+        run_training(chain_copy.uri, tiny_clip, tiny_diffusion, matrix=matrix)
+    before = kept_emotions(chain_copy, "emoset"), chain_copy.read_json("decisions", "emoset", "current.json")
+    plain = {**CAPTION, "prompt_id": "plain-short.v1"}
+    built = run_emoset(world, chain_copy.uri, tiny_clip, dataset="emoset_plain_short", caption=plain)
+    stages = {stage.stage.partition("/")[2]: stage for stage in built.stages}
+    assert stages["ingest"].recomputed_nothing
+    assert not stages["caption"].recomputed_nothing
+    assert before == (kept_emotions(chain_copy, "emoset"), chain_copy.read_json("decisions", "emoset", "current.json"))
+    outcome = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, matrix=matrix)
+    configs = [
+        chain_copy.read_json("runs", cell["training_run"], "model", "config.json")["training"]
+        for cell in chain_copy.read_json("runs", outcome.run_id, "experiments.json")["runs"]
+    ]
+    assert [config["dataset"] for config in configs] == ["emoset", "emoset_plain_short"]
+    assert configs[0]["recipe"] == configs[1]["recipe"]
+    again = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, matrix=matrix)
+    assert all(stage.recomputed_nothing for stage in again.stages)

@@ -79,7 +79,9 @@ def test_the_flow_counts_the_truth_of_the_art_in(monkeypatch: pytest.MonkeyPatch
         raise AskedError(given[-1])
 
     truth = {"a.jpg": "awe"}
-    for name, found in {"resolve_version": "v1", "use_version": Mock(), "_cache_features": None, "_train": []}.items():
+    corpora = {"read_corpora": [Mock(dataset="emoset", version="v1")], "own_corpora": {}, "reference_record": Mock(), "each_record": []}
+    replaced = {"resolve_version": "v1", **corpora, "cell_settings": Mock(), "_cache_features": None, "_train": []}
+    for name, found in replaced.items():
         monkeypatch.setattr(train_and_eval, name, lambda *_, found=found: found)
     monkeypatch.setattr(train_and_eval, "select_reference_task", lambda *_: SELECTION)
     monkeypatch.setattr(train_and_eval, "true_emotions", lambda _: truth)

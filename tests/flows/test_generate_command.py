@@ -101,8 +101,20 @@ def test_a_folder_that_cannot_be_written_and_a_workspace_without_a_model(run, tm
 
 
 def test_two_models_are_not_guessed_between(run, models, tmp_path):
-    for name in ("train-1", "train-2"):
-        new_trained_model(models).save(str(tmp_path / "two" / "runs" / name / "model"))
-    code, text = run("awe", "--out", str(tmp_path / "out"), place=("--workspace", str(tmp_path / "two")))
+    runs = {"train-1": "emoset", "train-2": "emoart", "textual-inversion-3": None}
+    place = ("--workspace", str(tmp_path / "two"))
+    for name, corpus in runs.items():
+        folder = str(tmp_path / "two" / "runs" / name / "model")
+        if corpus is None:  # a baseline's model is no choice
+            Workspace(folder).write_json({"training": {"dataset": "emoset"}}, "config.json")
+        else:
+            new_trained_model(models, dataset=corpus).save(folder)
+    code, text = run("awe", "--out", str(tmp_path / "out"), place=place)
     assert code == 2
-    assert "give --run with one of train-1, train-2" in text
+    assert "holds several trained models: give --dataset, or --run with one of train-1 (emoset), train-2 (emoart)" in text
+    code, text = run("awe", "--dataset", "photos", "--out", str(tmp_path / "out"), place=place)
+    assert code == 2
+    assert "no trained model of photos in" in text
+    assert run("awe", "--dataset", "emoart", "--count", "1", "--out", str(tmp_path / "out"), place=place)[0] == 0
+    assert run("awe", "--run", "train-2", "--count", "1", "--out", str(tmp_path / "other"), place=place)[0] == 0
+    assert (tmp_path / "out" / "awe" / "awe-00000.png").read_bytes() == (tmp_path / "other" / "awe" / "awe-00000.png").read_bytes()

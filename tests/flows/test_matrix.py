@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from coemogen_core.curation.decisions import DecisionsRecord
+from coemogen_core.evaluation.reference import ReferenceSelection, select_reference
 from coemogen_core.experiments.files import read_experiments
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.storage.workspace import Workspace
 from flows.command_line import main
+from schemas.metrics import Metrics
 from schemas.outcomes import RunOutcome
 from tests.flows.chain import run_training
 
@@ -81,6 +84,27 @@ def ablations_share_features_trainings_and_noise(workspace: Workspace, outcome: 
     assert 'id="experiments"' in page
     assert "Emo-A, full method" in page
     assert '<th scope="row">without L_SEM</th><td>2</td>' in page
+
+
+def test_ablations_are_measured_by_the_protocol_that_the_evaluation_names(
+    chain_copy: Workspace, tiny_clip: Path, tiny_diffusion: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The public code compares with all of EmoSet, training pictures included."""
+    asked: list[str] = []
+
+    def select(workspace: Workspace, source: str, minimum: int, protocol: str, record: DecisionsRecord) -> ReferenceSelection:
+        asked.append(protocol)
+        return select_reference(workspace, source, minimum, protocol, record)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("tasks.evaluate.select_reference", select)
+    evaluation = {"clip_model": str(tiny_clip), "resamples": 20, "protocol": "emogen"}
+    outcome = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, matrix={**ABLATIONS, "seeds": [0]}, evaluation=evaluation)
+    metrics = Metrics.model_validate_json(chain_copy.read_file("runs", outcome.run_id, "metrics.json"))
+    found = read_experiments(chain_copy, outcome.run_id)
+    assert found is not None
+    assert metrics.reference is not None
+    assert (asked, metrics.protocol, found.protocol) == (["emogen"], "emogen", "emogen")
+    assert metrics.reference.images == 127  # all but the broken one
 
 
 def drawn(workspace: Workspace, run_id: str, method: str) -> tuple[list[int], list[bytes]]:

@@ -22,7 +22,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         asked.append(("train", dataset, recipe.steps))
         return TrainingOutcome(run_id="train-a", steps=recipe.steps, images=2, reused=False, seconds=1.0)
 
-    monkeypatch.setattr(train_alone, "use_version", lambda *_: SimpleNamespace(parts=("a", "b"), source="photos"))
+    record = SimpleNamespace(dataset="emoset", version="v1", parts=("a", "b"), source="photos")
+    monkeypatch.setattr(train_alone, "read_corpora", lambda *_: [record])
+    monkeypatch.setattr(train_alone, "trained_emotions", lambda *_: ("awe",))
     monkeypatch.setattr(train_alone, "list_parts", lambda *_: ["b"])
     monkeypatch.setattr(train_alone, "cache_features_part", lambda *given: asked.append(("cache", *given[1:5])))
     monkeypatch.setattr(coemogen, "train", train)

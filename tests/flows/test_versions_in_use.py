@@ -35,8 +35,8 @@ def caption_again(workspace: Workspace, values: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("start", "first_step"),
     [
-        (train_by_command, "flows.command_line.train_alone.list_parts"),
-        (train_by_flow, "flows.train_and_eval._cache_features"),
+        (train_by_command, "flows.command_line.train_alone.trained_emotions"),
+        (train_by_flow, "flows.train_and_eval.select_reference_task"),
         (caption_again, "flows.recaption.on_worker"),
     ],
 )

@@ -7,7 +7,6 @@ import pytest
 
 from coemogen_core.evaluation import cmmd, pairwise
 from coemogen_core.evaluation.definitions import tolerance
-from coemogen_core.statistics import bootstrap
 
 
 def kernel(x: np.ndarray, y: np.ndarray) -> float:
@@ -21,7 +20,7 @@ def by_definition(generated: np.ndarray, reference: np.ndarray) -> float:
 
 
 def discrepancy(generated: np.ndarray, reference: np.ndarray) -> float:
-    return float(cmmd.resampled_discrepancies(generated, reference, np.ones((1, len(generated))))[0])
+    return cmmd.discrepancy(generated, reference).value
 
 
 @pytest.fixture
@@ -53,22 +52,15 @@ def test_the_distance_of_two_points() -> None:
     assert discrepancy(same, opposite) == pytest.approx(2000 * (1 - np.exp(-4 / 200)), rel=1e-12)
 
 
-def test_resamples_leave_out_pairs_of_an_image_with_itself(rng: np.random.Generator) -> None:
+def test_the_values_without_an_image_are_those_of_the_others(rng: np.random.Generator) -> None:
     generated, reference = rng.normal(size=(9, 5)), rng.normal(size=(11, 5)) + 1
-    counts = bootstrap.resample_counts(np.zeros(9, int), 10, seed=3)
-    unit = generated / np.linalg.norm(generated, axis=1, keepdims=True)
-    real = reference / np.linalg.norm(reference, axis=1, keepdims=True)
-    for row, value in zip(counts, cmmd.resampled_discrepancies(generated, reference, counts), strict=True):
-        drawn = np.repeat(np.arange(9), row.astype(int))
-        own = np.mean([kernel(unit[i], unit[j]) for i, j in combinations(drawn, 2) if i != j])
-        other = np.mean([kernel(unit[i], y) for i in drawn for y in real])
-        fixed = np.mean([kernel(a, b) for a, b in combinations(real, 2)])
-        assert value == pytest.approx(1000 * (own + fixed - 2 * other), rel=1e-8)
-    assert np.isnan(cmmd.resampled_discrepancies(generated, reference, np.eye(9)[:1] * 9)).all()
+    expected = [discrepancy(np.delete(generated, index, axis=0), reference) for index in range(9)]
+    assert cmmd.discrepancy(generated, reference).left_out == pytest.approx(expected, rel=1e-9)
+    assert not np.isfinite(cmmd.discrepancy(generated[:2], reference).left_out).any(), "one image makes no pair"
 
 
 def test_too_few_or_different_embeddings_are_refused() -> None:
-    with pytest.raises(ValueError, match="needs 2 embeddings"):
+    with pytest.raises(ValueError, match="needs 2 vectors"):
         discrepancy(np.ones((1, 4)), np.ones((9, 4)))
     with pytest.raises(ValueError, match="equal width"):
         discrepancy(np.ones((3, 4)), np.ones((9, 5)))

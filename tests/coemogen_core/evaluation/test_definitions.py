@@ -56,4 +56,4 @@ def test_the_report_says_the_same_of_the_direction() -> None:
         assert DEFINITIONS[name].label == f"{DEFINITIONS[name].title} {arrow}"
         assert meaning(name)
         assert meaning(name, EmotionMetrics)
-    assert LOWER_IS_BETTER == ("fid", "cmmd")
+    assert LOWER_IS_BETTER == ("fid", "kid", "cmmd")

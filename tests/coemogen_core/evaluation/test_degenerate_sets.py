@@ -23,7 +23,8 @@ from schemas.metrics import METRIC_NAMES, MethodMetrics, Metrics, ReferenceMetri
 
 RECIPE = EvaluationRecipe(resamples=20)
 NAMED = SimpleNamespace(identity="some network")
-NETWORKS: Any = SimpleNamespace(fid=NAMED, perceptual=NAMED, emotion_probes=(NAMED,), content=NAMED, clip=NAMED)
+PROBE = SimpleNamespace(identity="some probe", through_clip=False)
+NETWORKS: Any = SimpleNamespace(fid=NAMED, perceptual=NAMED, emotion_probes=(PROBE,), content=NAMED, clip=NAMED)
 NOT_A_NUMBER = re.compile(r"\b(nan|inf|-inf|infinity|none|null)\b", re.IGNORECASE)
 COUNTS = st.lists(st.sampled_from([0, 0, 1, 2, 3, 5, 6]), min_size=8, max_size=8)
 KINDS = st.sampled_from(["varied", "identical", "black", "huge", "tiny"])

@@ -25,7 +25,7 @@ def test_a_collapsed_probe_is_seen() -> None:
 
 def collapse_of(answers: list[int], wanted: list[int]) -> bool | None:
     groups = np.array(wanted)
-    return emo_a.probe_metrics(np.eye(8)[answers], groups, bootstrap.resample_counts(groups, 200, 0)).collapsed
+    return emo_a.probe_metrics(np.eye(8)[answers], groups, 0.95).collapsed
 
 
 def test_a_collapse_is_flagged_by_how_far_one_answer_exceeds_what_was_asked_for() -> None:
@@ -38,11 +38,11 @@ def test_a_collapse_is_flagged_by_how_far_one_answer_exceeds_what_was_asked_for(
     assert collapse_of([1] * 100, [1] * 50 + [2] * 50) is True
 
 
-def test_without_resamples_there_is_no_verdict_and_with_them_there_are_intervals(rng: np.random.Generator) -> None:
+def test_without_a_level_there_is_no_verdict_and_with_one_there_are_intervals(rng: np.random.Generator) -> None:
     probabilities, wanted = rng.dirichlet(np.ones(8), 400), np.arange(400) % 8
     bare = emo_a.probe_metrics(probabilities, wanted)
     assert (bare.interval, bare.majority_interval, bare.collapsed) == (None, None, None)
-    found = emo_a.probe_metrics(probabilities, wanted, bootstrap.resample_counts(wanted, 2000, 0))
+    found = emo_a.probe_metrics(probabilities, wanted, 0.95)
     assert found.interval is not None
     normal = 1.96 * np.sqrt(found.accuracy * (1 - found.accuracy) / 400)  # type: ignore[operator]  # few differ from one another by emotion
     assert (found.interval.high - found.interval.low) / 2 == pytest.approx(normal, rel=0.15)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from scipy import linalg
 
 from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.emotions import EMOTIONS
@@ -164,3 +165,26 @@ def test_a_large_picture_is_averaged_and_not_skipped(extractors: ExtractorSet) -
     Image.fromarray(np.repeat(checker[..., None], 3, 2).astype(np.uint8)).save(buffer, "PNG")
     found = features_of([LabelledImage("x", "awe", buffer.getvalue())], extractors)
     assert found.probabilities[0, 0].argmax() in (3, 4)  # red is 0.5 after averaging, 0 or 1 after skipping
+
+
+def test_no_interval_asks_for_more_than_an_eigenproblem_a_set(
+    extractors: ExtractorSet, labelled_images: MakeImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of small ones take a hundred times as long on several BLAS threads as on one."""
+    asked: list[str] = []
+
+    def counted(name: str) -> Callable[..., object]:
+        original = getattr(linalg, name)
+
+        def count(*arguments: object, **options: object) -> object:
+            asked.append(name)
+            return original(*arguments, **options)
+
+        return count
+
+    for name in ("eigh", "eigvalsh", "svd", "svdvals", "cholesky"):
+        monkeypatch.setattr(linalg, name, counted(name))
+    generated, real = (features_of(labelled_images(8, first), extractors) for first in (0, 100))
+    evaluate_method(generated, real, extractors, RECIPE)
+    sets = 1 + len(EMOTIONS)
+    assert 0 < len(asked) <= 6 * sets

@@ -8,7 +8,7 @@ from scipy import linalg
 
 from coemogen_core.evaluation import fid
 from coemogen_core.evaluation.definitions import tolerance
-from coemogen_core.statistics import bootstrap
+from coemogen_core.statistics import jackknife
 
 
 def textbook_fid(first: np.ndarray, second: np.ndarray) -> float:
@@ -75,22 +75,39 @@ def test_one_image_or_broken_features_are_refused() -> None:
         distance(np.ones((5, 8)), np.ones((5, 9)))
 
 
-@pytest.mark.parametrize(("count", "dim"), [(80, 12), (20, 40)])
-def test_resampled_distance_is_that_of_the_repeated_images(rng: np.random.Generator, count: int, dim: int) -> None:
-    features, reference = rng.normal(size=(count, dim)), rng.normal(size=(60, dim)) + 0.2
-    statistics = fid.gaussian_statistics(reference)
-    counts = bootstrap.resample_counts(np.zeros(count, int), 5, seed=1)
-    for row, value in zip(counts, fid.resampled_distances(features, counts, statistics), strict=True):
-        assert value == pytest.approx(distance(np.repeat(features, row.astype(int), axis=0), reference), rel=tolerance("fid"))
+def apart(features: np.ndarray, reference: np.ndarray) -> list[float]:
+    """The distances without each image, one by one."""
+    return [distance(np.delete(features, index, axis=0), reference) for index in range(len(features))]
 
 
-def test_the_interval_is_centred_because_resampling_inflates_the_distance(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize(
+    ("count", "dim", "real"),
+    [(80, 12, 60), (20, 40, 60), (41, 40, 300), (30, 24, 9), (3, 8, 40)],
+    ids=["full rank", "fewer images than features", "as many as features", "few real images", "three images"],
+)
+def test_distances_without_an_image_are_those_of_the_others(rng: np.random.Generator, count: int, dim: int, real: int) -> None:
+    features, reference = correlated(rng, count, dim, 0.2), correlated(rng, real, dim, 0.0)
+    expected = apart(features, reference)
+    found = fid.left_out_distances(features, fid.gaussian_statistics(reference))
+    assert found == pytest.approx(expected, abs=1e-3 * float(np.std(expected)))
+
+
+def test_without_an_image_that_is_there_twice_or_among_equal_ones(rng: np.random.Generator) -> None:
+    """Nothing is lost with one of two equal images, where others each have a direction of their own."""
+    reference = correlated(rng, 50, 8, 0.0)
+    pairs = np.repeat(rng.normal(size=(4, 8)), 2, axis=0)
+    pairs[7] += 1
+    assert fid.left_out_distances(pairs, fid.gaussian_statistics(reference)) == pytest.approx(apart(pairs, reference), rel=1e-4)
+    equal = np.ones((6, 8))
+    assert fid.left_out_distances(equal, fid.gaussian_statistics(reference)) == pytest.approx(apart(equal, reference), rel=1e-9)
+    with pytest.raises(ValueError, match="at least 3 images"):
+        fid.left_out_distances(equal[:2], fid.gaussian_statistics(reference))
+
+
+def test_the_standard_error_is_the_spread_of_the_distance_where_images_are_few(rng: np.random.Generator) -> None:
+    """Twice as many images as features: resamples, with a third of the images missing, spread half as much again."""
     reference = fid.gaussian_statistics(rng.normal(size=(500, 30)))
-    features = rng.normal(size=(120, 30)) * 1.1
-    value = fid.frechet_distance(fid.gaussian_statistics(features), reference)
-    resampled = fid.resampled_distances(features, bootstrap.resample_counts(np.zeros(120, int), 200, 0), reference)
-    assert resampled.mean() > value
-    interval = bootstrap.centred_interval(value, resampled, 0.95)
-    assert interval is not None
-    assert interval.low < value < interval.high
-    assert fid.affordable_resamples(np.zeros((8000, 2048)), fid.gaussian_statistics(rng.normal(size=(50, 4))), 1000) == 1000
+    sets = rng.normal(size=(150, 60, 30)) * 1.1 + 0.2
+    values = [fid.frechet_distance(fid.gaussian_statistics(features), reference) for features in sets]
+    errors = [jackknife.spread(fid.left_out_distances(features, reference), np.zeros(60, int)).standard_error for features in sets]
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.25)

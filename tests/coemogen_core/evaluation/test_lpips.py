@@ -58,11 +58,21 @@ def test_every_image_takes_part_in_equally_many_distinct_pairs(count: int, neigh
     assert np.array_equal(pairs.distance, (pairs.left - pairs.right).astype(np.float32) ** 2)
 
 
-def test_resampling_weighs_pairs_by_both_images() -> None:
-    pairs = lpips.PairDistances(np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([1, 10, 100], np.float32))
-    values = lpips.resampled_distances(pairs, np.array([[1.0, 1, 1], [2, 1, 0], [3, 0, 0]]))
-    assert values[:2].tolist() == [37.0, 1.0]
-    assert np.isnan(values[2])
+def test_the_interval_holds_the_mean_in_as_many_sets_as_it_says() -> None:
+    """Every image stands in sixteen pairs. A bootstrap over images, pairs weighed by both, is a fifth too wide here: 98 %."""
+    generator, emotions, held = np.random.default_rng(0), np.repeat([1, 4], 30), 0
+    for _ in range(400):
+        vectors = generator.normal(size=(60, 3)).astype(np.float32)
+        found = [lpips.circle_distances(iter(vectors[emotions == emotion]), 30, 8) for emotion in (1, 4)]
+        pairs = lpips.PairDistances(
+            np.concatenate([found[0].left, found[1].left + 30]),
+            np.concatenate([found[0].right, found[1].right + 30]),
+            np.concatenate([found[0].distance, found[1].distance]),
+        )
+        interval = lpips.interval(pairs, emotions, np.full(60, True), 0.95)
+        assert interval is not None
+        held += interval.low <= 6 <= interval.high
+    assert 0.93 <= held / 400 <= 0.97
 
 
 def test_negative_or_missing_weights_are_refused() -> None:

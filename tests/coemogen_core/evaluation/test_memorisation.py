@@ -27,10 +27,14 @@ def cut(vectors: np.ndarray, size: int) -> list[VectorPart]:
     return [VectorPart(f"part-{s}", names[s : s + size], vectors[s : s + size]) for s in range(0, len(vectors), size)]
 
 
-def flat(level: int, size: tuple[int, int] = (40, 40)) -> bytes:
+def encoded(rgb: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", size, (level,) * 3).save(buffer, "PNG")
+    Image.fromarray(rgb).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def flat(level: int, size: tuple[int, int] = (40, 40)) -> bytes:
+    return encoded(np.full((*size[::-1], 3), level, np.uint8))
 
 
 @given(st.integers(2, 40), st.integers(1, 12), st.integers(1, 15), st.integers(0, 999))
@@ -90,6 +94,21 @@ def test_pixels_are_compared_by_layout_and_colour() -> None:
     assert pixel_distance(flat(0), flat(255)) == 1.0
     assert pixel_distance(flat(51), flat(102)) == pytest.approx(0.2)
     assert pixel_distance(flat(80), flat(80, (300, 90))) == 0.0, "size and shape do not count"
+
+
+def test_mirror_images_that_were_trained_on_are_found_and_nobody_finds_its_own() -> None:
+    vectors, mirrored = np.eye(6)[:3], np.eye(6)[3:]
+    part = VectorPart("a", ["x", "y", "z"], vectors, mirrored)
+    found = nearest_neighbours(np.array([mirrored[1] + 0.1 * vectors[0], vectors[2]]), [part])
+    assert [(one.image_id, one.mirrored) for one in found] == [("y", True), ("z", False)]
+    symmetric = VectorPart("a", ["x", "y"], np.array([[1.0, 0], [0.6, 0.8]]), np.array([[1.0, 0], [0.8, 0.6]]))
+    own = nearest_neighbours(symmetric.vectors, [symmetric], ["x", "y"])
+    assert [(one.image_id, one.mirrored) for one in own] == [("y", True), ("x", False)]
+    half = np.zeros((40, 40, 3), np.uint8)
+    half[:, :20] = 255
+    left, right = encoded(half), encoded(half[:, ::-1])
+    assert pixel_distance(left, right) == 1.0
+    assert pixel_distance(left, right, mirrored=True) == 0.0
 
 
 def test_a_near_copy_is_nearer_by_both_distances_than_training_pictures_are_to_each_other() -> None:

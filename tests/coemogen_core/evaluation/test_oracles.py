@@ -5,7 +5,7 @@ import pytest
 import torch
 from prdc import compute_prdc
 
-from coemogen_core.evaluation import fid, precision_recall
+from coemogen_core.evaluation import fid, kid, precision_recall
 from coemogen_core.evaluation.definitions import tolerance
 from tests.oracles import oracle
 
@@ -36,27 +36,45 @@ def test_fid_is_torch_fidelitys(counts: tuple[int, int], dim: int, rank: int) ->
     assert found == pytest.approx(torch_fidelitys_fid(first, second), rel=tolerance("fid"))
 
 
+@pytest.mark.parametrize(("count", "dim"), [(400, 96), (40, 512), (12, 4)], ids=["the lab's width", "few images", "tiny"])
+def test_kid_is_torch_fidelitys(count: int, dim: int) -> None:
+    """One subset of all images leaves nothing to chance in it."""
+    first, second = features(count, dim, dim, 0, 0.0), features(count, dim, dim, 1, 0.4)
+    expected = oracle("torch_fidelity.metric_kid").kid_features_to_metric(
+        *(torch.from_numpy(some.astype(np.float64)) for some in (first, second)), kid_subsets=1, kid_subset_size=count, verbose=False
+    )
+    assert kid.discrepancy(first, second).value == pytest.approx(expected["kernel_inception_distance_mean"], rel=tolerance("kid"))
+
+
+def test_kid_is_the_mean_over_torch_fidelitys_subsets() -> None:
+    """Its subsets of equal sizes out of sets that are not equally large."""
+    first, second = features(300, 32, 32, 0, 0.0), features(500, 32, 32, 1, 0.4)
+    expected = oracle("torch_fidelity.metric_kid").kid_features_to_metric(
+        *(torch.from_numpy(some.astype(np.float64)) for some in (first, second)), kid_subsets=400, kid_subset_size=100, verbose=False
+    )
+    noise = expected["kernel_inception_distance_std"] / 20
+    assert kid.discrepancy(first, second).value == pytest.approx(expected["kernel_inception_distance_mean"], abs=4 * noise)
+
+
 @pytest.mark.parametrize(
     ("generated", "real", "shift"), [(200, 150, 0.0), (60, 300, 1.5), (40, 6, 0.0), (6, 7, 0.5), (6, 6, 0.0), (300, 300, 4.0)]
 )
 def test_precision_and_recall_are_those_of_prdc_and_of_torch_fidelity(generated: int, real: int, shift: float) -> None:
     first, second = features(generated, 12, 12, 0, shift).astype(np.float64), features(real, 12, 12, 0, 0.0).astype(np.float64)
-    found = precision_recall.compare_manifolds(first, second, np.ones((1, generated)), seed=0)
-    kept, kept_real = precision_recall.equally_many(generated, real, seed=0)
+    found = precision_recall.compare_manifolds(first, second, seed=0)
+    kept, kept_real = precision_recall.equally_many(*(np.zeros(count, int) for count in (generated, real)), seed=0)
     assert len(kept) == len(kept_real) == min(generated, real)
     first, second = first[kept], second[kept_real]
     expected = compute_prdc(second, first, nearest_k=precision_recall.NEIGHBOURS)
     if len(kept) > precision_recall.DENSITY_NEIGHBOURS + 1:  # prdc partitions one further
         denser = compute_prdc(second, first, nearest_k=precision_recall.DENSITY_NEIGHBOURS)
-        assert found.density == pytest.approx(denser["density"], rel=tolerance("density"))
-        assert abs(found.coverage - denser["coverage"]) <= tolerance("coverage")
-    assert abs(found.precision - expected["precision"]) <= tolerance("precision")
-    assert abs(found.recall - expected["recall"]) <= tolerance("recall")
+        assert found.density.value == pytest.approx(denser["density"], rel=tolerance("density"))
+        assert abs(found.coverage.value - denser["coverage"]) <= tolerance("coverage")
+    assert abs(found.precision.value - expected["precision"]) <= tolerance("precision")
+    assert abs(found.recall.value - expected["recall"]) <= tolerance("recall")
     module = oracle("torch_fidelity.metric_prc")
     other = module.calculate_precision_recall_part(torch.from_numpy(first), torch.from_numpy(second), precision_recall.NEIGHBOURS)
-    assert (found.precision, found.recall) == pytest.approx(other, abs=1e-6)
-    assert (found.resampled_precision[0], found.resampled_recall[0]) == (found.precision, found.recall)
-    assert (found.resampled_density[0], found.resampled_coverage[0]) == pytest.approx((found.density, found.coverage))
+    assert (found.precision.value, found.recall.value) == pytest.approx(other, abs=1e-6)
 
 
 def test_more_real_pictures_of_the_same_kind_change_nothing() -> None:
@@ -64,8 +82,8 @@ def test_more_real_pictures_of_the_same_kind_change_nothing() -> None:
     rng = np.random.default_rng(0)
     made, few, many = (np.pad(rng.normal(size=(count, 2)), ((0, 0), (0, 6))) for count in (200, 200, 2400))
     made[:, 4] += 0.2
-    against_few, against_many = (precision_recall.compare_manifolds(made, real, np.ones((1, 200)), seed=0) for real in (few, many))
-    assert against_many.precision == pytest.approx(against_few.precision, abs=0.2)
-    assert against_many.coverage == pytest.approx(against_few.coverage, abs=0.2)
+    against_few, against_many = (precision_recall.compare_manifolds(made, real, seed=0) for real in (few, many))
+    assert against_many.precision.value == pytest.approx(against_few.precision.value, abs=0.2)
+    assert against_many.coverage.value == pytest.approx(against_few.coverage.value, abs=0.2)
     unequal = compute_prdc(many, made, nearest_k=precision_recall.NEIGHBOURS)["precision"]
-    assert unequal < against_few.precision / 3
+    assert unequal < against_few.precision.value / 3

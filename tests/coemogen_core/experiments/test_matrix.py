@@ -24,18 +24,31 @@ def test_the_shipped_matrix_compares_all_methods():
     assert [method.name for method in matrix.resolve(LAB)] == list(matrix.names)
 
 
-def test_the_shipped_ablations_differ_from_the_full_method_in_one_field_each_and_the_controls_in_rank_besides():
+def test_the_shipped_ablations_differ_from_the_full_method_in_what_their_names_say():
     matrix = read_matrix(SHIPPED / "ablations.toml")
     assert matrix.opponents == ("coemogen",)
     assert {"coemogen", "without-l-sem", "without-emotion-loras", "without-polarity-loras"} == COUNTERPARTS.keys() & set(matrix.names)
     assert matrix.labels["without-l-sem"] == "without L_SEM"
-    full, *others = (method for method in matrix.resolve(LAB) if isinstance(method, CoEmoGen))
-    assert full.recipe == LAB
-    assert len(others) == 10
-    for method in others:
-        changed = {name for name, value in method.recipe if value != getattr(LAB, name)}
-        assert len(changed - {"rank"}) == 1
-        assert ("rank" in changed) == method.name.endswith("-of-rank-8")
+    full, *others = (method.recipe for method in matrix.resolve(LAB) if isinstance(method, CoEmoGen))
+    assert full == LAB
+    changed = [{name for name, value in recipe if value != getattr(full, name)} for recipe in others]
+    assert dict(zip(matrix.names[1:], changed, strict=True)) == {
+        "without-l-sem": {"semantic_weight"},
+        "without-emotion-loras": {"use_emotion_pairs"},
+        "without-polarity-loras": {"use_polarity_pairs"},
+        "emotion-loras-of-rank-8": {"use_polarity_pairs", "rank"},
+        "polarity-loras-of-rank-8": {"use_emotion_pairs", "rank"},
+        "class-vector": {"conditioner"},
+        "emotion-word": {"conditioner"},
+        "l-sem-as-mae": {"semantic_loss", "semantic_weight"},
+        "l-sem-as-mse": {"semantic_loss", "semantic_weight"},
+        "l-sem-as-kl": {"semantic_loss", "semantic_weight"},
+        "captions-without-prior": set(),
+        "long-captions": set(),
+        "long-captions-without-prior": set(),
+    }
+    assert [spec.corpora for spec in matrix.methods[-3:]] == [("emoset_plain_short",), ("emoset_prior_long",), ("emoset_plain_long",)]
+    assert not any(spec.corpora for spec in matrix.methods[:-3])
 
 
 def test_overrides_belong_to_one_method(tmp_path):

@@ -10,7 +10,7 @@ from coemogen_core.model.hilora import ATTENTION_TARGETS, inject
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 
 
-def new_trained_model(models: BaseModels, conditioner_config: ConditionerConfig | None = None) -> SavedModel:
+def new_trained_model(models: BaseModels, conditioner_config: ConditionerConfig | None = None, **training: str) -> SavedModel:
     generator = torch.Generator().manual_seed(0)
     hilora = inject(load_unet(models), rank=4)
     with torch.no_grad():
@@ -28,6 +28,6 @@ def new_trained_model(models: BaseModels, conditioner_config: ConditionerConfig 
         targets=ATTENTION_TARGETS,
         use_emotion_pairs=True,
         use_polarity_pairs=True,
-        training={"images_per_emotion": dict.fromkeys(EMOTIONS[:5], 6)},
+        training={**training, "images_per_emotion": dict.fromkeys(EMOTIONS[:5], 6)},
     )
     return SavedModel(config, conditioner.state_dict(), hilora.state_dict(), clusters)

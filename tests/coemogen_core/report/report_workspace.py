@@ -1,10 +1,12 @@
 """A small evaluated run for tests of the report: photos with cached features, and samples of three methods, one of them a copied photo."""
 
 import hashlib
+import io
 from collections.abc import Callable
 
 import numpy as np
 import polars as pl
+from PIL import Image, ImageOps
 from safetensors.numpy import save
 
 from coemogen_core.emotions import EMOTIONS
@@ -22,6 +24,15 @@ RUNS = {"coemogen": "run", "sd": "run", "a-third-method": "run"}
 PHOTOS = CorpusVersion(dataset="emoset", version="v1")
 COPIED = (2, 1)
 """Emotion and number of the sample of the first method that is a training photo."""
+MIRRORED = (5, 2)
+"""The same of one that is a training photo's mirror image."""
+
+
+def mirror_image(data: bytes) -> bytes:
+    """The mirror image of an encoded picture."""
+    buffer = io.BytesIO()
+    ImageOps.mirror(Image.open(io.BytesIO(data))).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def reference_of(workspace: Workspace) -> ReferenceSelection:
@@ -38,6 +49,8 @@ def evaluated_run(workspace: Workspace, extractors: ExtractorSet, png: Callable[
             pictures = [png((index + shift) % 8, 100 * number + k) for k in range(per_emotion)]
             if method == "coemogen" and index == COPIED[0]:
                 pictures[COPIED[1]] = photos[index][4]
+            if method == "coemogen" and index == MIRRORED[0]:
+                pictures[MIRRORED[1]] = mirror_image(photos[index][7])
             rows = [
                 {"emotion": emotion, "index": k, "seed": k, "image": {"bytes": data, "path": "x.png"}} for k, data in enumerate(pictures)
             ]
@@ -64,8 +77,9 @@ def _write_photos(workspace: Workspace, photos: list[list[bytes]], extractors: E
         ]
         workspace.table("images", "photos").write_part(part, pl.DataFrame(rows), Images)
         vectors = extractors.clip.embeddings([decode_rgb(row["image"]["bytes"]) for row in rows])
+        mirrored = extractors.clip.embeddings([decode_rgb(row["image"]["bytes"])[:, ::-1] for row in rows])
         ids = np.array([list(bytes.fromhex(row["image_id"])) for row in rows], dtype=np.uint8)
-        features = {"image_id": ids, "visual": np.stack([vectors, vectors[:, ::-1]], axis=1).astype(np.float16)}
+        features = {"image_id": ids, "visual": np.stack([vectors, mirrored], axis=1).astype(np.float16)}
         workspace.write_file(save(features), "features", "emoset", "features-x.v1.all", f"{part}.safetensors")
     empty = {"image_id": np.empty((0, 32), np.uint8), "visual": np.empty((0, 2, vectors.shape[1]), np.float16)}
     workspace.write_file(save(empty), "features", "emoset", "features-x.v1.all", "part-00002.safetensors")

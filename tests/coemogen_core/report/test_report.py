@@ -184,6 +184,36 @@ def test_the_headline_names_two_methods_and_counts_more(data: ReportData) -> Non
     assert headline(own=0.5, coemogen=0.75, sd=0.25) == f"{start} of the images by CoEmoGen, and in 25.0 % to 50.0 % of those by 2 others."
 
 
+def test_only_a_probe_outside_clips_space_is_called_independent(data: ReportData) -> None:
+    """A linear head on CLIP agrees with a method that CLIP drives for reasons of its own."""
+
+    def headline(**through_clip: bool | None) -> str:
+        method = data.metrics.methods["coemogen"]
+        first = next(iter(method.probes.values()))
+        probes = {name: first.model_copy(update={"accuracy": 0.5, "through_clip": seen}) for name, seen in through_clip.items()}
+        found = {"coemogen": method.model_copy(update={"probes": probes})}
+        return summary(data.model_copy(update={"metrics": data.metrics.model_copy(update={"methods": found})}))
+
+    assert headline(judge=False).startswith("An independent judge recognises")
+    assert "independent" not in headline(unknown=None).lower()
+    alone, confirmed = headline(head=True), headline(head=True, judge=False)
+    assert alone.startswith("A probe that sees through CLIP, as the method does, recognises")
+    assert alone.endswith("No probe outside CLIP's space was asked: nothing independent says the same.")
+    assert confirmed.startswith("A probe that sees through CLIP")
+    assert confirmed.endswith("An independent one, which does not, recognises it in 50.0 % by CoEmoGen.")
+
+
+def test_the_page_says_how_many_real_images_of_each_emotion_are_compared_with(data: ReportData) -> None:
+    def page(of_each: int | None) -> str:
+        reference = data.metrics.reference
+        assert reference is not None
+        metrics = data.metrics.model_copy(update={"reference": reference.model_copy(update={"of_each": of_each})})
+        return " ".join(" ".join(read(render_report(data.model_copy(update={"metrics": metrics}))).text).split())
+
+    assert "of all emotions together compare with all of them." in page(None)
+    assert "of all emotions together compare with 31 of each emotion (drawn with seed 0)." in page(31)
+
+
 def test_a_run_without_corpora_reference_or_samples_still_has_a_report(metrics: Metrics, tmp_path: object) -> None:
     bare = metrics.model_copy(update={"reference": None, "stages": {}, "configuration": {}, "versions": {}})
     data = build_report_data(Workspace(str(tmp_path)), bare, {}, ReportRecipe(title="A & B"))

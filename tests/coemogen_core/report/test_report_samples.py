@@ -16,7 +16,7 @@ from coemogen_core.report.data import ReportData
 from coemogen_core.report.render import render_report
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
-from tests.coemogen_core.report.report_workspace import COPIED, PHOTOS, RECIPE, RUNS, evaluated_run, reference_of
+from tests.coemogen_core.report.report_workspace import COPIED, MIRRORED, PHOTOS, RECIPE, RUNS, evaluated_run, reference_of
 from tests.recorded_slot import RecordedSlot
 
 SHOWN = ReportRecipe(columns=3)
@@ -99,9 +99,15 @@ def test_a_copied_training_photo_is_found_and_flagged_and_chance_flags_few_other
     assert copy.near_copy
     assert (copy.similarity, copy.share, copy.pixel_distance) == (pytest.approx(1, abs=1e-3), 1.0, 0.0)
     assert copy.nearest.data_uri == copy.sample.data_uri
-    assert part.methods["coemogen"].nearest[0] == copy
     assert part.methods["coemogen"].copies == sum(pair.near_copy for found in part.rows.values() for pair in found["coemogen"])
-    others = [pair for pair in pairs if pair is not copy]
+    mirrored = part.rows[EMOTIONS[MIRRORED[0]]]["coemogen"][MIRRORED[1]]
+    assert (copy.mirrored, mirrored.mirrored) == (False, True)
+    assert mirrored.near_copy
+    assert (mirrored.similarity, mirrored.share, mirrored.pixel_distance) == (pytest.approx(1, abs=1e-3), 1.0, 0.0)
+    nearest = part.methods["coemogen"].nearest[:2]
+    assert copy in nearest
+    assert mirrored in nearest
+    others = [pair for pair in pairs if pair is not copy and pair is not mirrored]
     assert all(pair.pixel_distance > 0.1 and pair.nearest.data_uri != pair.sample.data_uri for pair in others)
     assert sum(pair.near_copy for pair in others) <= (1 - part.percentile) * len(others), "they are drawn like the photos"
 

@@ -34,10 +34,29 @@ def test_coverage_of_a_mean_and_of_a_pair_metric() -> None:
     assert (hits / 150 <= 1.0).all()
 
 
+def test_few_images_ask_for_wider_intervals_as_students_do() -> None:
+    """Of ten numbers, the bare percentiles hold the mean in 90 % of samples."""
+    bare, expanded = 0, 0
+    counts = bootstrap.resample_counts(np.zeros(10, int), 1000, 0)
+    for trial in range(600):
+        resampled = bootstrap.resampled_means(np.random.default_rng(trial).normal(size=10), counts)
+        bare += covered(resampled, 0.0)
+        interval = bootstrap.percentile_interval(resampled, 0.95, [10])
+        assert interval is not None
+        expanded += interval.low <= 0 <= interval.high
+    assert bare / 600 < 0.93
+    assert 0.93 <= expanded / 600 <= 0.97
+
+
+def test_many_images_or_strata_of_one_leave_the_level_as_it_is() -> None:
+    assert bootstrap.expanded_level(0.95, [100_000]) == pytest.approx(0.95, abs=1e-5)
+    assert bootstrap.expanded_level(0.95, [1, 1]) == 0.95
+    assert bootstrap.expanded_level(0.95, [5]) > bootstrap.expanded_level(0.95, [5] * 8) > bootstrap.expanded_level(0.95, [50] * 8) > 0.95
+
+
 def test_nan_resamples_are_left_out_until_they_are_the_majority() -> None:
     assert bootstrap.percentile_interval(np.array([np.nan, 1.0, 1.0, 1.0]), 0.9) is not None
     assert bootstrap.percentile_interval(np.array([np.nan, np.nan, np.nan, 1.0]), 0.9) is None
-    assert bootstrap.centred_interval(1.0, np.array([np.nan]), 0.9) is None
 
 
 def test_too_few_images_are_named() -> None:

@@ -109,7 +109,7 @@ def test_a_part_without_kept_rows_is_empty_and_does_no_harm(corpus, cached, feat
     other.table("images", "photos").write_part(PARTS[0], images, Images)
     other.table("decisions", "emoset", "v1").write_part(PARTS[0], decisions.with_columns(kept=False), Decisions)
     assert cache_features_part(other, "emoset", "v1", "photos", PARTS[0], feature_recipe).rows == 0
-    with pytest.raises(ValueError, match="kept no pictures"):
+    with pytest.raises(ValueError, match="no kept picture of emoset is of the chosen splits"):
         FeatureSet.open(other, "emoset", cached)
     other.write_file(
         corpus.read_file("features", "emoset", cached, f"{PARTS[1]}.safetensors"), "features", "emoset", cached, "z.safetensors"
