@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from coemogen_core.device import placed, resolve_device
 from coemogen_core.encoders.filled_batches import in_equal_passes
 from coemogen_core.evaluation.extractors import FloatArray, RgbBatch
-from coemogen_core.evaluation.resizing import resize, resize_without_antialiasing
+from coemogen_core.evaluation.resizing import resize, resize_bilinear
 from coemogen_core.storage.tensor_files import fill, read_published_weights
 from schemas.choices import Device, EvaluationProtocol
 
@@ -37,11 +37,12 @@ class InceptionFid:
         tensorflow = len(weights.tensors.get("fc.bias", ())) == TENSORFLOW_CLASSES
         kept = {key: value for key, value in weights.tensors.items() if not key.startswith(("fc.", "AuxLogits."))}
         self._network = fill(InceptionV3(tensorflow), kept, file, EXPECTED)
-        self._resize = resize if protocol == "corrected" else resize_without_antialiasing
+        self._resize = resize if protocol == "corrected" else resize_bilinear
         self._scale, self._shift = (255 / 128, -1.0) if tensorflow else (2.0, -1.0)
         self._device = resolve_device(device)
-        how = "bicubic with antialiasing" if protocol == "corrected" else "without antialiasing"
-        self.identity = f"inception-v3@{weights.digest}, {'TensorFlow' if tensorflow else 'torchvision'}, {SIDE} pixels {how}"
+        kernel = "bicubic" if protocol == "corrected" else "bilinear"
+        origin = "TensorFlow" if tensorflow else "torchvision"
+        self.identity = f"inception-v3@{weights.digest}, {origin}, {SIDE} pixels {kernel} with antialiasing"
 
     @torch.inference_mode()
     def features(self, batch: RgbBatch) -> FloatArray:

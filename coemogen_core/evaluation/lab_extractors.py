@@ -18,7 +18,7 @@ from coemogen_core.encoders.clip_encoder import EncoderRecipe, load_encoder
 from coemogen_core.encoders.filled_batches import each_in_equal_passes, in_equal_passes
 from coemogen_core.evaluation.encoder_extractors import ClipEmbedder, TwiceRescaledClipEmbedder
 from coemogen_core.evaluation.extractors import ExtractorSet, FloatArray, ImageEmbedder, RgbBatch
-from coemogen_core.evaluation.resizing import resize_without_antialiasing
+from coemogen_core.evaluation.resizing import resize_bilinear
 from coemogen_core.lab.judges import load_content_judge, load_emotion_judge
 from schemas.choices import Device, EvaluationProtocol
 
@@ -122,12 +122,12 @@ def extractors_of_judges(
 ) -> ExtractorSet:
     """Extractors from any two networks with the judges' interface.
 
-    Protocol "emogen" reduces FID's pictures without antialiasing, and LPIPS's network gets [0, 1] where it expects [-1, 1].
+    Protocol "emogen" reduces FID's pictures by the bilinear kernel, and LPIPS's network gets [0, 1] where it expects [-1, 1].
     """
     fid, trunk = LabFid(content_judge, "content-judge-pooled", device), LabPerceptualTrunk(content_judge, "content-judge-maps", device)
     if protocol == "emogen":
-        aliased = partial(resize_without_antialiasing, side=JUDGE_SIZE)
-        fid = LabFid(content_judge, "content-judge-pooled", device, aliased, ", resized without antialiasing")
+        bilinear = partial(resize_bilinear, side=JUDGE_SIZE)
+        fid = LabFid(content_judge, "content-judge-pooled", device, bilinear, ", resized by the bilinear kernel")
         trunk = LabPerceptualTrunk(content_judge, "content-judge-maps", device, half_range_pixels, ", pixels in [0, 1]")
     return ExtractorSet(
         fid=fid,

@@ -1,25 +1,25 @@
-"""How pictures reach the size that a network wants: averaged down, or as the public evaluation code does it."""
+"""How pictures reach the size that a network wants. Pillow averages over all pixels of a large picture, whatever the kernel."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch.nn import functional as F
 
 from coemogen_core.evaluation.extractors import RgbBatch
 
 
-def resize_without_antialiasing(batch: RgbBatch, side: int) -> torch.Tensor:
-    """Pictures as pixels [n, 3, side, side] in [0, 1], bilinear between four neighbours: large pictures are sampled, not averaged."""
-    return torch.cat(
-        [F.interpolate(_pixels(rgb)[None], size=(side, side), mode="bilinear", align_corners=False, antialias=False) for rgb in batch]
-    )
-
-
 def resize(batch: RgbBatch, side: int) -> torch.Tensor:
     """Pictures as pixels [n, 3, side, side] in [0, 1], bicubic with antialiasing, in 8 bits (Parmar et al. 2022, "On aliased resizing")."""
-    squares = [np.asarray(Image.fromarray(rgb).resize((side, side), Image.Resampling.BICUBIC)) for rgb in batch]
-    return torch.stack([_pixels(rgb) for rgb in squares])
+    return _square(batch, side, Image.Resampling.BICUBIC)
+
+
+def resize_bilinear(batch: RgbBatch, side: int) -> torch.Tensor:
+    """The same with the bilinear kernel, which is what torchvision's `Resize` makes of a Pillow picture."""
+    return _square(batch, side, Image.Resampling.BILINEAR)
+
+
+def _square(batch: RgbBatch, side: int, kernel: Image.Resampling) -> torch.Tensor:
+    return torch.stack([_pixels(np.asarray(Image.fromarray(rgb).resize((side, side), kernel))) for rgb in batch])
 
 
 def resize_and_crop(batch: RgbBatch, edge: int, side: int) -> torch.Tensor:

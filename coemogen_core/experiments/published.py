@@ -33,7 +33,7 @@ prompt), `dreambooth-lora` (a LoRA in place of the whole U-Net), `emogen-like` (
 CLIP = EncoderRecipe(model="openai/clip-vit-large-patch14", unit_length=False)
 _MORE = "[0-9a-f]{4}"  # a digest has 12 digits; file names have 8 of them, where the authors put the digest into the name
 _IDENTITIES: dict[MetricName, str] = {
-    "fid": rf"inception-v3@6726825d{_MORE}, TensorFlow, 299 pixels without antialiasing",
+    "fid": rf"inception-v3@6726825d{_MORE}, TensorFlow, 299 pixels bilinear with antialiasing",
     # `lpips.LPIPS(net="alex")` gets the drawn pictures as they are, 512 pixels, in [0, 1]; the linear weights are those of lpips 0.1.4
     "lpips": rf"lpips-alexnet@7be5be79{_MORE}, linear@df73285e35b2, 512 pixels, pixels in \[0, 1\]",
     "emo_a": rf"emogen-head@80f72314e31e on {re.escape(CLIP.encoder_id)}",

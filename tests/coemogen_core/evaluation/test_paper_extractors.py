@@ -122,10 +122,20 @@ def test_inception_with_torchvisions_weights_is_another_network(inception_file: 
     assert "TensorFlow" in first.identity
     assert "torchvision" in second.identity
     assert not np.allclose(first.features(pictures), second.features(pictures), rtol=1e-3)
-    aliased = InceptionFid(str(inception_file), "emogen")
-    assert "without antialiasing" in aliased.identity
-    large = [np.random.default_rng(0).integers(0, 256, (700, 700, 3)).astype(np.uint8)]
-    assert not np.allclose(first.features(large), aliased.features(large), rtol=1e-4)
+
+
+def test_under_emogen_inception_sees_pictures_as_the_public_code_reduces_them(inception_file: Path) -> None:
+    """Its metrics/FID.py: torchvision's Resize((299, 299)) of a Pillow picture, which is Pillow's bilinear kernel, then torchmetrics."""
+    reference = oracle("torch_fidelity.feature_extractor_inceptionv3")
+    network = reference.FeatureExtractorInceptionV3("x", ["2048"], feature_extractor_weights_path=str(inception_file))
+    large = np.random.default_rng(0).integers(0, 256, (512, 700, 3)).astype(np.uint8)
+    reduced = np.array(Image.fromarray(large).resize((299, 299), Image.Resampling.BILINEAR))
+    expected = network(torch.from_numpy(reduced[None]).permute(0, 3, 1, 2))[0].numpy()
+    public, corrected = InceptionFid(str(inception_file), "emogen"), InceptionFid(str(inception_file))
+    assert np.abs(public.features([large]) - expected).max() < 1e-5 * np.abs(expected).max()
+    assert not np.allclose(corrected.features([large]), expected, rtol=1e-4)
+    assert "299 pixels bilinear" in public.identity
+    assert "299 pixels bicubic" in corrected.identity
 
 
 def test_alexnet_lpips_is_that_of_the_lpips_package(alexnet_files: tuple[Path, Path]) -> None:
