@@ -13,7 +13,7 @@ class MeasuredMetric(FrozenModel):
     """One metric of one method and seed."""
 
     value: FiniteFloat = Field(description="overall value")
-    low: FiniteFloat | None = Field(default=None, description="lower end of the bootstrap interval over the pictures")
+    low: FiniteFloat | None = Field(default=None, description="lower end of the interval over the pictures")
     high: FiniteFloat | None = Field(default=None, description="upper end of it")
     extractor: str = Field(description="identity of the feature extractor")
 

@@ -68,7 +68,7 @@ class ExperimentTable:
         interval = (
             f"mean ± standard deviation over the seeds, {place} the 95 % interval of the mean (Student's t over seeds)"
             if len(found.seeds) > 1
-            else f"{place} the bootstrap interval over the pictures"
+            else f"{place} the interval over the pictures"
         )
         missing = len(found.methods) * len(found.seeds) - len(found.runs)
         rest = f" {missing} runs are not done yet." if missing else ""

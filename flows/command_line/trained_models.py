@@ -13,11 +13,15 @@ def choose_run(workspace: str, run: str | None, dataset: str | None) -> str:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: there are several.
+        ValueError: there are several, or the run that is named learned from another corpus.
     """
-    if run is not None:
+    if run is not None and dataset is None:
         return run
     corpora = _trained_on(workspace)
+    if run is not None:
+        if corpora.get(run) not in (None, dataset):
+            raise ValueError(f"run {run} learned from {corpora[run]}, not from {dataset}: leave out --dataset or --run")
+        return run
     found = [run for run, corpus in corpora.items() if dataset in (None, corpus)]
     if len(found) == 1:
         return found[0]
