@@ -84,7 +84,7 @@ def measure(params: TrainAndEvalParams, recipes: Mapping[Cell, TrainingRecipe], 
     record = reference_record(params, records)
     selection = select_reference(workspace, record.source, params.evaluation.minimum_reference, params.evaluation.protocol, record)
     prepare_reference(workspace, selection, params.evaluation)
-    settings = cell_settings(params, records, {}, selection)
+    settings = cell_settings(params, records, {}, selection.emotions)
     features = FeatureSet.open(workspace, settings.dataset, settings.feature_id)
     found: dict[Cell, list[Values]] = {cell: [] for cell in recipes}
     for seed in seeds:

@@ -17,12 +17,13 @@ from typing import NamedTuple
 from results_table import Row, report, row
 
 from coemogen_core.curation.decisions import DecisionsRecord
+from coemogen_core.emotions import Emotion
 from coemogen_core.evaluation.reference import ReferenceSelection, select_reference
 from coemogen_core.experiments.run_cell import CellSettings, prepare_reference, run_cell
 from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import cache_features_part
-from flows.corpora import read_corpora
+from flows.corpora import read_corpora, trained_emotions
 from flows.params import load_params
 from flows.train_and_eval import cell_settings
 from flows.train_params import TrainAndEvalParams
@@ -68,13 +69,11 @@ def measure(arguments: argparse.Namespace) -> Iterator[Measured]:
         for part in record.parts:
             cache_features_part(workspace, record.dataset, record.version, record.source, part, params["together"].features)
     recipe = params["photos"].evaluation
-    references = {record.dataset: _reference(workspace, record, recipe.minimum_reference) for record in records["together"]}
+    common = trained_emotions(workspace, list(records.values()), params["photos"].train_splits)
+    references = {record.dataset: _reference(workspace, record, recipe.minimum_reference, common) for record in records["together"]}
     for selection in references.values():
         prepare_reference(workspace, selection, recipe)
-    common = tuple(emotion for emotion in references[PHOTOS].emotions if emotion in references[ART].emotions)
-    settings = {
-        name: cell_settings(params[name], records[name], {}, references[ART]).model_copy(update={"emotions": common}) for name in TRAININGS
-    }
+    settings = {name: cell_settings(params[name], records[name], {}, common) for name in TRAININGS}
     for seed in range(arguments.seeds):
         for name, run, against in _seed(workspace, settings, params, references, seed):
             print(f"{name}, seed {seed}, against {against}: Emo-A {run.metrics['emo_a'].value:.3f}", flush=True)
@@ -101,8 +100,8 @@ def _corpora(names: tuple[str, ...]) -> dict[str, object]:
     return {"dataset": names[0], "joined_with": names[1:]}
 
 
-def _reference(workspace: Workspace, record: DecisionsRecord, minimum: int) -> ReferenceSelection:
-    return select_reference(workspace, record.source, minimum, "corrected", record)
+def _reference(workspace: Workspace, record: DecisionsRecord, minimum: int, emotions: tuple[Emotion, ...]) -> ReferenceSelection:
+    return select_reference(workspace, record.source, minimum, "corrected", record, emotions)
 
 
 def rows(found: list[Measured]) -> list[Row]:

@@ -22,7 +22,7 @@ from coemogen_core.experiments.run_cell import prepare_reference, run_cell
 from coemogen_core.experiments.table import ExperimentTable, build_table
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.features import cache_features_part
-from flows.corpora import each_record, own_corpora, read_corpora, reference_record
+from flows.corpora import each_record, own_corpora, read_corpora, reference_record, trained_emotions
 from flows.params import load_params
 from flows.train_and_eval import cell_settings
 from flows.train_params import TrainAndEvalParams
@@ -64,12 +64,13 @@ def run_matrix(params: TrainAndEvalParams, run_id: str) -> ExperimentTable:
     workspace = Workspace(params.workspace)
     records, own = read_corpora(workspace, params), own_corpora(workspace, params)
     record, recipe = reference_record(params, records), params.evaluation
-    selection = select_reference(workspace, record.source, recipe.minimum_reference, recipe.protocol, record)
+    trained = trained_emotions(workspace, [records, *own.values()], params.train_splits)
+    selection = select_reference(workspace, record.source, recipe.minimum_reference, recipe.protocol, record, trained)
     prepare_reference(workspace, selection, recipe)
     for each in each_record(records, own):
         for part in each.parts:
             cache_features_part(workspace, each.dataset, each.version, each.source, part, params.features)
-    settings = cell_settings(params, records, own, selection)
+    settings = cell_settings(params, records, own, [emotion for emotion in trained if emotion in selection.emotions])
     methods = params.methods
     runs: list[MethodRun] = []
     markdown = ""

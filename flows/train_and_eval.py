@@ -14,6 +14,7 @@ from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import DecisionsRecord, resolve_version
+from coemogen_core.emotions import Emotion
 from coemogen_core.evaluation.recipe import load_extractors
 from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.experiments.matrix import DEFAULT
@@ -63,8 +64,9 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     if params.emoart_dataset is not None:
         art = CorpusVersion(dataset=params.emoart_dataset, version=resolve_version(workspace, params.emoart_dataset))
     recipe, shows = params.evaluation, ReportRecipe()
-    selection = select_reference_task(workspace.uri, reference_record(params, records), recipe)
-    settings = cell_settings(params, records, own, selection)
+    trained = trained_emotions(workspace, [records, *own.values()], params.train_splits)
+    selection = select_reference_task(workspace.uri, reference_record(params, records), recipe, trained)
+    settings = cell_settings(params, records, own, [emotion for emotion in trained if emotion in selection.emotions])
     _cache_features(stages, params, each_record(records, own))
     cells = _train(stages, params, settings)
     stages.each("generate", generate_part_task, [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()])
@@ -111,25 +113,20 @@ def cell_settings(
     params: TrainAndEvalParams,
     records: Sequence[DecisionsRecord],
     own: Mapping[str, Sequence[DecisionsRecord]],
-    selection: ReferenceSelection,
+    emotions: Sequence[Emotion],
 ) -> CellSettings:
-    """What all cells have in common: the corpora that are trained on, the emotions that they and the real images have, and the parameters.
-
-    Raises:
-        ValueError: a corpus has no picture to train on; the message says which step left none.
-    """
+    """What all cells have in common: corpora that are trained on, emotions that they and the real images have, and the parameters."""
     workspace = Workspace(params.workspace)
 
     def joined(some: Sequence[DecisionsRecord]) -> tuple[str, str]:
         return join_sets(workspace, [(record.dataset, params.features.feature_id(record.version)) for record in some])
 
-    trained = trained_emotions(workspace, [records, *own.values()], params.train_splits)
     dataset, feature_id = joined(records)
     return CellSettings(
         dataset=dataset,
         feature_id=feature_id,
         own_corpora={method: joined(some) for method, some in own.items()},
-        emotions=tuple(emotion for emotion in trained if emotion in selection.emotions),
+        emotions=tuple(emotions),
         models=params.models,
         generation=params.generation,
         evaluation=params.evaluation,

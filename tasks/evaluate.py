@@ -25,9 +25,11 @@ from tasks.options import STORED, shown
 
 
 @task(name="select reference", task_run_name="select reference {record.source}", **STORED)
-def select_reference_task(workspace_uri: str, record: DecisionsRecord, recipe: EvaluationRecipe) -> ReferenceSelection:
+def select_reference_task(
+    workspace_uri: str, record: DecisionsRecord, recipe: EvaluationRecipe, emotions: tuple[Emotion, ...] = EMOTIONS
+) -> ReferenceSelection:
     """Choose the real images that generated ones are compared with. See `select_reference`."""
-    return select_reference(Workspace(workspace_uri), record.source, recipe.minimum_reference, recipe.protocol, record)
+    return select_reference(Workspace(workspace_uri), record.source, recipe.minimum_reference, recipe.protocol, record, emotions)
 
 
 @task(name="reference part", task_run_name="reference {part}", **STORED)

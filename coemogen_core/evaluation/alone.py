@@ -1,11 +1,11 @@
 """The evaluation of any system's images, alone: a folder of pictures against real ones, without a run or a workspace of ours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from coemogen_core.device import library_versions, peak_memory_mib
-from coemogen_core.emotions import EMOTIONS
+from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.evaluation.emogen_pairs import PictureAccess
 from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
@@ -61,7 +61,8 @@ def evaluate_alone(
     """
     pictures = open_pictures(images)
     features = pictures.features(recipe, extractors)
-    real = _real_images(reference, recipe, extractors)
+    emotions = [emotion for emotion, count in zip(EMOTIONS, pictures.counts(), strict=True) if count]
+    real = _real_images(reference, recipe, extractors, emotions)
     measured = evaluate_method(features, real.features, extractors, recipe, pictures)
     metrics = Metrics(
         run_id="evaluate",
@@ -79,12 +80,12 @@ def evaluate_alone(
     return AloneEvaluation(metrics, pictures, evaluated, real.features, (*pictures.left_out, *real.left_out), absent)
 
 
-def _real_images(reference: str, recipe: EvaluationRecipe, extractors: ExtractorSet) -> _Real:
+def _real_images(reference: str, recipe: EvaluationRecipe, extractors: ExtractorSet, emotions: Sequence[Emotion]) -> _Real:
     workspace, source = _workspace_source(reference)
     if workspace is None:
-        found = open_pictures(reference, recipe.protocol, recipe.minimum_reference)
+        found = open_pictures(reference, recipe.protocol, recipe.minimum_reference, emotions)
         return _Real(found.features(recipe, extractors), found, found.name, found.split, found.left_out)
-    selection = select_reference(workspace, source, recipe.minimum_reference, recipe.protocol)
+    selection = select_reference(workspace, source, recipe.minimum_reference, recipe.protocol, emotions=emotions)
     for part in selection.parts:
         reference_part(workspace, selection, part, recipe, extractors)
     features = load_reference(workspace, selection, recipe, extractors)

@@ -1,6 +1,6 @@
 """Labelled pictures as they lie in folders, for an evaluation without a workspace: `<emotion>/*.png` of any system, or an EmoSet root."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from coemogen_core.data.decode import UnreadableImage
@@ -87,13 +87,16 @@ class PictureSet:
             return b""
 
 
-def open_pictures(root: str, protocol: EvaluationProtocol = "corrected", minimum: int = 1) -> PictureSet:
+def open_pictures(
+    root: str, protocol: EvaluationProtocol = "corrected", minimum: int = 1, emotions: Collection[str] = EMOTIONS
+) -> PictureSet:
     """The labelled pictures below a folder.
 
     Args:
         root: path or URI: `<emotion>/*.png`, or EmoSet's layout (there is a train.json, val.json or test.json).
-        protocol: of an EmoSet, "corrected" takes the test split where it has enough pictures, "emogen" all splits.
+        protocol: of an EmoSet, "corrected" takes the test split where it has enough pictures of all emotions, "emogen" all splits.
         minimum: pictures that a test split must have.
+        emotions: pictures of others are not looked at, except under protocol "emogen".
 
     Raises:
         FileNotFoundError, NotADirectoryError: there is no such folder.
@@ -111,8 +114,13 @@ def open_pictures(root: str, protocol: EvaluationProtocol = "corrected", minimum
     left_out += [] if is_emoset else [LeftOut(path, "not named like a picture") for path in top]
     if not labelled:
         raise ValueError(f"{root} has no pictures in a folder named by an emotion ({', '.join(EMOTIONS)}): expected {EXPECTED}")
+    if protocol == "corrected":
+        labelled = [item for item in labelled if item.label in emotions]
+    if not labelled:
+        raise ValueError(f"{root} has no pictures of {', '.join(emotions)}: nothing to compare with")
     test = [item for item in labelled if item.split == "test"]
-    split, chosen = ("test", test) if len(test) >= minimum and protocol == "corrected" and test else (None, labelled)
+    complete = {item.label for item in test} == {item.label for item in labelled}
+    split, chosen = ("test", test) if len(test) >= minimum and protocol == "corrected" and complete else (None, labelled)
     items = tuple(tuple(item for item in chosen if item.label == emotion) for emotion in EMOTIONS)
     return PictureSet(folder.folder.root, split, reader, items, left_out)
 

@@ -5,6 +5,7 @@ never computed again.
 """
 
 import time
+from collections.abc import Collection
 from contextlib import nullcontext
 from typing import Annotated, Any
 
@@ -45,12 +46,17 @@ class ReferenceSelection(Recipe):
 
     def read(self, workspace: Workspace, part: str) -> pl.DataFrame:
         """The selected images of a part, in its order: `row` (its number there), `image_id`, `label`."""
-        rows = _labelled_rows(workspace, self.source, part, self.dataset, self.version)
+        rows = _labelled_rows(workspace, self.source, part, self.dataset, self.version, emotions=self.emotions)
         return (rows if self.split is None else rows.filter(pl.col("split") == self.split)).drop("split")
 
 
 def select_reference(
-    workspace: Workspace, source: str, minimum: int, protocol: EvaluationProtocol, record: DecisionsRecord | None = None
+    workspace: Workspace,
+    source: str,
+    minimum: int,
+    protocol: EvaluationProtocol,
+    record: DecisionsRecord | None = None,
+    emotions: Collection[Emotion] = EMOTIONS,
 ) -> ReferenceSelection:
     """The labelled images of the test split where there are at least `minimum`, of all emotions, else of all splits.
 
@@ -60,6 +66,7 @@ def select_reference(
     Args:
         record: the curated dataset that the model learned from: its wanted pictures, with the labels that its decisions gave them, be they
             filtered out for their captions or not. None takes all pictures that the source itself labels.
+        emotions: what is generated: real images of others are none that it should be like. Protocol "emogen" takes all.
 
     Raises:
         FileNotFoundError: the source was not ingested.
@@ -69,13 +76,15 @@ def select_reference(
     parts = record.parts if record is not None else current_parts(workspace, source)
     if not parts:
         raise FileNotFoundError(f"table {workspace.table('images', source).uri} has no parts: ingest the source {source!r} first")
-    labelled = {part: _labelled_rows(workspace, source, part, **decided) for part in parts}
-    emotions = {emotion for rows in labelled.values() for emotion in rows["label"].unique()}
-    if not emotions:
-        raise ValueError(f"source {source!r} has no labelled images: an evaluation needs real images with an emotion each")
+    wanted = EMOTIONS if protocol == "emogen" else emotions
+    labelled = {part: _labelled_rows(workspace, source, part, **decided, emotions=wanted) for part in parts}
+    present = {emotion for rows in labelled.values() for emotion in rows["label"].unique()}
+    if not present:
+        of = "labelled images" if set(wanted) == set(EMOTIONS) else f"images of {', '.join(wanted)}"
+        raise ValueError(f"source {source!r} has no {of}: an evaluation needs real images with an emotion each")
     test = {part: rows.filter(pl.col("split") == "test") for part, rows in labelled.items()}
     held_out = sum(rows.height for rows in test.values()) >= minimum
-    complete = {emotion for rows in test.values() for emotion in rows["label"].unique()} == emotions
+    complete = {emotion for rows in test.values() for emotion in rows["label"].unique()} == present
     split, chosen = ("test", test) if held_out and complete and protocol == "corrected" else (None, labelled)
     digest = RowDigest()
     for rows in chosen.values():
@@ -86,7 +95,7 @@ def select_reference(
         labels="source" if record is None or record.recipe.selection.classifier_id is None else "classifier",
         split=split,
         parts=tuple(sorted(part for part, rows in chosen.items() if rows.height)),
-        emotions=tuple(emotion for emotion in EMOTIONS if emotion in emotions),
+        emotions=tuple(emotion for emotion in EMOTIONS if emotion in present),
         images=sum(rows.height for rows in chosen.values()),
         rows=digest.hexdigest(),
     )
@@ -128,7 +137,9 @@ def stored_reference(workspace: Workspace, selection: ReferenceSelection) -> Sto
     return StoredPictures(workspace.table("images", selection.source), rows)
 
 
-def _labelled_rows(workspace: Workspace, source: str, part: str, dataset: str | None = None, version: str | None = None) -> pl.DataFrame:
+def _labelled_rows(
+    workspace: Workspace, source: str, part: str, dataset: str | None = None, version: str | None = None, *, emotions: Collection[str]
+) -> pl.DataFrame:
     """`row`, `image_id`, `label`, `split` of the images of a part that have a label, by their source or by the decisions of a version."""
     images = workspace.table("images", source).read_part(part, ["image_id", "label", "split", "artist"])
     rows = with_splits(images).drop("artist").with_row_index("row")
@@ -136,7 +147,7 @@ def _labelled_rows(workspace: Workspace, source: str, part: str, dataset: str | 
         decided = workspace.table("decisions", dataset, version).read_part(part, ["image_id", "label", "reason"])
         wanted = decided.filter(~pl.col("reason").is_in(NOT_WANTED)).select("image_id", "label")
         rows = rows.drop("label").join(wanted, on="image_id", how="inner", maintain_order="left")
-    return rows.filter(pl.col("label").is_not_null()).select("row", "image_id", "label", "split")
+    return rows.filter(pl.col("label").is_in(sorted(emotions))).select("row", "image_id", "label", "split")
 
 
 def _place(

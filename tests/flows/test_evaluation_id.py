@@ -79,7 +79,13 @@ def test_the_flow_counts_the_truth_of_the_art_in(monkeypatch: pytest.MonkeyPatch
         raise AskedError(given[-1])
 
     truth = {"a.jpg": "awe"}
-    corpora = {"read_corpora": [Mock(dataset="emoset", version="v1")], "own_corpora": {}, "reference_record": Mock(), "each_record": []}
+    corpora = {
+        "read_corpora": [Mock(dataset="emoset", version="v1")],
+        "own_corpora": {},
+        "reference_record": Mock(),
+        "each_record": [],
+        "trained_emotions": (),
+    }
     replaced = {"resolve_version": "v1", **corpora, "cell_settings": Mock(), "_cache_features": None, "_train": []}
     for name, found in replaced.items():
         monkeypatch.setattr(train_and_eval, name, lambda *_, found=found: found)

@@ -1,16 +1,16 @@
 """train-and-eval with a matrix, on tiny models: tables, report, shared caches, and nothing computed twice; bad files refused at once."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from coemogen_core.curation.decisions import DecisionsRecord
 from coemogen_core.evaluation.reference import ReferenceSelection, select_reference
 from coemogen_core.experiments.files import read_experiments
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.storage.workspace import Workspace
 from flows.command_line import main
-from schemas.metrics import Metrics
+from schemas.metrics import EvaluationProtocol, Metrics
 from schemas.outcomes import RunOutcome
 from tests.flows.chain import run_training
 
@@ -92,9 +92,9 @@ def test_ablations_are_measured_by_the_protocol_that_the_evaluation_names(
     """The public code compares with all of EmoSet, training pictures included."""
     asked: list[str] = []
 
-    def select(workspace: Workspace, source: str, minimum: int, protocol: str, record: DecisionsRecord) -> ReferenceSelection:
+    def select(workspace: Workspace, source: str, minimum: int, protocol: EvaluationProtocol, *rest: Any) -> ReferenceSelection:
         asked.append(protocol)
-        return select_reference(workspace, source, minimum, protocol, record)  # type: ignore[arg-type]
+        return select_reference(workspace, source, minimum, protocol, *rest)
 
     monkeypatch.setattr("tasks.evaluate.select_reference", select)
     evaluation = {"clip_model": str(tiny_clip), "resamples": 20, "protocol": "emogen"}

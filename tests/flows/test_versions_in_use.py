@@ -36,7 +36,7 @@ def caption_again(workspace: Workspace, values: dict[str, Any]) -> None:
     ("start", "first_step"),
     [
         (train_by_command, "flows.command_line.train_alone.trained_emotions"),
-        (train_by_flow, "flows.train_and_eval.select_reference_task"),
+        (train_by_flow, "flows.train_and_eval.trained_emotions"),
         (caption_again, "flows.recaption.on_worker"),
     ],
 )

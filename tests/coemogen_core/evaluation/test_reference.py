@@ -85,3 +85,16 @@ def test_pictures_that_the_source_no_longer_holds_are_no_reference(tmp_path: Pat
     mark_finished(workspace, "folder", 8)
     selection = select_reference(workspace, "folder", 9, "corrected")
     assert (selection.split, selection.parts, selection.images) == (None, ("part-a",), 8)
+
+
+def test_real_images_of_emotions_that_nobody_generates_are_no_reference(tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path))
+    rows = [image_row(emotion, number, label=emotion) for emotion in ("awe", "fear", "sadness") for number in range(5)]
+    write_images(workspace, "folder", "part-a", rows)
+    found = select_reference(workspace, "folder", 99, "corrected", emotions=("awe", "fear"))
+    assert (found.emotions, found.images) == (("awe", "fear"), 10)
+    assert stored_reference(workspace, found).counts() == [0, 5, 0, 0, 0, 0, 5, 0]
+    assert found.identity != select_reference(workspace, "folder", 99, "corrected").identity
+    assert select_reference(workspace, "folder", 99, "emogen", emotions=("awe", "fear")).images == 15  # as the public code does
+    with pytest.raises(ValueError, match="source 'folder' has no images of amusement"):
+        select_reference(workspace, "folder", 99, "corrected", emotions=("amusement",))

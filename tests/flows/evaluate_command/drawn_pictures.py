@@ -1,5 +1,6 @@
 """Pictures in folders named by an emotion, drawn from a seed."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ def draw(file: Path, seed: int, size: tuple[int, int] = (64, 64), emotion: int =
     Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC).save(file)
 
 
-def draw_set(folder: Path, count: int, first: int = 0) -> Path:
-    for index, emotion in enumerate(EMOTIONS):
+def draw_set(folder: Path, count: int, first: int = 0, emotions: Sequence[str] = EMOTIONS) -> Path:
+    for emotion in emotions:
         for k in range(count):
-            draw(folder / emotion / f"{k}.png", first + k, emotion=index)
+            draw(folder / emotion / f"{k}.png", first + k, emotion=[*EMOTIONS].index(emotion))  # type: ignore[arg-type]
     return folder

@@ -44,3 +44,23 @@ def test_a_source_of_a_workspace_as_reference_keeps_its_features(measure: Callab
     assert (found.reference.source, found.reference.images) == ("photos", 64)
     assert found.methods["images"].fid.value == pytest.approx(plain.methods["images"].fid.value, rel=1e-5)
     assert list((tmp_path / "workspace" / "evaluation").rglob("part-*.safetensors"))
+
+
+def test_pictures_of_some_emotions_are_compared_with_real_ones_of_those(
+    measure: Callable[..., Metrics], real: Path, tmp_path: Path
+) -> None:
+    """A set of two emotions is not worse for the six that nobody asked of it; a workspace's source and a folder agree."""
+    images = draw_set(tmp_path / "images", 4, emotions=("awe", "sadness"))
+    of_two = draw_set(tmp_path / "two", 8, first=100, emotions=("awe", "sadness"))
+    workspace = tmp_path / "workspace"
+    for part in plan_source(Workspace(str(workspace)), "photos", "image_folder", str(real)):
+        ingest_part(Workspace(str(workspace)), "photos", part)
+    everything, same, source = (measure(images, reference=str(each)) for each in (real, of_two, workspace / "images" / "photos"))
+    for found in (everything, same, source):
+        assert found.reference is not None
+        assert (found.reference.images, set(found.reference.per_emotion)) == (16, {"awe", "sadness"})
+    for name in ("fid", "kid", "cmmd", "precision", "recall"):
+        values = [found.methods["images"].estimate(name).value for found in (everything, same, source)]  # type: ignore[arg-type]
+        assert values == pytest.approx([values[1]] * 3, rel=1e-4)
+    with pytest.raises(ValueError, match=r"has no pictures of amusement: nothing to compare with"):
+        measure(draw_set(tmp_path / "one", 2, emotions=("amusement",)), reference=str(of_two))
