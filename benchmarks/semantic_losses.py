@@ -69,7 +69,8 @@ def gradient_length(conditioning: torch.Tensor, captions: torch.Tensor, form: Se
 
 def rows(lengths: dict[SemanticLoss, float]) -> list[Row]:
     """Lengths beside the cosine's, and the weight that the matrix gives beside the one that matches."""
-    said = {method["settings"].get("semantic_loss"): method["settings"] for method in tomllib.loads(SAID.read_text())["methods"][1:]}
+    settings = [method.get("settings", {}) for method in tomllib.loads(SAID.read_text())["methods"]]
+    said = {some["semantic_loss"]: some for some in settings if "semantic_loss" in some}
     table = [row(f"gradient of {form} on e_c, a sample", "length", lengths[form], lengths["cosine"], None, None) for form in FORMS]
     for form in FORMS[1:]:
         matching, given = lengths["cosine"] / lengths[form], float(said[form].get("semantic_weight", 1.0))
