@@ -28,7 +28,7 @@ def choose_run(workspace: str, run: str | None, dataset: str | None) -> str:
     of = "" if dataset is None else f" of {dataset}"
     if not corpora:
         raise FileNotFoundError(f"no trained model in {workspace}: train one, or give --workspace and --run")
-    names = ", ".join(f"{run} ({corpus})" for run, corpus in corpora.items())
+    names = ", ".join(f"{run} ({corpora[run]})" for run in found or corpora)
     if not found:
         raise FileNotFoundError(f"no trained model{of} in {workspace}: it holds {names}")
     remedy = "give --dataset, or --run with" if dataset is None else "give --run with"

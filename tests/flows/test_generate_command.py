@@ -118,6 +118,10 @@ def test_two_models_are_not_guessed_between(run, models, tmp_path):
     code, text = run("awe", "--dataset", "emoart", "--run", "train-1", "--out", str(tmp_path / "out"), place=place)
     assert code == 2
     assert "run train-1 learned from emoset, not from emoart: leave out --dataset or --run" in text
+    new_trained_model(models, dataset="emoset").save(str(tmp_path / "two" / "runs" / "train-3" / "model"))
+    code, text = run("awe", "--dataset", "emoset", "--out", str(tmp_path / "out"), place=place)
+    assert code == 2
+    assert "several trained models of emoset: give --run with one of train-1 (emoset), train-3 (emoset)" in text
     assert run("awe", "--dataset", "emoart", "--count", "1", "--out", str(tmp_path / "out"), place=place)[0] == 0
     assert run("awe", "--run", "train-2", "--count", "1", "--out", str(tmp_path / "other"), place=place)[0] == 0
     assert (tmp_path / "out" / "awe" / "awe-00000.png").read_bytes() == (tmp_path / "other" / "awe" / "awe-00000.png").read_bytes()

@@ -30,6 +30,11 @@ def optional_fields(model: BaseModel, before: str = "") -> Iterator[str]:
             yield from optional_fields(value, f"{before}{name}.")
 
 
+def test_a_reference_that_is_not_trained_on_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"reference_dataset 'emoart' is none of the corpora that are trained on \(emoset\): name one"):
+        flow_params("lab", TrainAndEvalParams, {"workspace": "nowhere"}, ["reference_dataset=emoart"])
+
+
 @pytest.mark.parametrize("flow", GIVEN)
 def test_every_optional_parameter_can_be_typed_as_null(flow: type[Params]) -> None:
     given = {"workspace": "nowhere"} | GIVEN[flow]
