@@ -104,7 +104,7 @@ def looked_into(model: SavedModel, params: TrainAndEvalParams, recipe: TrainingR
     objective = build_objective(params.models, features.visual_width, recipe)
     groups = (list(objective.hilora.parameters()), list(objective.conditioner.parameters()))
     start = [[weights.clone() for weights in group] for group in groups]
-    start_from(objective, model, "the trained model")
+    start_from(objective, model)
     moved = [[now - then for now, then in zip(group, before, strict=True)] for group, before in zip(groups, start, strict=True)]
     pairs = torch.cat([stack.flatten(1) for stack in moved[0]], 1)
     conditioner = torch.cat([weights.flatten() for weights in moved[1]])

@@ -87,7 +87,7 @@ class SavedModel:
 
         Raises:
             FileNotFoundError: there is no finished model; the message names the folder.
-            ValueError: it was written by a later version of this package.
+            ValueError: it was written by a later version of this package, or is a baseline's.
         """
         place = Workspace(folder)
         if not place.exists("config.json"):
@@ -95,6 +95,8 @@ class SavedModel:
         fields = place.read_json("config.json")
         if fields.get("format") != FORMAT:
             raise ValueError(f"{folder}/config.json has format {fields.get('format')}, this version reads {FORMAT}: update coemogen")
+        if "conditioner" not in fields:
+            raise ValueError(f"{folder} holds a model of {fields.get('kind', 'another method')}, not of CoEmoGen: name a run train-...")
         clusters = EmotionClusters.from_bytes(place.read_file("clusters.safetensors"))
         conditioner, hilora = (load(place.read_file(f"{name}.safetensors")) for name in ("conditioner", "hilora"))
         return cls(SavedModelConfig.model_validate(fields), conditioner, hilora, clusters)

@@ -47,22 +47,26 @@ def training_record(recipe: OptimisationRecipe, features: FeatureSet, data: dict
     return {"recipe": recipe.identity, **data, "images_per_emotion": images}
 
 
-def start_from(objective: TrainingObjective, model: SavedModel, name: str) -> None:
-    """Give conditioner and HiLoRA the weights of a trained model, called `name`.
+def start_from(objective: TrainingObjective, model: SavedModel) -> None:
+    """Give conditioner and HiLoRA the weights of a trained model, which `require_same` has found fit."""
+    for module, tensors in ((objective.conditioner, model.conditioner), (objective.hilora, model.hilora)):
+        module.load_state_dict(tensors)
+
+
+def require_same(own: SavedModelConfig, other: SavedModelConfig, name: str) -> None:
+    """Refuse a start from weights that mean something else here: another shape, scale, choice of pairs, or base model.
+
+    Args:
+        own: of the training.
+        other: of the model that it is to start from, called `name`.
 
     Raises:
-        ValueError: that model has another shape.
+        ValueError: they differ; the message names the first field.
     """
-    for module, tensors in ((objective.conditioner, model.conditioner), (objective.hilora, model.hilora)):
-        own = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
-        other = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-        if own != other:
-            different = next(key for key in sorted(own.keys() | other.keys()) if own.get(key) != other.get(key))
-            raise ValueError(
-                f"training.from_run {name} has another shape: {different} is {other.get(different)} there and {own.get(different)} here. "
-                "Give rank, targets and conditioner as that training had them"
-            )
-        module.load_state_dict(tensors)
+    for field in ("base_models", "visual_width", "conditioner", "rank", "alpha", "targets", "use_emotion_pairs", "use_polarity_pairs"):
+        here, there = getattr(own, field), getattr(other, field)
+        if here != there:
+            raise ValueError(f"training.from_run {name} has another {field}: {there} there, {here} here. Give it as that training had it")
 
 
 def is_trained(workspace: Workspace, run_id: str) -> bool:
@@ -163,7 +167,7 @@ def train(
 
     Raises:
         FileNotFoundError: no features are cached under this id, or `recipe.from_run` is no finished training.
-        ValueError: `recipe.from_run` has another shape.
+        ValueError: `recipe.from_run` is a baseline, or has another shape, scale or base model.
         TrainingDivergedError: a loss or weight became NaN or infinite, or the loss exploded.
         TrainingStoppedError: it was asked to stop (SIGTERM); calling again goes on.
     """
@@ -172,7 +176,9 @@ def train(
     def fit(features: FeatureSet) -> Progress | None:
         objective = build_objective(models, features.visual_width, recipe)
         if recipe.from_run is not None:
-            start_from(objective, SavedModel.load(workspace.path("runs", recipe.from_run, "model")), recipe.from_run)
+            begun = SavedModel.load(workspace.path("runs", recipe.from_run, "model"))
+            require_same(model_config(recipe, models, features, {}), begun.config, recipe.from_run)
+            start_from(objective, begun)
         drawn = None if sheets is None else sheets(workspace, run, recipe, models, features, objective)
         trainer = Trainer(workspace, run, features, objective, sheets=drawn)
         last = trainer.train(on_progress)

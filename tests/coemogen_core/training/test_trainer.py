@@ -210,7 +210,13 @@ def test_a_training_goes_on_from_the_weights_of_a_finished_one(corpus, cached, m
 def test_a_training_from_another_shape_or_from_nowhere_is_refused(corpus, cached, models):
     first = train(corpus, "emoset", cached, models, RECIPE.model_copy(update={"steps": 2, "ema_decay": None}))
     wider = RECIPE.model_copy(update={"steps": 1, "rank": 3, "from_run": first.run_id})
-    with pytest.raises(ValueError, match=rf"training.from_run {first.run_id} has another shape: .* Give rank, targets"):
+    with pytest.raises(ValueError, match=rf"training.from_run {first.run_id} has another rank: 4 there, 3 here. Give it as"):
         train(corpus, "emoset", cached, models, wider)
+    louder = RECIPE.model_copy(update={"steps": 1, "alpha": 16.0, "from_run": first.run_id})
+    with pytest.raises(ValueError, match=rf"training.from_run {first.run_id} has another alpha: 4.0 there, 16.0 here"):
+        train(corpus, "emoset", cached, models, louder)
+    corpus.write_json({"format": 1, "kind": "textual-inversion", "training": {}}, "runs", "textual-inversion-1", "model", "config.json")
+    with pytest.raises(ValueError, match=r"holds a model of textual-inversion, not of CoEmoGen: name a run train-"):
+        train(corpus, "emoset", cached, models, RECIPE.model_copy(update={"from_run": "textual-inversion-1"}))
     with pytest.raises(FileNotFoundError, match=r"no trained model in .*train-none"):
         train(corpus, "emoset", cached, models, RECIPE.model_copy(update={"from_run": "train-none"}))
