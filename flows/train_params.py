@@ -61,7 +61,7 @@ class TrainAndEvalParams(FlowParams):
     @model_validator(mode="after")
     def _corpora_are_different(self) -> Self:
         if len(set(self.datasets)) < len(self.datasets):
-            raise ValueError(f"joined_with names a corpus twice: {', '.join(self.datasets)}; name each once")
+            raise ValueError(f"the corpora to train on name one twice: {', '.join(self.datasets)}; name each once")
         if self.reference_dataset not in (None, *self.datasets):
             raise ValueError(
                 f"reference_dataset {self.reference_dataset!r} is none of the corpora that are trained on ({', '.join(self.datasets)}): "

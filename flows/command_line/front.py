@@ -108,6 +108,8 @@ def say_if_nothing_was_done(outcome: object) -> None:
 
 
 def _problem(problem: Any) -> str:
+    if not problem["loc"]:  # a validator of ours speaks of several parameters together: its sentence names them
+        return problem["msg"].removeprefix("Value error, ")
     given = repr(problem["input"])
     short = given if len(given) <= LONGEST_VALUE else f"{given[:LONGEST_VALUE]}..."
     return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (given: {short})"

@@ -6,8 +6,9 @@ from functools import reduce
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from flows.command_line.front import reason
 from flows.command_line.options import flow_params
 from flows.params import BuildEmoartParams, BuildEmosetParams, Params, RecaptionParams
 from flows.train_params import TrainAndEvalParams
@@ -30,9 +31,17 @@ def optional_fields(model: BaseModel, before: str = "") -> Iterator[str]:
             yield from optional_fields(value, f"{before}{name}.")
 
 
-def test_a_reference_that_is_not_trained_on_is_refused_at_once() -> None:
-    with pytest.raises(ValueError, match=r"reference_dataset 'emoart' is none of the corpora that are trained on \(emoset\): name one"):
-        flow_params("lab", TrainAndEvalParams, {"workspace": "nowhere"}, ["reference_dataset=emoart"])
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("reference_dataset=emoart", "reference_dataset 'emoart' is none of the corpora that are trained on (emoset): name one of them"),
+        ('joined_with=["emoset"]', "the corpora to train on name one twice: emoset, emoset; name each once"),
+    ],
+)
+def test_corpora_that_cannot_be_are_refused_at_once_in_a_sentence(setting: str, said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        flow_params("lab", TrainAndEvalParams, {"workspace": "nowhere"}, [setting])
+    assert reason(refused.value) == said
 
 
 @pytest.mark.parametrize("flow", GIVEN)
