@@ -5,6 +5,7 @@ import torch
 
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.batches import BatchSource
 from coemogen_core.training.feature_set import FeatureSet, join_sets, joined_sets, rows_of_set
 from coemogen_core.training.features import cache_features_part
 from coemogen_core.training.recipes import TrainingRecipe
@@ -37,6 +38,19 @@ def test_a_joined_set_has_the_rows_of_both_and_knows_whose_they_are(corpus, cach
 def test_a_single_set_keeps_its_name(corpus, cached):
     assert join_sets(corpus, [("emoset", cached)]) == ("emoset", cached)
     assert joined_sets(corpus, "emoset", cached) == [("emoset", cached)]
+
+
+def test_batches_see_an_emotion_of_both_corpora_equally_often(corpus, joined, monkeypatch):
+    features, rows = FeatureSet.open(corpus, *joined), list[int]()
+    batch = features.batch
+    monkeypatch.setattr(features, "batch", lambda some, variants: (rows.extend(some), batch(some, variants))[1])
+    source = BatchSource(features, RECIPE.model_copy(update={"batch_size": 32}), 1000)
+    for step in range(5):
+        source.at(step)
+    origins, labels = features.corpora[rows], features.labels[rows]
+    for label in features.labels[features.corpora == 1].unique():  # the emotions that both have
+        first, second = ((origins[labels == label] == corpus_number).sum() for corpus_number in (0, 1))
+        assert abs(int(first) - int(second)) <= 1
 
 
 def test_a_training_on_both_is_another_than_on_one(corpus, cached, models, joined):
