@@ -21,10 +21,11 @@ def with_splits(images: pl.DataFrame) -> pl.DataFrame:
     Returns:
         The same rows and columns, in the same order.
     """
-    keys = images.select(pl.coalesce("artist", "image_id")).to_series()
-    by_rule = pl.Series([_held_out(key) for key in keys], dtype=pl.Boolean)
-    return images.with_columns(split=pl.coalesce("split", pl.when(by_rule).then(pl.lit("test")).otherwise(pl.lit("train"))))
+    rows = images.select("split", pl.coalesce("artist", "image_id")).iter_rows()
+    splits = [split if split is not None else _by_rule(key) for split, key in rows]
+    return images.with_columns(split=pl.Series(splits, dtype=pl.String))
 
 
-def _held_out(key: str) -> bool:
-    return int.from_bytes(hashlib.sha256(f"split/{key}".encode()).digest()[:8], "big") < TEST_SHARE * 2**64
+def _by_rule(key: str) -> str:
+    number = int.from_bytes(hashlib.sha256(f"split/{key}".encode()).digest()[:8], "big")
+    return "test" if number < TEST_SHARE * 2**64 else "train"
