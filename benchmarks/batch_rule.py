@@ -27,10 +27,10 @@ from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.model.saved_model import SavedModel
 from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.batches import BatchSource
+from coemogen_core.training.beginning import start_from
 from coemogen_core.training.feature_set import FeatureSet
 from coemogen_core.training.objective import build_objective
 from coemogen_core.training.recipes import RECIPES, TrainingRecipe
-from coemogen_core.training.run import start_from
 from flows.corpora import read_corpora, reference_record
 from flows.params import load_params
 from flows.train_and_eval import cell_settings

@@ -77,7 +77,7 @@ def run_matrix(params: TrainAndEvalParams, run_id: str) -> ExperimentTable:
     for seed in params.matrix.seeds:
         for method in methods:
             runs.append(run_cell(workspace, settings, method, seed, selection))
-            experiments = params.matrix.results(methods, params.evaluation.protocol, params.images_per_emotion, runs)
+            experiments = params.matrix.results(workspace, methods, params.evaluation.protocol, params.images_per_emotion, runs)
             markdown = write_experiments(workspace, run_id, experiments)
             print(f"{method.name}, seed {seed}: Emo-A {runs[-1].metrics['emo_a'].value:.3f}", flush=True)
     budgets = ", ".join(f"{experiments.label(name)} {samples:,}" for name, samples in experiments.budgets.items())

@@ -48,7 +48,7 @@ def collect_experiments(
         on_worker(cell_result_task, params.workspace, samples, seed, evaluation, params.evaluation)
         for (seed, samples), evaluation in zip(cells, evaluations, strict=True)
     ]
-    return matrix.results(params.methods, params.evaluation.protocol, params.images_per_emotion, runs)
+    return matrix.results(Workspace(params.workspace), params.methods, params.evaluation.protocol, params.images_per_emotion, runs)
 
 
 def assemble_metrics(

@@ -193,5 +193,9 @@ def load_params(profile: Profile, model: type[Params], overrides: Mapping[str, A
     training = values.get("training")
     if isinstance(training, Mapping) and "recipe" in training:
         changed = {key: value for key, value in training.items() if key not in ("recipe", "for_batch")}
+        if "for_batch" in training:
+            from coemogen_core.training.optimisation import refuse_beside_for_batch
+
+            refuse_beside_for_batch(changed)
         values["training"] = merge(training_recipe(training["recipe"], training.get("for_batch")), changed)
     return model.model_validate(values)

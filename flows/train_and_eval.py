@@ -15,7 +15,6 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from coemogen_core.curation.decisions import DecisionsRecord, resolve_version
 from coemogen_core.emotions import Emotion
-from coemogen_core.evaluation.recipe import load_extractors
 from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.experiments.matrix import DEFAULT
 from coemogen_core.experiments.run_cell import CellSettings
@@ -32,7 +31,7 @@ from flows.evaluation_stages import assemble_metrics, collect_experiments, evalu
 from flows.stages import Stages, on_worker
 from flows.train_params import TrainAndEvalParams
 from schemas.outcomes import PartOutcome, RunOutcome
-from tasks.evaluate import select_reference_task, write_experiments_task, write_metrics_task, write_report_task
+from tasks.evaluate import evaluation_identity_task, select_reference_task, write_experiments_task, write_metrics_task, write_report_task
 from tasks.train import cache_features_part_task, generate_part_task, train_task
 
 
@@ -59,6 +58,8 @@ def train_and_eval(params: TrainAndEvalParams) -> RunOutcome:
 def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     workspace = stages.workspace
     records, own = read_corpora(workspace, params), own_corpora(workspace, params)
+    for method in params.methods:
+        method.check(workspace, params.models)
     corpora = [CorpusVersion(dataset=record.dataset, version=record.version) for record in records]
     art = None
     if params.emoart_dataset is not None:
@@ -72,7 +73,8 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
     stages.each("generate", generate_part_task, [{"plan": cell.samples, "part": part} for cell in cells for part in cell.samples.parts()])
     shown = {cell.method: cell.samples.run_id for cell in cells if cell.seed == cells[0].seed}
     truth = None if art is None else true_emotions(params)
-    run_id = evaluation_id(params, shown, cells, selection, shows, {"corpora": corpora, "art": art, "truth": truth})
+    numbers = on_worker(evaluation_identity_task, recipe)
+    run_id = evaluation_id(params, shown, cells, selection, shows, numbers, {"corpora": corpora, "art": art, "truth": truth})
     evaluations, reference = evaluate_cells(stages, selection, [cell.samples for cell in cells], recipe)
     with stages.stage("report") as done:
         done.append(PartOutcome(part=run_id, rows=len(cells), reused=workspace.exists("runs", run_id, "report.html")))
@@ -83,7 +85,7 @@ def _run(stages: Stages, params: TrainAndEvalParams) -> RunOutcome:
             if params.matrix is not None:
                 experiments = collect_experiments(params, params.matrix, [(cell.seed, cell.samples) for cell in cells], evaluations)
                 publish_markdown(f"experiments-{run_id}", write_experiments_task(params.workspace, run_id, experiments))
-            on_worker(write_report_task, params.workspace, metrics, shown, shows, corpora[0], art, selection, recipe)
+            on_worker(write_report_task, params.workspace, metrics, shown, shows, corpora, art, selection, recipe)
             publish_table(f"metrics-{run_id}", metrics_rows(metrics), "lower is better for FID and CMMD; Sem-D best as in real images")
             sheet = contact_sheet(workspace, shown, (params.matrix or DEFAULT).labels, settings.emotions)
             publish_picture(f"gallery-{run_id}", sheet, "a row an emotion, a block a method")
@@ -161,13 +163,14 @@ def evaluation_id(
     cells: list[Cell],
     selection: ReferenceSelection,
     shows: ReportRecipe,
+    numbers: dict[str, Any],
     corpora: dict[str, Any],
 ) -> str:
     """Recipe id of the evaluation: everything that the numbers, the report and the experiments depend on."""
     identity = {
         "samples": shown,
         "emotions": sorted({emotion for cell in cells for emotion in cell.samples.emotions}),
-        "evaluation": params.evaluation.numbers_identity(load_extractors(params.evaluation)),
+        "evaluation": numbers,
         "reference": selection,
         "report": {"version": REPORT_VERSION, "shows": shows},
     }

@@ -1,6 +1,6 @@
 """Parameters of `train-and-eval`: see `params`."""
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -32,7 +32,9 @@ class TrainAndEvalParams(FlowParams):
     emoart_truth: str | None = Field(default=None, description="folder of the lab paintings with their true emotions; none = unknown")
     models: BaseModels = Field(description="diffusion model and CLIP to build on")
     resolution: int = Field(default=512, ge=8, le=4096, description="training pictures are scaled and cropped to this many pixels square")
-    train_splits: tuple[str, ...] | None = Field(default=("train",), description="splits to train on; null = all pictures")
+    train_splits: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
+        default=("train",), description="splits to train on; null = all pictures"
+    )
     training: TrainingRecipe = Field(description="how HiLoRA and the conditioner are trained")
     launch: LaunchSettings = Field(default=LaunchSettings(), description="train in several processes, one a GPU, by `accelerate launch`")
     generation: GenerationRecipe = Field(default=GenerationRecipe(), description="how pictures are denoised")

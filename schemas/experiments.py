@@ -41,7 +41,10 @@ class Experiments(FrozenModel):
     compared_with: tuple[str, ...] = Field(description="methods that every other one is tested against")
     protocol: EvaluationProtocol = Field(description="how pictures were measured")
     images_per_emotion: int = Field(ge=1, description="pictures of every run, per emotion")
-    budgets: dict[str, int] = Field(default_factory=dict, description="training samples that each trained method saw per seed")
+    budgets: dict[str, int] = Field(
+        default_factory=dict,
+        description="samples that each trained method saw per seed, those of the model that it began with too",
+    )
     runs: tuple[MethodRun, ...] = Field(description="finished runs, method by method")
 
     @model_validator(mode="after")

@@ -157,6 +157,9 @@ class ReferenceMetrics(MethodMetrics):
         default=None,
         description="real images of each emotion, drawn with the seed, that all emotions together are compared with; null = all images",
     )
+    short: dict[str, int] = Field(
+        default_factory=dict, description="emotions that have hardly any real images, and how many: all of them are compared with"
+    )
     labels: LabelOrigin = Field(default="source", description="who gave the emotions of the real images")
 
 

@@ -3,7 +3,9 @@
 Without Prefect: the functions of the same name in `coemogen_core.evaluation`.
 """
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from prefect import task
 
@@ -81,13 +83,19 @@ def write_metrics_task(workspace_uri: str, metrics: Metrics) -> str:
     return write_metrics(Workspace(workspace_uri), metrics)
 
 
+@task(name="identify the evaluation", **STORED)
+def evaluation_identity_task(recipe: EvaluationRecipe) -> dict[str, Any]:
+    """See `EvaluationRecipe.numbers_identity`; loads the networks."""
+    return recipe.numbers_identity(load_extractors(recipe))
+
+
 @task(name="write report", task_run_name="write report {metrics.run_id}", **STORED)
 def write_report_task(
     workspace_uri: str,
     metrics: Metrics,
     sample_runs: dict[str, str],
     recipe: ReportRecipe,
-    photos: CorpusVersion | None = None,
+    corpora: Sequence[CorpusVersion] = (),
     art: CorpusVersion | None = None,
     selection: ReferenceSelection | None = None,
     evaluation: EvaluationRecipe | None = None,
@@ -96,5 +104,5 @@ def write_report_task(
     workspace = Workspace(workspace_uri)
     slot = partial(device_slot, "auto" if evaluation is None else evaluation.device)
     return write_report(
-        workspace, build_report_data(workspace, metrics, sample_runs, recipe, photos, art, selection, evaluation, slot=slot)
+        workspace, build_report_data(workspace, metrics, sample_runs, recipe, corpora, art, selection, evaluation, slot=slot)
     )

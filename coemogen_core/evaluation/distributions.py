@@ -1,6 +1,6 @@
 """The metrics that compare generated with real images as two distributions: FID, KID, CMMD, precision, recall, density and coverage.
 
-All emotions together, against equally many real images of each, and within each emotion. Intervals are of the generated images, each of
+All emotions together, equally many images of each, and within each emotion. Intervals are of the generated images, each of
 which is left out once; the real ones stay fixed.
 """
 
@@ -58,11 +58,12 @@ def compare_distributions(
         recipe: protocol, seed of the draws of real images, and level of the intervals.
     """
     if reference is None:
+        images = len(features.emotions)
         compared = dict.fromkeys(get_args(DistributionMetricName), Compared(reason="the reference itself"))
-        return DistributionNumbers({name: _estimate(name, found, features, extractors) for name, found in compared.items()})
-    everything = np.arange(len(features.emotions))
-    compared = _compare(_sets(features, reference, everything, balanced_rows(reference.emotions, recipe)), recipe)
-    overall = {name: _estimate(name, found, features, extractors) for name, found in compared.items()}
+        return DistributionNumbers({name: _estimate(name, found, images, extractors) for name, found in compared.items()})
+    generated, real = (balanced_rows(images.emotions, recipe) for images in (features, reference))
+    compared = _compare(_sets(features, reference, generated, real), recipe)
+    overall = {name: _estimate(name, found, len(generated), extractors) for name, found in compared.items()}
     per_emotion = {
         EMOTIONS[index]: _compare(
             _sets(features, reference, *(np.flatnonzero(found.emotions == index) for found in (features, reference))), recipe
@@ -167,7 +168,6 @@ def _with_interval(
     return Compared(value, interval, images)
 
 
-def _estimate(name: DistributionMetricName, found: Compared, features: ImageFeatures, extractors: ExtractorSet) -> Estimate:
+def _estimate(name: DistributionMetricName, found: Compared, images: int, extractors: ExtractorSet) -> Estimate:
     identity = extractors.clip.identity if name == "cmmd" else extractors.fid.identity
-    images = len(features.emotions)
     return bootstrap.estimate(found.value, found.interval, images=images, resamples=found.images, extractor=identity, reason=found.reason)

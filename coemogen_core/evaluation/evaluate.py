@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from coemogen_core.device import Slot
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation import colour, emo_a, lpips, semantics
-from coemogen_core.evaluation.balance import drawn_of_each
+from coemogen_core.evaluation.balance import drawn_of_each, short_emotions
 from coemogen_core.evaluation.distributions import Compared, compare_distributions
 from coemogen_core.evaluation.emogen_pairs import PairMeasurements, PictureAccess, measure_pairs
 from coemogen_core.evaluation.extractors import ExtractorSet
@@ -112,7 +112,12 @@ def evaluate_reference(
     """The same metrics of the real images: what a perfect generator would score. What compares with real images is null."""
     numbers = evaluate_method(features, None, extractors, recipe, pictures, slot=slot)
     return ReferenceMetrics(
-        **numbers.model_dump(), source=source, split=split, labels=labels, of_each=drawn_of_each(features.emotions, recipe)
+        **numbers.model_dump(),
+        source=source,
+        split=split,
+        labels=labels,
+        of_each=drawn_of_each(features.emotions, recipe),
+        short=dict(short_emotions(features.emotions, recipe)),
     )
 
 

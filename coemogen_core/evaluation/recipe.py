@@ -18,7 +18,7 @@ from schemas.choices import Device, EvaluationProtocol
 
 FEATURES_VERSION = 1
 """Part of every recipe id: raise it when features or pairs are computed differently."""
-NUMBERS_VERSION = 5
+NUMBERS_VERSION = 6
 """Part of every cached set of numbers: raise it when a metric or the layout of MethodMetrics changes."""
 
 _LOADING = threading.Lock()

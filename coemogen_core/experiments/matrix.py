@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from coemogen_core.methods.method import Method
 from coemogen_core.methods.registry import BASELINE, OURS, MethodSpec, new_method
+from coemogen_core.storage.workspace import Workspace
 from coemogen_core.training.recipes import TrainingRecipe
 from schemas.experiments import Experiments, MethodRun
 from schemas.frozen_model import FrozenModel
@@ -56,9 +57,15 @@ class ExperimentMatrix(FrozenModel):
         return self
 
     def results(
-        self, methods: Sequence[Method], protocol: EvaluationProtocol, images_per_emotion: int, runs: Sequence[MethodRun]
+        self,
+        workspace: Workspace,
+        methods: Sequence[Method],
+        protocol: EvaluationProtocol,
+        images_per_emotion: int,
+        runs: Sequence[MethodRun],
     ) -> Experiments:
         """The runs that are done, method by method; `methods` are the resolved ones."""
+        trained = [(method, method.budget) for method in methods]
         return Experiments(
             methods=self.names,
             labels=self.labels,
@@ -66,7 +73,7 @@ class ExperimentMatrix(FrozenModel):
             compared_with=self.opponents,
             protocol=protocol,
             images_per_emotion=images_per_emotion,
-            budgets={method.name: method.budget for method in methods if method.budget is not None},
+            budgets={method.name: budget + method.samples_before(workspace) for method, budget in trained if budget is not None},
             runs=tuple(sorted(runs, key=lambda run: (self.names.index(run.method), run.seed))),
         )
 

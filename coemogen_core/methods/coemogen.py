@@ -21,6 +21,7 @@ from coemogen_core.methods.trained import TrainedMethod
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
 from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.beginning import check_beginning, samples_before
 from coemogen_core.training.launch import LaunchSettings, run_child, train_in_processes
 from coemogen_core.training.recipes import TrainingRecipe
 from coemogen_core.training.run import TrainingOutcome, is_trained, train
@@ -34,6 +35,14 @@ class CoEmoGen(TrainedMethod[TrainingRecipe]):
     """Conditioner and HiLoRA, trained by a recipe."""
 
     kind: ClassVar[str] = "train"
+
+    def check(self, workspace: Workspace, models: BaseModels) -> None:
+        """The model that it begins with has its shape, and its base models."""
+        check_beginning(workspace, models, self.recipe)
+
+    def samples_before(self, workspace: Workspace) -> int:
+        """What the model that it begins with has seen."""
+        return samples_before(workspace, self.recipe)
 
     def training_devices(self, launch: LaunchSettings = IN_THIS_PROCESS) -> tuple[Device, int]:
         """One device for every process."""

@@ -42,6 +42,18 @@ class Method(ABC):
         """Samples that its training sees, repetitions counted; None for a method without a training."""
         return None
 
+    def check(self, workspace: Workspace, models: BaseModels) -> None:  # noqa: B027 (most have nothing to check)
+        """See before anything is computed that it can be trained.
+
+        Raises:
+            FileNotFoundError: what it begins with does not exist.
+            ValueError: it cannot begin with that.
+        """
+
+    def samples_before(self, workspace: Workspace) -> int:  # noqa: ARG002
+        """Samples that the trained model which its training begins with has seen; 0 where it begins with the base models."""
+        return 0
+
     def with_seed(self, seed: int) -> Method:  # noqa: ARG002 (nothing to train, nothing to seed)
         """The same method, trained from another seed. A method without a training stays as it is."""
         return self

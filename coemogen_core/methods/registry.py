@@ -14,7 +14,7 @@ from coemogen_core.methods.emogen_like import EmoGenLike, EmoGenLikeRecipe
 from coemogen_core.methods.method import Method
 from coemogen_core.methods.prompted import PROMPT, LlmPrompts, PlainDiffusion
 from coemogen_core.methods.textual_inversion import TextualInversion, TextualInversionRecipe
-from coemogen_core.recipe import merge
+from coemogen_core.methods.trained import RecipeT
 from coemogen_core.storage.names import DatasetName
 from coemogen_core.training.recipes import TrainingRecipe
 from schemas.frozen_model import FrozenModel, each_once
@@ -95,19 +95,19 @@ def new_method(spec: MethodSpec, training: TrainingRecipe) -> Method:
     return METHODS[spec.method](spec, training)
 
 
-def _shared(spec: MethodSpec, training: TrainingRecipe) -> dict[str, Any]:
-    own = {"learning_rate": OWN_LEARNING_RATES[spec.method]} if spec.method in OWN_LEARNING_RATES else {}
-    return merge({**training.optimisation, **own}, spec.settings)
+def _shared(spec: MethodSpec, training: TrainingRecipe, recipe: type[RecipeT], **own: Any) -> RecipeT:
+    """A baseline's recipe: CoEmoGen's conditions, its own learning rate, then what the spec sets."""
+    if spec.method in OWN_LEARNING_RATES:
+        own["learning_rate"] = OWN_LEARNING_RATES[spec.method]
+    return recipe.model_validate({**training.optimisation, **own}).with_settings(spec.settings)
 
 
 METHODS: dict[str, Callable[[MethodSpec, TrainingRecipe], Method]] = {
-    OURS: lambda spec, training: CoEmoGen(spec.name, TrainingRecipe.model_validate(merge(training.model_dump(), spec.settings))),
+    OURS: lambda spec, training: CoEmoGen(spec.name, training.with_settings(spec.settings)),
     BASELINE: lambda spec, _: PlainDiffusion(spec.name, _Prompt.model_validate(spec.settings).prompt),
     "sd-llm": lambda spec, _: LlmPrompts(spec.name, _Prompts.model_validate(spec.settings).prompts),
-    "textual-inversion": lambda spec, training: TextualInversion(spec.name, TextualInversionRecipe.model_validate(_shared(spec, training))),
-    "dreambooth-lora": lambda spec, training: DreamBoothLoRA(spec.name, DreamBoothRecipe.model_validate(_shared(spec, training))),
-    "emogen-like": lambda spec, training: EmoGenLike(
-        spec.name, EmoGenLikeRecipe.model_validate({"covariance": training.covariance, **_shared(spec, training)})
-    ),
+    "textual-inversion": lambda spec, training: TextualInversion(spec.name, _shared(spec, training, TextualInversionRecipe)),
+    "dreambooth-lora": lambda spec, training: DreamBoothLoRA(spec.name, _shared(spec, training, DreamBoothRecipe)),
+    "emogen-like": lambda spec, training: EmoGenLike(spec.name, _shared(spec, training, EmoGenLikeRecipe, covariance=training.covariance)),
 }
 """By name, what makes the method out of its spec and CoEmoGen's training recipe."""

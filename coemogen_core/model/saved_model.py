@@ -39,6 +39,24 @@ class SavedModelConfig(FrozenModel):
     use_polarity_pairs: bool = Field(description="whether polarity pairs were trained")
     training: dict[str, Any] = Field(description="the training recipe's identity, the features and the counts of images per emotion")
 
+    @classmethod
+    def load(cls, folder: str) -> "SavedModelConfig":
+        """Read the description of a model in a folder (any fsspec URI).
+
+        Raises:
+            FileNotFoundError: there is no finished model; the message names the folder.
+            ValueError: it was written by a later version of this package, or is a baseline's.
+        """
+        place = Workspace(folder)
+        if not place.exists("config.json"):
+            raise FileNotFoundError(f"no trained model in {folder} (config.json is missing): train first, or give another folder")
+        fields = place.read_json("config.json")
+        if fields.get("format") != FORMAT:
+            raise ValueError(f"{folder}/config.json has format {fields.get('format')}, this version reads {FORMAT}: update coemogen")
+        if "conditioner" not in fields:
+            raise ValueError(f"{folder} holds a model of {fields.get('kind', 'another method')}, not of CoEmoGen: name a run train-...")
+        return cls.model_validate(fields)
+
     def compare_base(self, diffusion: str, revision: str | None = None) -> None:
         """Warn when a diffusion model, by folder or hub id, is not the one that this was trained on."""
         found, trained_on = fingerprint(diffusion, revision), self.base_models["diffusion"]
@@ -83,23 +101,11 @@ class SavedModel:
 
     @classmethod
     def load(cls, folder: str) -> "SavedModel":
-        """Read a model from a folder (any fsspec URI).
-
-        Raises:
-            FileNotFoundError: there is no finished model; the message names the folder.
-            ValueError: it was written by a later version of this package, or is a baseline's.
-        """
-        place = Workspace(folder)
-        if not place.exists("config.json"):
-            raise FileNotFoundError(f"no trained model in {folder} (config.json is missing): train first, or give another folder")
-        fields = place.read_json("config.json")
-        if fields.get("format") != FORMAT:
-            raise ValueError(f"{folder}/config.json has format {fields.get('format')}, this version reads {FORMAT}: update coemogen")
-        if "conditioner" not in fields:
-            raise ValueError(f"{folder} holds a model of {fields.get('kind', 'another method')}, not of CoEmoGen: name a run train-...")
+        """Read a model from a folder (any fsspec URI); raises what `SavedModelConfig.load` does."""
+        config, place = SavedModelConfig.load(folder), Workspace(folder)
         clusters = EmotionClusters.from_bytes(place.read_file("clusters.safetensors"))
         conditioner, hilora = (load(place.read_file(f"{name}.safetensors")) for name in ("conditioner", "hilora"))
-        return cls(SavedModelConfig.model_validate(fields), conditioner, hilora, clusters)
+        return cls(config, conditioner, hilora, clusters)
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """The report of a run, from the tables of a workspace; and that of pictures that were evaluated alone, without either."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -32,7 +32,7 @@ from coemogen_core.report.training import trained_features, training_part
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 """Part of the id of every run with a report: raise it when a report or metrics.json says other things of the same numbers."""
 SHOWN = 8
 COUNTED = ("one", "two", "three", "four", "five", "six", "seven", "eight")
@@ -72,7 +72,7 @@ def build_report_data(
     metrics: Metrics,
     sample_runs: Mapping[str, str],
     recipe: ReportRecipe,
-    photos: CorpusVersion | None = None,
+    corpora: Sequence[CorpusVersion] = (),
     art: CorpusVersion | None = None,
     selection: ReferenceSelection | None = None,
     evaluation: EvaluationRecipe | None = None,
@@ -86,7 +86,7 @@ def build_report_data(
         metrics: the numbers.
         sample_runs: by method, the run whose samples are shown.
         recipe: what is shown.
-        photos: the corpus that the model was trained on, or the first of several.
+        corpora: what the models were trained on.
         art: the curated art corpus.
         selection: the real images; without it there is no map.
         evaluation: how the numbers were made; without it neither failures, nor the map, nor the nearest training pictures are shown.
@@ -111,7 +111,7 @@ def build_report_data(
             else _single_samples(workspace, metrics, ordered, labels, recipe, evaluation, selection, slot)
         ),
         training=training_part(workspace, ordered),
-        photos=None if photos is None else _corpus(workspace, photos, recipe),
+        corpora=[_corpus(workspace, corpus, recipe) for corpus in corpora],
         art=None if art is None else _corpus(workspace, art, recipe),
         experiments=None if experiments is None else experiments.model_copy(update={"labels": known}),
     )
@@ -189,16 +189,17 @@ def _single_samples(
         real = load_reference(workspace, selection, evaluation, extractors)
         features = {method: samples.features for method, samples in sets.items()}
         found["map"] = map_part(real, features, extractors.clip.identity, recipe.seed)
-    trained = trained_features(workspace, sample_runs)
-    if trained is not None:
-        training = TrainingSet(workspace, *trained)
-        found["memorisation"] = memorisation_part(training, sets, labels, extractors.clip, recipe.columns, recipe.seed, slot=slot)
+    if trained := trained_features(workspace, sample_runs):
+        found["memorisation"] = memorisation_part(
+            TrainingSet(workspace, trained), sets, labels, extractors.clip, recipe.columns, recipe.seed, slot=slot
+        )
     return found
 
 
 def _corpus(workspace: Workspace, corpus: CorpusVersion, recipe: ReportRecipe) -> CorpusPart:
     decisions = read_decisions(workspace, corpus.dataset, corpus.version)
-    source = read_record(workspace, corpus.dataset, corpus.version).source
+    record = read_record(workspace, corpus.dataset, corpus.version)
+    wanted = record.recipe.selection.emotions
     counts = funnel(decisions)
     chosen = _choose_examples(decisions, recipe.examples, recipe.seed)
     return CorpusPart(
@@ -206,8 +207,10 @@ def _corpus(workspace: Workspace, corpus: CorpusVersion, recipe: ReportRecipe) -
         candidates=counts["candidates"],
         kept=counts["kept"],
         steps=[FunnelStep(**step) for step in counts["steps"] if step["dropped"]],
-        per_emotion={emotion: numbers["kept"] for emotion, numbers in counts["per_emotion"].items() if numbers["candidates"]},
-        examples=list(_examples(workspace, source, chosen)),
+        per_emotion={
+            emotion: numbers["kept"] for emotion, numbers in counts["per_emotion"].items() if numbers["candidates"] and emotion in wanted
+        },
+        examples=list(_examples(workspace, record.source, chosen)),
     )
 
 

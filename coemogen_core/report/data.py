@@ -7,7 +7,7 @@ from schemas.frozen_model import FrozenModel
 from schemas.metrics import Metrics
 
 INTRODUCTION = (
-    "CoEmoGen learns from captioned photos to draw what an emotion looks like: given one word, such as “awe”, it generates an image that "
+    "CoEmoGen learns from captioned pictures to draw what an emotion looks like: given one word, such as “awe”, it generates an image that "
     "evokes it. This page shows one run: pictures, numbers and how they came about."
 )
 
@@ -132,6 +132,7 @@ class TrainingPart(FrozenModel):
     """How the training went."""
 
     run_id: str = Field(description="the training's run")
+    from_run: str | None = Field(default=None, description="the finished training whose weights it began with")
     steps: list[int] = Field(min_length=1, description="ends of the intervals that are shown")
     diffusion: LossCurves = Field(description="L_LDM")
     semantic: LossCurves = Field(description="L_SEM")
@@ -149,6 +150,6 @@ class ReportData(FrozenModel):
     map: MapPart | None = Field(default=None, description="a map of all sets, where there are real pictures")
     memorisation: MemorisationPart | None = Field(default=None, description="the nearest training pictures of the gallery's samples")
     training: TrainingPart | None = Field(default=None, description="the losses of the model's training")
-    photos: CorpusPart | None = Field(default=None, description="the labelled training corpus")
+    corpora: list[CorpusPart] = Field(default_factory=list, description="what the models were trained on")
     art: CorpusPart | None = Field(default=None, description="EmoArt")
     experiments: Experiments | None = Field(default=None, description="the matrix of methods and seeds that this run belongs to")

@@ -28,8 +28,9 @@ from coemogen_core.evaluation.memorisation import (
 from coemogen_core.evaluation.sample_pictures import EvaluatedSet
 from coemogen_core.report.data import MemorisationPart, NearestPairs, TrainingPair
 from coemogen_core.report.pictures import inline_picture, inline_samples
+from coemogen_core.report.training import TrainedFeatures
 from coemogen_core.storage.workspace import Workspace
-from coemogen_core.training.feature_set import joined_sets, list_parts, local_part, version_of
+from coemogen_core.training.feature_set import list_parts, local_part, version_of
 
 DRAWN = 500
 PIXELS_DRAWN = 64
@@ -45,24 +46,28 @@ PAIRS_SHOWN = 128
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """The pictures that a model was trained on: cached embeddings, and where the pictures are."""
+    """The pictures that models were trained on: cached embeddings, and where the pictures are."""
 
     workspace: Workspace
-    dataset: str
-    feature_id: str
+    sets: Sequence[TrainedFeatures]
 
     def parts(self) -> Iterator[VectorPart]:
         """The CLIP embeddings that were trained on, with those of the mirror images, part by part; of each file only these are read.
 
         A part is called `<source>/<part>`. Pictures that their source no longer holds are left out.
         """
-        for dataset, feature_id in joined_sets(self.workspace, self.dataset, self.feature_id):
-            source = read_record(self.workspace, dataset, version_of(feature_id)).source
+        seen: set[str] = set()  # stays empty with one set: so it takes memory only where a picture could come twice
+        for one in sorted(self.sets, key=lambda one: not one.mirror):
+            source = read_record(self.workspace, one.dataset, version_of(one.feature_id)).source
             current = set(current_parts(self.workspace, source))
-            for name in list_parts(self.workspace, dataset, feature_id):
-                with safe_open(local_part(self.workspace, dataset, feature_id, name), framework="np") as file:
+            for name in list_parts(self.workspace, one.dataset, one.feature_id):
+                with safe_open(local_part(self.workspace, one.dataset, one.feature_id, name), framework="np") as file:
                     ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
-                    vectors = file.get_tensor("visual")  # [n, variants, d]
+                    vectors = file.get_tensor("visual")[:, : 1 + one.mirror]  # [n, variants, d]
+                if len(self.sets) > 1:
+                    new = [row for row, image_id in enumerate(ids) if image_id not in seen]
+                    ids, vectors = [ids[row] for row in new], vectors[new]
+                    seen.update(ids)
                 if name in current:
                     yield _vector_part(f"{source}/{name}", ids, vectors)
                 else:

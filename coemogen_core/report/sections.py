@@ -15,7 +15,7 @@ from coemogen_core.evaluation.definitions import DEFINITIONS
 from coemogen_core.experiments.table import COLUMNS, TEST_COLUMNS, build_table, published_cells
 from coemogen_core.report import tables
 from coemogen_core.report.charts import Series, dot_chart, forest_chart, line_chart
-from coemogen_core.report.data import ReportData, TrainingPart
+from coemogen_core.report.data import MapPart, ReportData, TrainingPart
 from coemogen_core.report.map import EMOTION_MARKS, map_charts
 from schemas.metrics import METRIC_NAMES, EmotionMetrics, MethodMetrics, Metrics
 
@@ -83,7 +83,12 @@ def _failures(data: ReportData) -> Content | None:
 
 
 def _map(data: ReportData) -> Content | None:
-    return None if data.map is None else {"part": data.map, "panels": map_charts(data.map, data.labels), "marks": EMOTION_MARKS}
+    return None if data.map is None else {"part": data.map, "panels": map_charts(data.map, data.labels), "marks": _shown_marks(data.map)}
+
+
+def _shown_marks(part: MapPart) -> dict[str, str]:
+    shown = {emotion for panel in part.panels for emotion in panel.emotions}
+    return {emotion: mark for emotion, mark in EMOTION_MARKS.items() if emotion in shown}
 
 
 def _memorisation(data: ReportData) -> Content | None:
@@ -107,7 +112,7 @@ def _experiments(data: ReportData) -> Content | None:
 
 
 def _captions(data: ReportData) -> Content | None:
-    return None if data.photos is None else {"corpus": data.photos}
+    return {"corpora": data.corpora} if data.corpora else None
 
 
 def _emoart(data: ReportData) -> Content | None:
@@ -139,15 +144,8 @@ SECTIONS = (
 
 
 def _table_note(metrics: Metrics) -> str:
-    notes = ["A check marks the best value where its interval does not touch any other."]
+    notes = ["A check marks the best value where its interval does not touch any other.", *tables.reference_notes(metrics)]
     if metrics.reference is not None:
-        real = metrics.reference
-        split = "the test split" if real.split == "test" else "all labelled images"
-        notes.append(f"Real images: {real.images:,} of “{real.source}” ({split}).")
-        drawn = "all of them" if real.of_each is None else f"{real.of_each:,} of each emotion (drawn with seed {metrics.seed})"
-        notes.append(f"FID, KID, CMMD, precision, recall, density and coverage of all emotions together compare with {drawn}.")
-        if real.labels == "classifier":
-            notes.append("Their emotions are a classifier's labels, which nobody has confirmed.")
         notes.append("Diversity above that of real images is noise, far below it is collapse.")
     return " ".join(notes)
 

@@ -118,6 +118,26 @@ def second_judge(methods: Mapping[str, MethodMetrics], labels: Mapping[str, str]
     return f"An independent one, which does not, recognises it in {', '.join(said)}."
 
 
+def reference_notes(metrics: Metrics) -> list[str]:
+    """Which real images there are, who labelled them, and how many of them all emotions together are compared with."""
+    real = metrics.reference
+    if real is None:
+        return []
+    held_out = "the test split" if real.split == "test" else "all labelled images, those of training too: too few are held out"
+    drawn = "all of them" if real.of_each is None else f"{real.of_each:,} of each emotion (drawn with seed {metrics.seed})"
+    notes = [
+        f"Real images: {real.images:,} of “{real.source}” ({held_out}).",
+        f"FID, KID and CMMD of all emotions together compare with {drawn}; precision, recall, density and coverage with as many of these "
+        "as there are generated images.",
+    ]
+    if real.short:
+        few = ", ".join(f"{count} of {emotion}" for emotion, count in real.short.items())
+        notes.append(f"There are only {few}: all of them are taken, and what is said of that emotion rests on little.")
+    if real.labels == "classifier":
+        notes.append("Their emotions are a classifier's labels, which nobody has confirmed.")
+    return notes
+
+
 def confusion_rows(confusion: list[list[int]]) -> list[tuple[str, list[float]]]:
     """Rows of a confusion matrix as shares of the row; emotions without images are left out."""
     return [

@@ -1,6 +1,7 @@
 """The losses of the training behind a run, for its report."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,30 @@ from coemogen_core.emotions import EMOTIONS
 from coemogen_core.methods.sample_plan import settings_place
 from coemogen_core.report.data import LossCurves, TrainingPart
 from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.beginning import trainings_behind
+from coemogen_core.training.feature_set import joined_sets
 from coemogen_core.training.loss_log import read_log, smooth
 
 POINTS = 150  # of a curve, at most: more make a chart no clearer and the page heavier
 
 
-def trained_features(workspace: Workspace, sample_runs: Mapping[str, str]) -> tuple[str, str] | None:
-    """Dataset and id of the cached features that the model behind the samples was trained on; None where none of them was trained here."""
+@dataclass(frozen=True)
+class TrainedFeatures:
+    """Cached features that a model behind the samples was trained on."""
+
+    dataset: str
+    feature_id: str
+    mirror: bool  # whether it saw the mirror images too
+
+
+def trained_features(workspace: Workspace, sample_runs: Mapping[str, str]) -> list[TrainedFeatures]:
+    """What the models behind the samples were trained on, each set once; of a fine-tuned one, what the model before it saw as well."""
+    found: dict[tuple[str, str], bool] = {}
     for run_id in _trainings(workspace, sample_runs):
-        place = ("runs", run_id, "model", "config.json")
-        training = workspace.read_json(*place).get("training", {}) if workspace.exists(*place) else {}
-        if {"dataset", "features"} <= training.keys():
-            return training["dataset"], training["features"]
-    return None
+        for training in trainings_behind(workspace, run_id):
+            for one in joined_sets(workspace, training["dataset"], training["features"]):
+                found[one] = found.get(one, False) or training.get("recipe", {}).get("mirror", True)
+    return [TrainedFeatures(*one, mirror) for one, mirror in found.items()]
 
 
 def training_part(workspace: Workspace, sample_runs: Mapping[str, str]) -> TrainingPart | None:
@@ -32,7 +44,8 @@ def training_part(workspace: Workspace, sample_runs: Mapping[str, str]) -> Train
             shown = sorted({int(index) for index in np.linspace(0, len(lines) - 1, min(len(lines), POINTS))})
             diffusion, semantic = (_curves(lines, loss, shown) for loss in ("ldm", "sem"))
             steps = [lines[index]["step"] for index in shown]
-            return TrainingPart(run_id=run_id, steps=steps, diffusion=diffusion, semantic=semantic)
+            begun = next(trainings_behind(workspace, run_id), {}).get("recipe", {}).get("from_run")
+            return TrainingPart(run_id=run_id, from_run=begun, steps=steps, diffusion=diffusion, semantic=semantic)
     return None
 
 

@@ -1,12 +1,13 @@
 """What every training shares, CoEmoGen's and the baselines': batches, optimizer, noise, precision, and what is kept on the way."""
 
 import math
+from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from coemogen_core.recipe import NotIdentifying, Recipe
+from coemogen_core.recipe import NotIdentifying, Recipe, merge
 from schemas.choices import Device, Precision
 
 
@@ -82,8 +83,32 @@ class OptimisationRecipe(Recipe):
         }
         return type(self).model_validate({**self.model_dump(exclude_unset=True), **changed})
 
+    def with_settings(self, settings: Mapping[str, Any]) -> Self:
+        """The recipe with some fields replaced. `for_batch` is none: it names the batch size that the recipe is brought to first.
+
+        Raises:
+            ValueError: `for_batch` is no batch size, or stands beside the fields that it sets for good.
+            pydantic.ValidationError: a field is unknown or refused.
+        """
+        fields = {name: value for name, value in settings.items() if name != "for_batch"}
+        begun = self
+        if "for_batch" in settings:
+            refuse_beside_for_batch(fields)
+            begun = self.for_batch(settings["for_batch"])
+        return type(self).model_validate(merge(begun.model_dump(), fields))
+
     @model_validator(mode="after")
     def _batch_divides(self) -> Self:
         if self.batch_size % self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} does not divide by accumulate {self.accumulate}: choose a divisor")
         return self
+
+
+def refuse_beside_for_batch(fields: Collection[str]) -> None:
+    """`training.for_batch` says the batch size; steps, warm-up and the rest can be set over what it makes of them.
+
+    Raises:
+        ValueError: `batch_size` or `base_batch` is among the fields that are set besides.
+    """
+    if twice := sorted({"batch_size", "base_batch"} & set(fields)):
+        raise ValueError(f"training.for_batch beside {' and '.join(f'training.{name}' for name in twice)}: give one of them")

@@ -15,6 +15,7 @@ from coemogen_core.model.clusters import EmotionClusters
 from coemogen_core.model.saved_model import SavedModel, SavedModelConfig
 from coemogen_core.recipe import recipe_id
 from coemogen_core.storage.workspace import Workspace
+from coemogen_core.training.beginning import check_beginning, model_shape, start_from
 from coemogen_core.training.feature_set import FeatureSet, rows_of_set
 from coemogen_core.training.objective import TrainingObjective, build_objective
 from coemogen_core.training.optimisation import OptimisationRecipe
@@ -27,17 +28,8 @@ NewSheets = Callable[[Workspace, str, TrainingRecipe, BaseModels, FeatureSet, Tr
 
 def model_config(recipe: TrainingRecipe, models: BaseModels, features: FeatureSet, data: dict[str, str]) -> SavedModelConfig:
     """What is needed to put the trained model on its base models again; `data` says what it was trained on."""
-    return SavedModelConfig(
-        base_models=models.identity,
-        conditioner=recipe.conditioner,
-        visual_width=features.visual_width,
-        rank=recipe.rank,
-        alpha=float(recipe.rank if recipe.alpha is None else recipe.alpha),
-        targets=recipe.targets,
-        use_emotion_pairs=recipe.use_emotion_pairs,
-        use_polarity_pairs=recipe.use_polarity_pairs,
-        training=training_record(recipe, features, data),
-    )
+    shape, training = model_shape(recipe, models), training_record(recipe, features, data)
+    return SavedModelConfig(visual_width=features.visual_width, training=training, **shape)
 
 
 def training_record(recipe: OptimisationRecipe, features: FeatureSet, data: dict[str, str]) -> dict[str, Any]:
@@ -45,28 +37,6 @@ def training_record(recipe: OptimisationRecipe, features: FeatureSet, data: dict
     counts = Counter(features.labels.tolist())
     images = {emotion: counts[index] for index, emotion in enumerate(EMOTIONS)}
     return {"recipe": recipe.identity, **data, "images_per_emotion": images}
-
-
-def start_from(objective: TrainingObjective, model: SavedModel) -> None:
-    """Give conditioner and HiLoRA the weights of a trained model, which `require_same` has found fit."""
-    for module, tensors in ((objective.conditioner, model.conditioner), (objective.hilora, model.hilora)):
-        module.load_state_dict(tensors)
-
-
-def require_same(own: SavedModelConfig, other: SavedModelConfig, name: str) -> None:
-    """Refuse a start from weights that mean something else here: another shape, scale, choice of pairs, or base model.
-
-    Args:
-        own: of the training.
-        other: of the model that it is to start from, called `name`.
-
-    Raises:
-        ValueError: they differ; the message names the first field.
-    """
-    for field in ("base_models", "visual_width", "conditioner", "rank", "alpha", "targets", "use_emotion_pairs", "use_polarity_pairs"):
-        here, there = getattr(own, field), getattr(other, field)
-        if here != there:
-            raise ValueError(f"training.from_run {name} has another {field}: {there} there, {here} here. Give it as that training had it")
 
 
 def is_trained(workspace: Workspace, run_id: str) -> bool:
@@ -176,9 +146,8 @@ def train(
     def fit(features: FeatureSet) -> Progress | None:
         objective = build_objective(models, features.visual_width, recipe)
         if recipe.from_run is not None:
-            begun = SavedModel.load(workspace.path("runs", recipe.from_run, "model"))
-            require_same(model_config(recipe, models, features, {}), begun.config, recipe.from_run)
-            start_from(objective, begun)
+            check_beginning(workspace, models, recipe, features.visual_width)
+            start_from(objective, SavedModel.load(workspace.path("runs", recipe.from_run, "model")))
         drawn = None if sheets is None else sheets(workspace, run, recipe, models, features, objective)
         trainer = Trainer(workspace, run, features, objective, sheets=drawn)
         last = trainer.train(on_progress)

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from coemogen_core.evaluation.definitions import DEFINITIONS, NumberName
-from coemogen_core.report.tables import number, probe_verdict
+from coemogen_core.report.tables import number, probe_verdict, reference_notes
 from schemas.metrics import METRIC_NAMES, ColourMetrics, EmotionMetrics, Estimate, MethodMetrics, Metrics, ProbeAnswers
 
 TABLES: tuple[tuple[NumberName, ...], ...] = (
@@ -18,7 +18,8 @@ TABLES: tuple[tuple[NumberName, ...], ...] = (
 
 def metrics_table(metrics: Metrics, title: str) -> Table:
     """Metrics by methods, the real images last; each number with its interval, or the reason why there is none."""
-    table = Table(title=title, title_justify="left", caption=f"intervals: {100 * metrics.confidence_level:g} %", caption_justify="left")
+    caption = escape(" ".join((f"Intervals: {100 * metrics.confidence_level:g} %.", *reference_notes(metrics))))
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("metric")
     sets = _sets(metrics)
     for method, measured in sets.items():

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import copy
+from threading import current_thread, main_thread
 
 import pytest
 
 from coemogen_core.emotions import EMOART_EMOTIONS
+from coemogen_core.evaluation import recipe as evaluation_recipe
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
@@ -40,7 +42,9 @@ def check_emotions(workspace: Workspace, outcome: RunOutcome, emotions: Sequence
     assert f"Images that evoke {counted}" in report
 
 
-def test_paintings(chain_copy: Workspace, tiny_clip: Path, tiny_diffusion: Path, prefect_server: str) -> None:
+def test_paintings(
+    chain_copy: Workspace, tiny_clip: Path, tiny_diffusion: Path, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     emotions = [emotion for emotion in EMOART_EMOTIONS if emotion in kept_emotions(chain_copy, "emoart")]
     assert 1 < len(emotions) <= 6
     outcome = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, dataset="emoart")
@@ -49,8 +53,11 @@ def test_paintings(chain_copy: Workspace, tiny_clip: Path, tiny_diffusion: Path,
     assert reference is not None
     assert (reference.source, reference.labels) == ("wikiart", "classifier")
     assert "a classifier&#39;s labels, which nobody has confirmed" in Path(outcome.report).read_text()
+    threads, load = set[bool](), evaluation_recipe._load
+    monkeypatch.setattr(evaluation_recipe, "_load", lambda *given: (threads.add(current_thread() is main_thread()), load(*given))[1])
     again = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, dataset="emoart")
     assert all(stage.recomputed_nothing for stage in again.stages)
+    assert threads == {False}  # a main thread that has computed slows down all others (flows.stages.on_worker)
 
 
 def test_a_folder_of_four_emotions_without_splits(
@@ -86,6 +93,20 @@ def test_photos_and_paintings_together_and_one_after_the_other(
     assert tuned.model_run_id not in (model, joint.model_run_id)
     config = chain_copy.read_json("runs", str(tuned.model_run_id), "model", "config.json")
     assert config["training"]["recipe"]["from_run"] == model
+    assert "It began with the weights of" in Path(tuned.report).read_text()
+    both = Path(joint.report).read_text()
+    assert all(f"<h3>{dataset}</h3>" in both for dataset in ("emoset", "emoart"))
+
+
+def test_a_beginning_that_does_not_fit_is_refused_before_anything_is_computed(
+    chain_copy: Workspace, tiny_clip: Path, tiny_diffusion: Path, prefect_server: str
+) -> None:
+    model = next(run for run in chain_copy.list_folders("runs") if run.startswith("train-"))
+    matrix = {"seeds": [0], "methods": [{"method": "sd"}, {"method": "coemogen", "settings": {"rank": 3}}]}
+    before = chain_copy.list_folders("features", "emoart"), chain_copy.list_folders("runs")
+    with pytest.raises(ValueError, match=rf"training.from_run {model} has another rank"):
+        run_training(chain_copy.uri, tiny_clip, tiny_diffusion, dataset="emoart", matrix=matrix, training={"from_run": model})
+    assert before == (chain_copy.list_folders("features", "emoart"), chain_copy.list_folders("runs"))
 
 
 def test_a_method_of_a_matrix_learns_from_other_captions(

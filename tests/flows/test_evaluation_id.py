@@ -8,6 +8,7 @@ from unittest.mock import Mock
 import pytest
 
 from coemogen_core.evaluation import recipe as evaluation_recipe
+from coemogen_core.evaluation.recipe import load_extractors
 from coemogen_core.evaluation.reference import ReferenceSelection
 from coemogen_core.report.build import CorpusVersion, ReportRecipe
 from coemogen_core.storage.workspace import Workspace
@@ -24,6 +25,7 @@ MATRIX = {"methods": [{"method": "coemogen"}, {"method": "sd"}], "seeds": [0]}
 def eval_id(settings: dict[str, Any] | None = None, **changed: Any) -> str:
     params = load_params("lab", TrainAndEvalParams, {"workspace": "/here", **(settings or {})})
     given = {"shown": {"sd": "samples-a"}, "cells": list[Cell](), "selection": SELECTION, "shows": ReportRecipe()}
+    given["numbers"] = params.evaluation.numbers_identity(load_extractors(params.evaluation))
     corpora = {"corpus": CORPUS, "art": ART, "truth": {"a.jpg": "awe", "b.jpg": None}}
     return evaluation_id(params, **{**given, "corpora": corpora | changed.pop("corpora", {}), **changed})
 
@@ -86,7 +88,7 @@ def test_the_flow_counts_the_truth_of_the_art_in(monkeypatch: pytest.MonkeyPatch
         "each_record": [],
         "trained_emotions": (),
     }
-    replaced = {"resolve_version": "v1", **corpora, "cell_settings": Mock(), "_cache_features": None, "_train": []}
+    replaced = {"resolve_version": "v1", **corpora, "cell_settings": Mock(), "on_worker": {}, "_cache_features": None, "_train": []}
     for name, found in replaced.items():
         monkeypatch.setattr(train_and_eval, name, lambda *_, found=found: found)
     monkeypatch.setattr(train_and_eval, "select_reference_task", lambda *_: SELECTION)

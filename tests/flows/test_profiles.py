@@ -45,6 +45,8 @@ def test_a_recipe_is_brought_to_another_batch_and_fields_still_replace_it() -> N
     for wrong in (0, 1.5, "many"):
         with pytest.raises(ValueError, match=r"training\.for_batch must be a whole number of at least 1"):
             training(for_batch=wrong)
+    with pytest.raises(ValueError, match=r"training\.for_batch beside training\.batch_size: give one of them"):
+        training(for_batch=16, batch_size=8)
 
 
 def test_unknown_fields_and_values_are_refused_with_their_name() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from coemogen_core.evaluation.balance import balanced_rows, drawn_of_each, shares_kept
+from coemogen_core.evaluation.balance import balanced_rows, drawn_of_each, shares_kept, short_emotions
 from coemogen_core.evaluation.distributions import compare_distributions
 from coemogen_core.evaluation.features import ImageFeatures, empty_features
 from coemogen_core.evaluation.recipe import EvaluationRecipe
@@ -61,3 +61,38 @@ def test_a_draw_of_a_part_keeps_every_share_to_within_one(rng: np.random.Generat
         drawn = np.bincount(groups[shares_kept(groups, wanted, rng)], minlength=3)
         assert drawn.sum() == wanted
         assert (abs(drawn - wanted * np.array([7, 100, 33]) / 140) <= 1).all()
+
+
+def test_a_single_picture_of_an_emotion_does_not_shrink_the_set_to_one_of_each() -> None:
+    emotions = np.repeat(np.arange(8), [1, *[100] * 7])
+    rows = balanced_rows(emotions, RECIPE)
+    assert np.bincount(emotions[rows]).tolist() == [1, *[22] * 7]
+    assert drawn_of_each(emotions, RECIPE) == 22
+    assert short_emotions(emotions, RECIPE) == {"amusement": 1}
+    assert short_emotions(np.repeat([0, 3, 5], [50, 20, 90]), RECIPE) == {}
+    assert short_emotions(emotions, EMOGEN) == {}
+
+
+def test_generated_images_that_are_uneven_are_compared_evenly_too() -> None:
+    real, uneven, even = pictures([60] * 8, 1), pictures([700, *[60] * 7], 2), pictures([60] * 8, 2)
+    found, expected, as_it_is = (
+        compare_distributions(generated, real, NETWORKS, recipe).overall
+        for generated, recipe in ((uneven, RECIPE), (even, RECIPE), (uneven, EMOGEN))
+    )
+    assert found["fid"].value == pytest.approx(expected["fid"].value, rel=0.3)
+    assert found["kid"].low < 0 < found["kid"].high  # type: ignore[operator]
+    assert (found["fid"].images, as_it_is["fid"].images) == (480, 1120)
+    assert as_it_is["fid"].value > 3 * found["fid"].value  # type: ignore[operator]
+
+
+def test_real_images_that_lie_together_say_no_more_than_as_many_apart(rng: np.random.Generator) -> None:
+    """Half of the real images lie in one place that is met by many: no image that is left out changes recall or coverage."""
+    emotions = np.zeros(200, dtype=np.uint8)
+    real = 0.01 * rng.normal(size=(200, 8)) + 100 * (np.arange(200) % 2)[:, None] * np.eye(8)[0]
+    vectors = [values.astype(np.float32) for values in (0.01 * rng.normal(size=(200, 8)), real)]
+    met, lonely = (replace(empty_features(1), emotions=emotions, fid=values, embeddings=values) for values in vectors)
+    found = compare_distributions(met, lonely, NETWORKS, RECIPE).overall
+    for name in ("recall", "coverage"):
+        low, high = found[name].low, found[name].high  # type: ignore[literal-required]
+        assert found[name].value == pytest.approx(0.5, abs=0.12)  # type: ignore[index]
+        assert high - low > 0.12  # of 200 images by themselves: 0.137

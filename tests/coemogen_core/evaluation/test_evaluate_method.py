@@ -14,7 +14,7 @@ from scipy import linalg
 from coemogen_core.device import library_versions, peak_memory_mib
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.evaluation.emoart import emoart_metrics
-from coemogen_core.evaluation.evaluate import evaluate_method
+from coemogen_core.evaluation.evaluate import evaluate_method, evaluate_reference
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.features import ImageFeatures, LabelledImage, compute_features, concatenate
 from coemogen_core.evaluation.recipe import EvaluationRecipe
@@ -52,6 +52,18 @@ def test_every_metric_has_a_value_an_interval_and_an_extractor(evaluated: Method
     assert {"cmmd", "precision", "recall"} <= set(evaluated.per_emotion["fear"].intervals)
     assert 0 <= evaluated.per_emotion["fear"].recall <= 1
     assert evaluated.polarity["positive"].images == 32
+
+
+def test_the_numbers_of_real_images_say_how_many_are_compared_with(extractors: ExtractorSet, labelled_images: MakeImages) -> None:
+    images = labelled_images(8, 100)
+
+    def with_so_many_of_contentment(count: int) -> list[LabelledImage]:
+        first = [image for image in images if image.emotion == "contentment"][:count]
+        return [image for image in images if image.emotion != "contentment" or image in first]
+
+    sets = [features_of(with_so_many_of_contentment(count), extractors) for count in (8, 5, 1)]
+    found = [evaluate_reference(real, "photos", None, extractors, RECIPE) for real in sets]
+    assert [(numbers.of_each, numbers.short) for numbers in found] == [(None, {}), (5, {}), (2, {"contentment": 1})]
 
 
 def test_the_order_and_the_batch_size_change_nothing_but_rounding(extractors: ExtractorSet, labelled_images: MakeImages) -> None:

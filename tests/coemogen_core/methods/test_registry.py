@@ -26,6 +26,16 @@ def test_trained_methods_share_the_budget_unless_told_otherwise():
     assert deeper.recipe.conditioner.hidden_width == LAB.conditioner.hidden_width
 
 
+@pytest.mark.parametrize("method", ["coemogen", "textual-inversion", "emogen-like"])
+def test_a_method_is_brought_to_another_batch_and_its_settings_go_over_that(method: str) -> None:
+    usual, changed = (new_method(MethodSpec(method=method, settings=settings), LAB) for settings in ({}, {"for_batch": 32, "seed": 5}))
+    assert isinstance(usual, TrainedMethod)
+    assert isinstance(changed, TrainedMethod)
+    assert changed.recipe == usual.recipe.for_batch(32).model_copy(update={"seed": 5})
+    with pytest.raises(ValueError, match=r"for_batch beside training\.batch_size: give one of them"):
+        new_method(MethodSpec(method=method, settings={"for_batch": 32, "batch_size": 4}), LAB)
+
+
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [

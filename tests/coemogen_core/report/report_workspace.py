@@ -14,14 +14,12 @@ from coemogen_core.evaluation.extractors import ExtractorSet, decode_rgb
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.evaluation.reference import ReferenceSelection, reference_part, select_reference
 from coemogen_core.evaluation.run_files import evaluate_real_images, evaluate_samples
-from coemogen_core.report.build import CorpusVersion
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 from schemas.tables import Images, Samples
 
 RECIPE = EvaluationRecipe(resamples=40)
 RUNS = {"coemogen": "run", "sd": "run", "a-third-method": "run"}
-PHOTOS = CorpusVersion(dataset="emoset", version="v1")
 COPIED = (2, 1)
 """Emotion and number of the sample of the first method that is a training photo."""
 MIRRORED = (5, 2)

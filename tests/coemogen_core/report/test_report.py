@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from coemogen_core.emotions import EMOTIONS
+from coemogen_core.emotions import EMOART_EMOTIONS, EMOTIONS
 from coemogen_core.evaluation.emoart import emoart_metrics
 from coemogen_core.experiments.files import write_experiments
 from coemogen_core.experiments.published import CLIP
@@ -82,7 +83,10 @@ def write_log(workspace: Workspace, intervals: int = 400) -> None:
     workspace.write_json({"method": "coemogen", "model": "train-a"}, "runs", "run", "samples", "coemogen.recipe.json")
 
 
-def write_corpus(workspace: Workspace, png: Png, dataset: str, size: tuple[int, int]) -> CorpusVersion:
+PHOTOS, ART = (CorpusVersion(dataset=dataset, version="v1") for dataset in ("emoset", "emoart"))
+
+
+def write_corpus(workspace: Workspace, png: Png, corpus: CorpusVersion, size: tuple[int, int]) -> None:
     pictures = [png(k % 8, 900 + k, size) for k in range(24)]
     ids = [hashlib.sha256(data).hexdigest() for data in pictures]
     images = [
@@ -95,21 +99,30 @@ def write_corpus(workspace: Workspace, png: Png, dataset: str, size: tuple[int, 
         | {"label": EMOTIONS[k % 8], "confidence": 0.9, "caption": NASTY, "similarity": 0.3}
         for k, name in enumerate(ids)
     ]
-    workspace.table("images", dataset).write_part("part-00000", pl.DataFrame(images), Images)
-    workspace.table("decisions", dataset, "v1").write_part("part-00000", decisions_frame(decided), Decisions)
-    return CorpusVersion(dataset=dataset, version="v1")
+    workspace.table("images", corpus.dataset).write_part("part-00000", pl.DataFrame(images), Images)
+    workspace.table("decisions", corpus.dataset, corpus.version).write_part("part-00000", decisions_frame(decided), Decisions)
+
+
+def record_of(source: str, emotions: tuple[str, ...] = EMOTIONS) -> SimpleNamespace:
+    return SimpleNamespace(source=source, recipe=SimpleNamespace(selection=SimpleNamespace(emotions=emotions)))
 
 
 @pytest.fixture
-def data(tmp_path_factory: pytest.TempPathFactory, metrics: Metrics, png: Png, monkeypatch: pytest.MonkeyPatch) -> ReportData:
+def filled(tmp_path_factory: pytest.TempPathFactory, png: Png) -> Workspace:
     workspace = Workspace(str(tmp_path_factory.mktemp("workspace")))
     write_samples(workspace, png)
     write_log(workspace)
-    photos, art = write_corpus(workspace, png, "emoset", (64, 64)), write_corpus(workspace, png, "emoart", (300, 200))
-    monkeypatch.setattr("coemogen_core.report.build.read_record", lambda _, dataset, version: type("Record", (), {"source": dataset}))
-    decisions = workspace.table("decisions", "emoart", "v1").read()
+    write_corpus(workspace, png, PHOTOS, (64, 64))
+    write_corpus(workspace, png, ART, (300, 200))
+    return workspace
+
+
+@pytest.fixture
+def data(filled: Workspace, metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> ReportData:
+    monkeypatch.setattr("coemogen_core.report.build.read_record", lambda _, dataset, version: record_of(dataset))
+    decisions = filled.table("decisions", "emoart", "v1").read()
     metrics = metrics.model_copy(update={"emoart": emoart_metrics(decisions, dict(decisions.select("image_id", "label").iter_rows()))})
-    return build_report_data(workspace, metrics, {"sd": "run", "coemogen": "run"}, ReportRecipe(), photos, art)
+    return build_report_data(filled, metrics, {"sd": "run", "coemogen": "run"}, ReportRecipe(), [PHOTOS], ART)
 
 
 def test_the_data_hold_the_same_seeds_in_the_same_place(data: ReportData) -> None:
@@ -118,10 +131,29 @@ def test_the_data_hold_the_same_seeds_in_the_same_place(data: ReportData) -> Non
     for pictures in data.gallery.values():
         ours, base = ([picture.alt.rsplit(" ", 1)[-1] for picture in pictures[name]] for name in ("coemogen", "sd"))
         assert ours == base == [str(seed) for seed in range(8)]
-    assert data.photos is not None
-    assert (data.photos.candidates, data.photos.kept, len(data.photos.examples)) == (24, 16, 16)
-    assert [step.remaining for step in data.photos.steps] == [20, 16]
-    assert {example.emotion for example in data.photos.examples if example.kept} == set(EMOTIONS)
+    (photos,) = data.corpora
+    assert (photos.candidates, photos.kept, len(photos.examples)) == (24, 16, 16)
+    assert [step.remaining for step in photos.steps] == [20, 16]
+    assert {example.emotion for example in photos.examples if example.kept} == set(EMOTIONS)
+
+
+def test_only_wanted_emotions_are_listed_among_the_kept(data: ReportData, filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = data.corpora[0].per_emotion
+    assert {"excitement", "disgust"} <= kept.keys()
+    monkeypatch.setattr("coemogen_core.report.build.read_record", lambda _, dataset, version: record_of(dataset, EMOART_EMOTIONS))
+    for corpora, art in (([PHOTOS], None), ([], PHOTOS)):
+        again = build_report_data(filled, data.metrics, {}, ReportRecipe(), corpora, art)
+        shown = again.art or again.corpora[0]
+        assert shown.per_emotion == {emotion: kept[emotion] for emotion in EMOART_EMOTIONS}
+
+
+def test_every_corpus_that_was_trained_on_is_shown(data: ReportData, filled: Workspace) -> None:
+    joint = build_report_data(filled, data.metrics, {}, ReportRecipe(), [PHOTOS, ART])
+    page = render_report(joint)
+    assert [corpus.name for corpus in joint.corpora] == ["emoset", "emoart"]
+    assert page.count("From 24 pictures to 16") == 2
+    assert "<h3>emoset</h3>" in page
+    assert "<h3>emoset</h3>" not in render_report(data)
 
 
 def test_the_training_is_shown_overall_and_by_emotion(data: ReportData) -> None:
@@ -204,14 +236,17 @@ def test_only_a_probe_outside_clips_space_is_called_independent(data: ReportData
 
 
 def test_the_page_says_how_many_real_images_of_each_emotion_are_compared_with(data: ReportData) -> None:
-    def page(of_each: int | None) -> str:
+    def page(of_each: int | None, short: dict[str, int] | None = None) -> str:
         reference = data.metrics.reference
         assert reference is not None
-        metrics = data.metrics.model_copy(update={"reference": reference.model_copy(update={"of_each": of_each})})
+        metrics = data.metrics.model_copy(update={"reference": reference.model_copy(update={"of_each": of_each, "short": short or {}})})
         return " ".join(" ".join(read(render_report(data.model_copy(update={"metrics": metrics}))).text).split())
 
-    assert "of all emotions together compare with all of them." in page(None)
-    assert "of all emotions together compare with 31 of each emotion (drawn with seed 0)." in page(31)
+    assert "of all emotions together compare with all of them; precision, recall, density and coverage" in page(None)
+    assert "of all emotions together compare with 31 of each emotion (drawn with seed 0);" in page(31)
+    assert "There are only 2 of awe, 1 of fear: all of them are taken" in page(31, {"awe": 2, "fear": 1})
+    assert "There are only" not in page(31)
+    assert "(all labelled images, those of training too: too few are held out)" in page(None)
 
 
 def test_a_run_without_corpora_reference_or_samples_still_has_a_report(metrics: Metrics, tmp_path: object) -> None:

@@ -14,7 +14,7 @@ from coemogen_core.report.build import ReportRecipe, build_report_data
 from coemogen_core.report.render import render_report
 from coemogen_core.storage.workspace import Workspace
 from tests.coemogen_core.experiments.small_matrix import experiments, run
-from tests.coemogen_core.report.report_workspace import PHOTOS, RECIPE, RUNS, evaluated_run, reference_of
+from tests.coemogen_core.report.report_workspace import RECIPE, RUNS, evaluated_run, reference_of
 
 LONG = "a method with a rather long name, by somebody else (2026)"
 WIDER_THAN_THE_PAGE = """() => [...document.querySelectorAll("main *, header *, footer *")]
@@ -36,13 +36,12 @@ def page_uri(
     monkeypatch.setattr(report_build, "load_extractors", lambda _: extractors)
     for module in (report_build, nearest_pictures):
         monkeypatch.setattr(module, "read_record", lambda *_: type("Record", (), {"source": "photos"}))
-    monkeypatch.setattr(report_build, "_corpus", lambda *_: None)
     runs = [run(method, seed, 0.5 + seed / 10, recognised="0110") for method in RUNS for seed in range(3)]
     write_experiments(workspace, "run", experiments(*runs))
     configuration = {"a": {"very_long_name_of_a_setting": "https-like/" * 30}}
     metrics = metrics.model_copy(update={"configuration": configuration})
     recipe = ReportRecipe(labels={"a-third-method": LONG})
-    data = build_report_data(workspace, metrics, RUNS, recipe, PHOTOS, selection=reference_of(workspace), evaluation=RECIPE)
+    data = build_report_data(workspace, metrics, RUNS, recipe, selection=reference_of(workspace), evaluation=RECIPE)
     file = tmp_path / "report.html"
     file.write_text(render_report(data), encoding="utf-8")
     return file.as_uri()

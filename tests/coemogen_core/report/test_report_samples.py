@@ -1,22 +1,24 @@
 """The sections of the report that show single samples: failures, the map, the nearest training pictures."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from coemogen_core.device import Slot
-from coemogen_core.emotions import EMOTIONS
+from coemogen_core.emotions import EMOART_EMOTIONS, EMOTIONS
 from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.sample_pictures import evaluated_samples
 from coemogen_core.report.build import ReportRecipe, build_report_data
-from coemogen_core.report.data import ReportData
+from coemogen_core.report.data import MapPanel, ReportData
 from coemogen_core.report.render import render_report
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
-from tests.coemogen_core.report.report_workspace import COPIED, MIRRORED, PHOTOS, RECIPE, RUNS, evaluated_run, reference_of
+from tests.coemogen_core.report.report_workspace import COPIED, MIRRORED, RECIPE, RUNS, evaluated_run, reference_of
 from tests.recorded_slot import RecordedSlot
 
 SHOWN = ReportRecipe(columns=3)
@@ -32,11 +34,10 @@ def build(workspace: Workspace, metrics: Metrics, extractors: ExtractorSet, monk
     """Report data of the run, with the networks that the test names."""
     place = "coemogen_core.report.build"
     monkeypatch.setattr("coemogen_core.report.nearest_pictures.read_record", lambda *_: type("Record", (), {"source": "photos"}))
-    monkeypatch.setattr(f"{place}._corpus", lambda *_: None)
 
     def built(networks: ExtractorSet = extractors, slot: Slot = nullcontext) -> ReportData:
         monkeypatch.setattr(f"{place}.load_extractors", lambda _: networks)
-        return build_report_data(workspace, metrics, RUNS, SHOWN, PHOTOS, selection=reference_of(workspace), evaluation=RECIPE, slot=slot)
+        return build_report_data(workspace, metrics, RUNS, SHOWN, selection=reference_of(workspace), evaluation=RECIPE, slot=slot)
 
     return built
 
@@ -110,6 +111,59 @@ def test_a_copied_training_photo_is_found_and_flagged_and_chance_flags_few_other
     others = [pair for pair in pairs if pair is not copy and pair is not mirrored]
     assert all(pair.pixel_distance > 0.1 and pair.nearest.data_uri != pair.sample.data_uri for pair in others)
     assert sum(pair.near_copy for pair in others) <= (1 - part.percentile) * len(others), "they are drawn like the photos"
+
+
+def began_with(workspace: Workspace, mirror: bool = True) -> None:
+    """The model of the samples was trained on nothing that is here, after a model that saw the photos."""
+    shown = {"features": "features-x.v1.none", "recipe": {"from_run": "train-0", "mirror": True}}
+    workspace.write_json({"training": {"dataset": "other", **shown}}, "runs", "train-a", "model", "config.json")
+    before = {"dataset": "emoset", "features": "features-x.v1.all", "recipe": {"from_run": None, "mirror": mirror}}
+    workspace.write_json({"training": before}, "runs", "train-0", "model", "config.json")
+
+
+def test_copies_are_looked_for_in_the_training_before_too(build: Callable[..., ReportData], workspace: Workspace) -> None:
+    began_with(workspace)
+    part = build().memorisation
+    assert part is not None
+    assert part.images == 96
+    assert part.rows[EMOTIONS[COPIED[0]]]["coemogen"][COPIED[1]].near_copy
+    assert part.rows[EMOTIONS[MIRRORED[0]]]["coemogen"][MIRRORED[1]].mirrored
+
+
+def test_mirror_images_that_the_training_did_not_see_are_no_copies(build: Callable[..., ReportData], workspace: Workspace) -> None:
+    began_with(workspace, mirror=False)
+    part = build().memorisation
+    assert part is not None
+    assert not any(pair.mirrored for found in part.rows.values() for pairs in found.values() for pair in pairs)
+
+
+def test_pictures_of_two_trainings_count_once(build: Callable[..., ReportData], workspace: Workspace) -> None:
+    name = "features-x.v1.all"
+    for part in workspace.list_files("features", "emoset", name):
+        workspace.write_file(workspace.read_file("features", "emoset", name, part), "features", "again", "features-y.v1.all", part)
+    again = {"dataset": "again", "features": "features-y.v1.all", "recipe": {"mirror": False}}
+    workspace.write_json({"training": again}, "runs", "train-b", "model", "config.json")
+    workspace.write_json({"method": "sd", "model": "train-b"}, "runs", "run", "samples", "sd.recipe.json")
+    part = build().memorisation
+    assert part is not None
+    assert part.images == 96
+    assert part.rows[EMOTIONS[MIRRORED[0]]]["coemogen"][MIRRORED[1]].mirrored
+
+
+def test_the_map_explains_the_marks_that_it_has(build: Callable[..., ReportData]) -> None:
+    data = build()
+    assert data.map is not None
+    kept = [panel.model_copy(update=_only(panel, EMOART_EMOTIONS)) for panel in data.map.panels]
+    fewer = data.model_copy(update={"map": data.map.model_copy(update={"panels": kept})})
+    legends = [re.search(r'<ul class="legend">(.*?)</ul>', render_report(one).split('id="map"')[1], re.DOTALL) for one in (data, fewer)]
+    shown = [re.findall(r"</span> (\w+)</li>", legend[1]) for legend in legends if legend]
+    assert shown == [list(EMOTIONS), list(EMOART_EMOTIONS)]
+    assert "color: var(--emotion-7)" in render_report(fewer)  # sadness has its colour still
+
+
+def _only(panel: MapPanel, emotions: Collection[str]) -> dict[str, Any]:
+    rows = [row for row, emotion in enumerate(panel.emotions) if emotion in emotions]
+    return {"positions": [panel.positions[row] for row in rows], "emotions": [panel.emotions[row] for row in rows]}
 
 
 def test_embeddings_of_another_clip_are_not_compared(build: Callable[..., ReportData], extractors: ExtractorSet) -> None:

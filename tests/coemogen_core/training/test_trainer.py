@@ -4,6 +4,7 @@ import torch
 from coemogen_core.emotions import EMOTIONS
 from coemogen_core.model.gates import PAIRS
 from coemogen_core.model.saved_model import SavedModel
+from coemogen_core.training.beginning import check_beginning, samples_before
 from coemogen_core.training.checkpoint import CheckpointFolder
 from coemogen_core.training.loss_log import read_log
 from coemogen_core.training.recipes import TrainingRecipe
@@ -205,11 +206,17 @@ def test_a_training_goes_on_from_the_weights_of_a_finished_one(corpus, cached, m
     for old, new in ((before.conditioner, after.conditioner), (before.hilora, after.hilora)):
         assert all(torch.allclose(new[name], old[name], atol=1e-9) for name in old)
     assert after.config.training["recipe"]["from_run"] == first.run_id
+    third = recipe.model_copy(update={"from_run": second.run_id})
+    assert [samples_before(corpus, one) for one in (RECIPE, recipe, third)] == [0, 2 * RECIPE.batch_size, 3 * RECIPE.batch_size]
 
 
 def test_a_training_from_another_shape_or_from_nowhere_is_refused(corpus, cached, models):
     first = train(corpus, "emoset", cached, models, RECIPE.model_copy(update={"steps": 2, "ema_decay": None}))
     wider = RECIPE.model_copy(update={"steps": 1, "rank": 3, "from_run": first.run_id})
+    with pytest.raises(ValueError, match="another rank: 4 there, 3 here"):
+        check_beginning(corpus, models, wider)  # before anything is computed
+    with pytest.raises(ValueError, match=r"another visual_width: \d+ there, 5 here"):
+        check_beginning(corpus, models, wider.model_copy(update={"rank": 4}), visual_width=5)
     with pytest.raises(ValueError, match=rf"training.from_run {first.run_id} has another rank: 4 there, 3 here. Give it as"):
         train(corpus, "emoset", cached, models, wider)
     louder = RECIPE.model_copy(update={"steps": 1, "alpha": 16.0, "from_run": first.run_id})

@@ -24,6 +24,7 @@ def test_several_probes_are_asked_side_by_side(measure: Callable[..., Metrics], 
     found = measure(images, probe=[str(tmp_path / "a.pth"), str(tmp_path / "b.pth")], clip=str(wide_clip)).methods["images"]
     heads = list(found.probes.values())
     assert [probe.majority_emotion for probe in heads[:2]] == ["fear", "awe"]
+    assert [probe.through_clip for probe in heads] == [True, True, False]  # the last is the lab's own judge
     assert all(probe.collapsed and probe.interval is not None for probe in heads[:2])
     assert len(heads) == 3
     assert found.emo_a.extractor == next(iter(found.probes))
@@ -38,7 +39,8 @@ def test_a_classifier_of_a_workspace_is_a_probe(measure: Callable[..., Metrics],
     folder, images = workspace.path("classifiers", name), draw_set(tmp_path / "images", 2)
     found = measure(images, probe=[folder], clip=str(tiny_clip)).methods["images"]
     assert found.emo_a.extractor == f"{name} on {recipe.encoder_id}"
-    assert next(iter(found.probes.values())).majority_emotion == "disgust"
+    first = next(iter(found.probes.values()))
+    assert (first.majority_emotion, first.through_clip) == ("disgust", True)
     with pytest.raises(ValueError, match=r"reads the vectors of clip-.*, which neither the CLIP"):
         measure(images, probe=[folder], clip=str(wide_clip))
     with pytest.raises(FileNotFoundError, match="no classifier absent in"):
