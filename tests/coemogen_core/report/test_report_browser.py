@@ -76,6 +76,17 @@ def test_it_fits_a_desk_and_a_phone_and_every_picture_is_there_and_described(ope
         assert all(targets)
 
 
+def test_no_metric_is_out_of_sight_on_a_desk(open_page: Callable[..., Page]) -> None:
+    page = open_page(viewport={"width": 1200, "height": 844})
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    tables = page.locator(".dense")
+    assert tables.count() > 1
+    assert (
+        tables.evaluate_all("all => all.map(each => each.parentElement.scrollWidth - each.parentElement.clientWidth)")
+        == [0] * tables.count()
+    )
+
+
 def test_colours_follow_the_scheme_and_text_stays_readable(open_page: Callable[..., Page]) -> None:
     """Contrast of text and its background, by the formula of WCAG 2, at least 4.5."""
     for scheme in ("light", "dark"):
