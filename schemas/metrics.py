@@ -155,7 +155,7 @@ class ReferenceMetrics(MethodMetrics):
     split: str | None = Field(description="the split that was taken, null for all images")
     of_each: int | None = Field(
         default=None,
-        description="real images of each emotion, drawn with the seed, that all emotions together are compared with; null = all images",
+        description="real images of each emotion, drawn with the seed, that all together are compared with, at most; null = all",
     )
     short: dict[str, int] = Field(
         default_factory=dict, description="emotions that have hardly any real images, and how many: all of them are compared with"

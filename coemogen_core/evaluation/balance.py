@@ -15,35 +15,35 @@ from coemogen_core.emotions import EMOTIONS, Emotion
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 
 LEAST_SHARE = 4
-"""an emotion that has less than one part in so many of an emotion's mean does not set how many the others give: a single picture of
-awe beside thousands of fear would leave one of each"""
+"""an emotion that has less than one part in so many of what emotions usually have does not set how many the others give: a single picture
+of awe beside thousands of fear would leave one of each"""
 
 
-def balanced_rows(emotions: NDArray[np.integer], recipe: EvaluationRecipe) -> NDArray[np.intp]:
-    """Indices, in order, of as many images of every emotion as its rarest one has: a draw with the recipe's seed.
+def balanced_rows(emotions: NDArray[np.integer], recipe: EvaluationRecipe, others: NDArray[np.integer] | None = None) -> NDArray[np.intp]:
+    """Indices, in order, of equally many images of every emotion: a draw with the recipe's seed.
 
-    All of them where they are balanced already, and under protocol "emogen". An emotion that has hardly any (`LEAST_SHARE`) gives
-    all it has, and the others more.
+    As many as the rarest emotion has. One that has hardly any (`LEAST_SHARE`) gives what it has and the others give more; the images that
+    are compared with these, drawn by the same function, then hold it as seldom. All images under protocol "emogen".
 
     Args:
         emotions: of all images, [n].
         recipe: its protocol and seed.
+        others: of the images that they are compared with, [m]; None where nothing is.
     """
-    present, counts = np.unique(emotions, return_counts=True)
-    if recipe.protocol == "emogen" or len(present) == 0:
+    if recipe.protocol == "emogen" or len(emotions) == 0:
         return np.arange(len(emotions))
+    shares = np.minimum(_shares(emotions), 1.0 if others is None or len(others) == 0 else _shares(others))
+    wanted = np.ceil(shares * _usual(emotions) - 1e-9).astype(int)
     drawn = [
-        np.random.default_rng((recipe.seed, emotion)).permutation(np.flatnonzero(emotions == emotion))[: _wanted(counts)]
-        for emotion in present.tolist()
+        np.random.default_rng((recipe.seed, emotion)).permutation(np.flatnonzero(emotions == emotion))[: wanted[emotion]]
+        for emotion in np.unique(emotions).tolist()
     ]
     return np.sort(np.concatenate(drawn))
 
 
 def drawn_of_each(emotions: NDArray[np.integer], recipe: EvaluationRecipe) -> int | None:
-    """How many images of each emotion `balanced_rows` takes; None where it takes all."""
-    if len(balanced_rows(emotions, recipe)) == len(emotions):
-        return None
-    return _wanted(np.unique(emotions, return_counts=True)[1])
+    """How many images of each emotion `balanced_rows` takes at most; None where it takes all."""
+    return None if len(balanced_rows(emotions, recipe)) == len(emotions) else _usual(emotions)
 
 
 def short_emotions(emotions: NDArray[np.integer], recipe: EvaluationRecipe) -> Mapping[Emotion, int]:
@@ -52,8 +52,16 @@ def short_emotions(emotions: NDArray[np.integer], recipe: EvaluationRecipe) -> M
     return {EMOTIONS[emotion]: count for emotion, count in zip(present.tolist(), counts.tolist(), strict=True) if count < (wanted or 0)}
 
 
-def _wanted(counts: NDArray[np.integer]) -> int:
-    return max(int(counts.min()), math.ceil(counts.mean() / LEAST_SHARE))
+def _usual(emotions: NDArray[np.integer]) -> int:
+    """How many images an emotion that is not short gives."""
+    _, counts = np.unique(emotions, return_counts=True)
+    return max(int(counts.min()), math.ceil(np.median(counts) / LEAST_SHARE))
+
+
+def _shares(emotions: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Of every emotion [8], the share of `_usual` that there is, at most 1; 1 for one that is not there."""
+    counts = np.bincount(emotions, minlength=len(EMOTIONS))
+    return np.where(counts > 0, np.minimum(counts / _usual(emotions), 1.0), 1.0)
 
 
 def shares_kept(groups: NDArray[np.integer], wanted: int, generator: np.random.Generator) -> NDArray[np.intp]:

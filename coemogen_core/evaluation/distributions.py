@@ -61,7 +61,8 @@ def compare_distributions(
         images = len(features.emotions)
         compared = dict.fromkeys(get_args(DistributionMetricName), Compared(reason="the reference itself"))
         return DistributionNumbers({name: _estimate(name, found, images, extractors) for name, found in compared.items()})
-    generated, real = (balanced_rows(images.emotions, recipe) for images in (features, reference))
+    both = (features.emotions, reference.emotions)
+    generated, real = balanced_rows(both[0], recipe, both[1]), balanced_rows(both[1], recipe, both[0])
     compared = _compare(_sets(features, reference, generated, real), recipe)
     overall = {name: _estimate(name, found, len(generated), extractors) for name, found in compared.items()}
     per_emotion = {
@@ -157,7 +158,7 @@ def _with_interval(
     """A number with its interval, unless there are too few images for one."""
     reason = bootstrap.too_few(groups, EMOTIONS)
     if reason is not None or error is None:
-        return Compared(value, reason=reason)
+        return Compared(value, reason=reason or f"not enough images for an interval: {len(groups)}, half of which would have no balls")
     level, images = recipe.confidence_level, len(groups)
     if DEFINITIONS[name].high is None:
         interval = jackknife.student_interval(value, error, level, DEFINITIONS[name].low)

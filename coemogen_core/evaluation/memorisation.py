@@ -36,6 +36,11 @@ class VectorPart:
     vectors: Floats  # [n, d], of any length
     mirrored: Floats | None = None  # the same of the mirror images, where the model saw them
 
+    def of(self, rows: Sequence[int]) -> "VectorPart":
+        """Some of its pictures."""
+        mirrored = None if self.mirrored is None else self.mirrored[rows]
+        return VectorPart(self.name, [self.image_ids[row] for row in rows], self.vectors[rows], mirrored)
+
 
 VectorParts = Callable[[], Iterable[VectorPart]]
 """Starts a pass over the training set, always in the same order."""

@@ -86,7 +86,7 @@ def build_report_data(
         metrics: the numbers.
         sample_runs: by method, the run whose samples are shown.
         recipe: what is shown.
-        corpora: what the models were trained on.
+        corpora: what the run trains on.
         art: the curated art corpus.
         selection: the real images; without it there is no map.
         evaluation: how the numbers were made; without it neither failures, nor the map, nor the nearest training pictures are shown.

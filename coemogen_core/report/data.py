@@ -150,6 +150,6 @@ class ReportData(FrozenModel):
     map: MapPart | None = Field(default=None, description="a map of all sets, where there are real pictures")
     memorisation: MemorisationPart | None = Field(default=None, description="the nearest training pictures of the gallery's samples")
     training: TrainingPart | None = Field(default=None, description="the losses of the model's training")
-    corpora: list[CorpusPart] = Field(default_factory=list, description="what the models were trained on")
+    corpora: list[CorpusPart] = Field(default_factory=list, description="what the run trains on")
     art: CorpusPart | None = Field(default=None, description="EmoArt")
     experiments: Experiments | None = Field(default=None, description="the matrix of methods and seeds that this run belongs to")

@@ -58,20 +58,23 @@ class TrainingSet:
         """
         seen: set[str] = set()  # stays empty with one set: so it takes memory only where a picture could come twice
         for one in sorted(self.sets, key=lambda one: not one.mirror):
-            source = read_record(self.workspace, one.dataset, version_of(one.feature_id)).source
-            current = set(current_parts(self.workspace, source))
-            for name in list_parts(self.workspace, one.dataset, one.feature_id):
-                with safe_open(local_part(self.workspace, one.dataset, one.feature_id, name), framework="np") as file:
-                    ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
-                    vectors = file.get_tensor("visual")[:, : 1 + one.mirror]  # [n, variants, d]
+            for part in self._parts_of(one):
+                new = [row for row, image_id in enumerate(part.image_ids) if image_id not in seen]
                 if len(self.sets) > 1:
-                    new = [row for row, image_id in enumerate(ids) if image_id not in seen]
-                    ids, vectors = [ids[row] for row in new], vectors[new]
-                    seen.update(ids)
-                if name in current:
-                    yield _vector_part(f"{source}/{name}", ids, vectors)
-                else:
-                    yield from self._moved(source, current, ids, vectors)
+                    seen.update(part.image_ids)
+                yield part if len(new) == len(part.image_ids) else part.of(new)
+
+    def _parts_of(self, one: TrainedFeatures) -> Iterator[VectorPart]:
+        source = read_record(self.workspace, one.dataset, version_of(one.feature_id)).source
+        current = set(current_parts(self.workspace, source))
+        for name in list_parts(self.workspace, one.dataset, one.feature_id):
+            with safe_open(local_part(self.workspace, one.dataset, one.feature_id, name), framework="np") as file:
+                ids = [bytes(digest).hex() for digest in file.get_tensor("image_id")]
+                vectors = file.get_tensor("visual")[:, : 1 + one.mirror]  # [n, variants, d]
+            if name in current:
+                yield _vector_part(f"{source}/{name}", ids, vectors)
+            else:
+                yield from self._moved(source, current, ids, vectors)
 
     def _moved(self, source: str, current: Collection[str], ids: Sequence[str], vectors: NDArray[np.floating]) -> Iterator[VectorPart]:
         """Pictures of a part that is gone, because the source was cut otherwise since, in the parts that hold them now."""

@@ -123,16 +123,21 @@ def reference_notes(metrics: Metrics) -> list[str]:
     real = metrics.reference
     if real is None:
         return []
-    held_out = "the test split" if real.split == "test" else "all labelled images, those of training too: too few are held out"
-    drawn = "all of them" if real.of_each is None else f"{real.of_each:,} of each emotion (drawn with seed {metrics.seed})"
+    chosen = "the test split" if real.split == "test" else "all labelled images"
+    if real.split is None and "train_splits" in metrics.configuration:
+        chosen += ", held out from training or not"
+    drawn = "all of them" if real.of_each is None else f"up to {real.of_each:,} of each emotion (drawn with seed {metrics.seed})"
     notes = [
-        f"Real images: {real.images:,} of “{real.source}” ({held_out}).",
-        f"FID, KID and CMMD of all emotions together compare with {drawn}; precision, recall, density and coverage with as many of these "
-        "as there are generated images.",
+        f"Real images: {real.images:,} of “{real.source}” ({chosen}).",
+        f"FID, KID and CMMD of all emotions together compare with {drawn}; precision, recall, density and coverage compare as many of "
+        "either side as the smaller one has.",
     ]
     if real.short:
         few = ", ".join(f"{count} of {emotion}" for emotion, count in real.short.items())
-        notes.append(f"There are only {few}: all of them are taken, and what is said of that emotion rests on little.")
+        notes.append(f"There are only {few}: what is compared holds them as seldom on both sides.")
+    for method, found in metrics.in_order().items():
+        if found.fid.value is not None and found.fid.images < found.images:
+            notes.append(f"The images of {method} are uneven: {found.fid.images:,} of {found.images:,} are compared there.")
     if real.labels == "classifier":
         notes.append("Their emotions are a classifier's labels, which nobody has confirmed.")
     return notes

@@ -65,7 +65,8 @@ class OptimisationRecipe(Recipe):
     def for_batch(self, batch_size: int) -> Self:
         """The same training with another batch size: as many samples, and per sample as far (`batch_rule`).
 
-        Steps and warm-up take as many samples as before, rounded up to whole steps; a moving average as long a memory. Learning rate and
+        Steps and warm-up take as many samples as before, rounded up to whole steps; a moving average as long a memory; the pieces of a step
+        are as many as divide it. Learning rate and
         decay rates follow while it trains, by `base_batch`.
 
         Raises:
@@ -76,6 +77,7 @@ class OptimisationRecipe(Recipe):
         base, ratio = self.base_batch or self.batch_size, Fraction(batch_size, self.batch_size)
         changed = {
             "batch_size": batch_size,
+            "accumulate": math.gcd(self.accumulate, batch_size),
             "base_batch": None if base == batch_size else base,
             "steps": math.ceil(self.steps / ratio),
             "warmup_steps": math.ceil(self.warmup_steps / ratio),

@@ -25,6 +25,8 @@ def train_alone(params: TrainAndEvalParams) -> None:
     workspace = Workspace(params.workspace)
     records = read_corpora(workspace, params)
     trained_emotions(workspace, [records], params.train_splits)  # before hours of features: a corpus may have nothing to train on
+    method = CoEmoGen("coemogen", params.training)
+    method.check(workspace, params.models)
     sets = [(record.dataset, params.features.feature_id(record.version)) for record in records]
     parts = [(record, part) for record in records for part in record.parts]
     missing = [
@@ -42,7 +44,7 @@ def train_alone(params: TrainAndEvalParams) -> None:
         console.print(f"features {number} of {len(missing)}: {part}")
         cache_features_part(workspace, record.dataset, record.version, record.source, part, params.features)
     data = TrainingData(workspace, *join_sets(workspace, sets), params.models)
-    outcome = CoEmoGen("coemogen", params.training).train(data, lambda progress: console.print(progress.line))
+    outcome = method.train(data, lambda progress: console.print(progress.line))
     if os.environ.get("RANK", "0") == "0":
         console.print("the model was there already" if outcome.reused else f"trained in {outcome.seconds:.0f} s")
         console.print(workspace.path("runs", outcome.run_id), soft_wrap=True)

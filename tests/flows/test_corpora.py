@@ -12,7 +12,9 @@ from coemogen_core.evaluation import recipe as evaluation_recipe
 from coemogen_core.methods.sample_plan import SampleSet
 from coemogen_core.storage.workspace import Workspace
 from flows.build_emoset import build_emoset
+from flows.command_line.train_alone import train_alone
 from flows.params import BuildEmosetParams, load_params
+from flows.train_params import TrainAndEvalParams
 from schemas.metrics import Metrics
 from schemas.outcomes import RunOutcome
 from tests.flows.chain import CAPTION, PART_SIZE, run_emoset, run_training
@@ -94,6 +96,9 @@ def test_photos_and_paintings_together_and_one_after_the_other(
     config = chain_copy.read_json("runs", str(tuned.model_run_id), "model", "config.json")
     assert config["training"]["recipe"]["from_run"] == model
     assert "It began with the weights of" in Path(tuned.report).read_text()
+    one = {"seeds": [0], "methods": [{"method": "coemogen"}, {"method": "sd"}]}
+    compared = run_training(chain_copy.uri, tiny_clip, tiny_diffusion, dataset="emoart", training={**steps, "from_run": model}, matrix=one)
+    assert chain_copy.read_json("runs", compared.run_id, "experiments.json")["budgets"] == {"coemogen": 32}  # 16 of them before
     both = Path(joint.report).read_text()
     assert all(f"<h3>{dataset}</h3>" in both for dataset in ("emoset", "emoart"))
 
@@ -104,6 +109,10 @@ def test_a_beginning_that_does_not_fit_is_refused_before_anything_is_computed(
     model = next(run for run in chain_copy.list_folders("runs") if run.startswith("train-"))
     matrix = {"seeds": [0], "methods": [{"method": "sd"}, {"method": "coemogen", "settings": {"rank": 3}}]}
     before = chain_copy.list_folders("features", "emoart"), chain_copy.list_folders("runs")
+    wrong = {"dataset": "emoart", "training": {"steps": 8, "rank": 3, "from_run": model}}
+    models = {"diffusion": str(tiny_diffusion), "clip": str(tiny_clip)}
+    with pytest.raises(ValueError, match=rf"training.from_run {model} has another rank"):
+        train_alone(load_params("lab", TrainAndEvalParams, {"workspace": chain_copy.uri, "models": models, **wrong}))
     with pytest.raises(ValueError, match=rf"training.from_run {model} has another rank"):
         run_training(chain_copy.uri, tiny_clip, tiny_diffusion, dataset="emoart", matrix=matrix, training={"from_run": model})
     assert before == (chain_copy.list_folders("features", "emoart"), chain_copy.list_folders("runs"))

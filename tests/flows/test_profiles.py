@@ -49,6 +49,18 @@ def test_a_recipe_is_brought_to_another_batch_and_fields_still_replace_it() -> N
         training(for_batch=16, batch_size=8)
 
 
+def test_no_split_at_all_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"train_splits"):
+        load_params("lab", TrainAndEvalParams, {"workspace": "w", "train_splits": []})
+
+
+def test_every_training_of_a_matrix_has_to_divide_among_the_processes() -> None:
+    alone = {"method": "textual-inversion", "settings": {"batch_size": 1}}  # trains in one process
+    matrix = {"methods": [{"method": "coemogen", "settings": {"for_batch": 1}}, alone]}
+    with pytest.raises(ValidationError, match=r"method coemogen: training.batch_size 1 does not divide by"):
+        load_params("lab", TrainAndEvalParams, {"workspace": "w", "matrix": matrix, "launch": {"processes": 2}})
+
+
 def test_unknown_fields_and_values_are_refused_with_their_name() -> None:
     with pytest.raises(ValidationError, match=r"training\.stepz"):
         load_params("lab", TrainAndEvalParams, {"workspace": "w", "training": {"stepz": 3}})

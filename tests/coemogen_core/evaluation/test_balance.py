@@ -1,4 +1,4 @@
-"""The real images that all emotions together are compared with."""
+"""The images that are compared where all emotions are compared together."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -66,11 +66,32 @@ def test_a_draw_of_a_part_keeps_every_share_to_within_one(rng: np.random.Generat
 def test_a_single_picture_of_an_emotion_does_not_shrink_the_set_to_one_of_each() -> None:
     emotions = np.repeat(np.arange(8), [1, *[100] * 7])
     rows = balanced_rows(emotions, RECIPE)
-    assert np.bincount(emotions[rows]).tolist() == [1, *[22] * 7]
-    assert drawn_of_each(emotions, RECIPE) == 22
+    assert np.bincount(emotions[rows]).tolist() == [1, *[25] * 7]
+    assert drawn_of_each(emotions, RECIPE) == 25
     assert short_emotions(emotions, RECIPE) == {"amusement": 1}
     assert short_emotions(np.repeat([0, 3, 5], [50, 20, 90]), RECIPE) == {}
     assert short_emotions(emotions, EMOGEN) == {}
+
+
+def test_a_common_emotion_makes_no_other_one_rare() -> None:
+    emotions = np.repeat(np.arange(8), [*[10] * 7, 400])
+    assert np.bincount(emotions[balanced_rows(emotions, RECIPE)]).tolist() == [10] * 8
+    assert short_emotions(emotions, RECIPE) == {}
+
+
+@pytest.mark.parametrize("real_is_short", [True, False])
+def test_a_perfect_generator_is_none_the_worse_for_an_emotion_of_few_images(real_is_short: bool) -> None:
+    found = []
+    for seed in range(4):
+        short, even = pictures([5, *[200] * 7], 2 * seed), pictures([60] * 8, 2 * seed + 1)
+        generated, real = (even, short) if real_is_short else (short, even)
+        overall = compare_distributions(generated, real, NETWORKS, RECIPE).overall
+        found.append((overall["kid"].value, overall["cmmd"].value))
+        shares = [np.bincount(s.emotions[balanced_rows(s.emotions, RECIPE, o.emotions)]) for s, o in ((short, even), (even, short))]
+        assert [counts[0] / counts[1] for counts in shares] == pytest.approx([0.1, 0.1])
+    kid, cmmd = np.mean(found, axis=0)
+    assert -0.3 < kid < 0.05  # equal shares push it a little below 0; where the other side is even it is 0.24 to 0.36
+    assert abs(cmmd) < 0.05
 
 
 def test_generated_images_that_are_uneven_are_compared_evenly_too() -> None:
@@ -83,6 +104,14 @@ def test_generated_images_that_are_uneven_are_compared_evenly_too() -> None:
     assert found["kid"].low < 0 < found["kid"].high  # type: ignore[operator]
     assert (found["fid"].images, as_it_is["fid"].images) == (480, 1120)
     assert as_it_is["fid"].value > 3 * found["fid"].value  # type: ignore[operator]
+
+
+def test_a_number_without_an_interval_says_why() -> None:
+    few, real = pictures([6, 0, 0, 0, 0, 0, 0, 0], 1), pictures([60, 0, 0, 0, 0, 0, 0, 0], 2)
+    recall = compare_distributions(few, real, NETWORKS, RECIPE).overall["recall"]
+    assert (recall.value is not None, recall.low) == (True, None)
+    assert recall.reason is not None
+    assert recall.reason.startswith("not enough images for an interval")
 
 
 def test_real_images_that_lie_together_say_no_more_than_as_many_apart(rng: np.random.Generator) -> None:

@@ -15,7 +15,9 @@ from coemogen_core.evaluation.extractors import ExtractorSet
 from coemogen_core.evaluation.sample_pictures import evaluated_samples
 from coemogen_core.report.build import ReportRecipe, build_report_data
 from coemogen_core.report.data import MapPanel, ReportData
+from coemogen_core.report.nearest_pictures import TrainingSet
 from coemogen_core.report.render import render_report
+from coemogen_core.report.training import TrainedFeatures
 from coemogen_core.storage.workspace import Workspace
 from schemas.metrics import Metrics
 from tests.coemogen_core.report.report_workspace import COPIED, MIRRORED, RECIPE, RUNS, evaluated_run, reference_of
@@ -141,13 +143,29 @@ def test_pictures_of_two_trainings_count_once(build: Callable[..., ReportData], 
     name = "features-x.v1.all"
     for part in workspace.list_files("features", "emoset", name):
         workspace.write_file(workspace.read_file("features", "emoset", name, part), "features", "again", "features-y.v1.all", part)
-    again = {"dataset": "again", "features": "features-y.v1.all", "recipe": {"mirror": False}}
-    workspace.write_json({"training": again}, "runs", "train-b", "model", "config.json")
     workspace.write_json({"method": "sd", "model": "train-b"}, "runs", "run", "samples", "sd.recipe.json")
-    part = build().memorisation
-    assert part is not None
-    assert part.images == 96
-    assert part.rows[EMOTIONS[MIRRORED[0]]]["coemogen"][MIRRORED[1]].mirrored
+    for first, second in ((True, False), (False, True)):  # whichever saw the mirror images
+        for run, dataset, features, mirror in (("train-a", "emoset", name, first), ("train-b", "again", "features-y.v1.all", second)):
+            trained = {"dataset": dataset, "features": features, "recipe": {"mirror": mirror}}
+            workspace.write_json({"training": trained}, "runs", run, "model", "config.json")
+        part = build().memorisation
+        assert part is not None
+        assert part.images == 96
+        assert part.rows[EMOTIONS[MIRRORED[0]]]["coemogen"][MIRRORED[1]].mirrored
+
+
+def test_a_picture_that_one_of_two_sources_no_longer_holds_is_still_found_in_the_other(
+    workspace: Workspace, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "features-x.v1.all"
+    for part in workspace.list_files("features", "emoset", name):
+        workspace.write_file(workspace.read_file("features", "emoset", name, part), "features", "gone", "features-y.v1.all", part)
+    place = "coemogen_core.report.nearest_pictures"
+    sources = {"gone": "gone", "emoset": "photos"}
+    monkeypatch.setattr(f"{place}.read_record", lambda _, dataset, version: type("Record", (), {"source": sources[dataset]}))
+    sets = [TrainedFeatures("gone", "features-y.v1.all", mirror=True), TrainedFeatures("emoset", name, mirror=True)]
+    for order in (sets, sets[::-1]):
+        assert sum(len(part.image_ids) for part in TrainingSet(workspace, order).parts()) == 96
 
 
 def test_the_map_explains_the_marks_that_it_has(build: Callable[..., ReportData]) -> None:

@@ -29,6 +29,9 @@ def test_another_batch_takes_as_many_samples_and_comes_back():
     assert large.ema_decay == pytest.approx(0.99**8)
     assert large.learning_rate == RECIPE.learning_rate  # of the base batch
     assert RECIPE.for_batch(4) == RECIPE
+    pieces = RECIPE.with_settings({"accumulate": 4})
+    assert [pieces.for_batch(size).accumulate for size in (2, 3, 8)] == [2, 1, 4]
+    assert pieces.with_settings({"for_batch": 2, "accumulate": 1}).accumulate == 1
     assert large.for_batch(4).model_copy(update={"warmup_steps": 50, "ema_decay": 0.99}) == RECIPE
     assert large.for_batch(8).base_batch == 4
     with pytest.raises(ValueError, match="whole number of at least 1"):
