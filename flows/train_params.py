@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from coemogen_core.evaluation.recipe import EvaluationRecipe
 from coemogen_core.experiments.matrix import DEFAULT, ExperimentMatrix
-from coemogen_core.methods.coemogen import CoEmoGen
 from coemogen_core.methods.method import Method
 from coemogen_core.model.base_models import BaseModels
 from coemogen_core.model.generation_recipe import GenerationRecipe
@@ -75,10 +74,5 @@ class TrainAndEvalParams(FlowParams):
     @model_validator(mode="after")
     def _methods_are_known_and_the_batch_divides(self) -> Self:
         for method in (self.matrix or DEFAULT).resolve(self.training):  # a method or setting that is not known is refused here
-            if not isinstance(method, CoEmoGen):  # the baselines train in one process
-                continue
-            recipe, pieces = method.recipe, self.launch.processes * method.recipe.accumulate
-            if recipe.batch_size % pieces:
-                of = "training" if self.matrix is None else f"method {method.name}: training"
-                raise ValueError(f"{of}.batch_size {recipe.batch_size} does not divide by launch.processes x accumulate = {pieces}")
+            method.check_launch(self.launch)
         return self

@@ -40,6 +40,15 @@ class CoEmoGen(TrainedMethod[TrainingRecipe]):
         """The model that it begins with has its shape, and its base models."""
         check_beginning(workspace, models, self.recipe)
 
+    def check_launch(self, launch: LaunchSettings) -> None:
+        """Every process computes equally many whole pieces of a step."""
+        pieces = launch.processes * self.recipe.accumulate
+        if self.recipe.batch_size % pieces:
+            raise ValueError(
+                f"method {self.name}: training.batch_size {self.recipe.batch_size} does not divide by "
+                f"launch.processes x training.accumulate = {pieces}"
+            )
+
     def samples_before(self, workspace: Workspace) -> int:
         """What the model that it begins with has seen."""
         return samples_before(workspace, self.recipe)

@@ -50,6 +50,13 @@ class Method(ABC):
             ValueError: it cannot begin with that.
         """
 
+    def check_launch(self, launch: LaunchSettings) -> None:  # noqa: B027 (most train in one process, whatever is asked for)
+        """See before anything is computed that it can be trained in so many processes.
+
+        Raises:
+            ValueError: its batch does not divide among them.
+        """
+
     def samples_before(self, workspace: Workspace) -> int:  # noqa: ARG002
         """Samples that the trained model which its training begins with has seen; 0 where it begins with the base models."""
         return 0
