@@ -158,7 +158,7 @@ class ReferenceMetrics(MethodMetrics):
         description="real images of each emotion, drawn with the seed, that all together are compared with, at most; null = all",
     )
     short: dict[str, int] = Field(
-        default_factory=dict, description="emotions that have hardly any real images, and how many: all of them are compared with"
+        default_factory=dict, description="emotions that have hardly any real images, and how many: both sides hold them as seldom"
     )
     labels: LabelOrigin = Field(default="source", description="who gave the emotions of the real images")
 

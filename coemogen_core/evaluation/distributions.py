@@ -1,7 +1,7 @@
 """The metrics that compare generated with real images as two distributions: FID, KID, CMMD, precision, recall, density and coverage.
 
-All emotions together, equally many images of each, and within each emotion. Intervals are of the generated images, each of
-which is left out once; the real ones stay fixed.
+All emotions together, equally many images of each, and within each emotion. Intervals are of the generated images, each of which is left
+out once; the real ones stay fixed.
 """
 
 from collections.abc import Callable
@@ -158,7 +158,7 @@ def _with_interval(
     """A number with its interval, unless there are too few images for one."""
     reason = bootstrap.too_few(groups, EMOTIONS)
     if reason is not None or error is None:
-        return Compared(value, reason=reason or f"not enough images for an interval: {len(groups)}, half of which would have no balls")
+        return Compared(value, reason=reason or f"not enough images for an interval: {len(groups)}")
     level, images = recipe.confidence_level, len(groups)
     if DEFINITIONS[name].high is None:
         interval = jackknife.student_interval(value, error, level, DEFINITIONS[name].low)

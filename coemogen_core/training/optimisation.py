@@ -65,9 +65,8 @@ class OptimisationRecipe(Recipe):
     def for_batch(self, batch_size: int) -> Self:
         """The same training with another batch size: as many samples, and per sample as far (`batch_rule`).
 
-        Steps and warm-up take as many samples as before, rounded up to whole steps; a moving average as long a memory; the pieces of a step
-        are as many as divide it. Learning rate and
-        decay rates follow while it trains, by `base_batch`.
+        Steps and warm-up take as many samples as before, rounded up to whole steps; a moving average as long a memory; a step has as
+        many pieces as divide it. Learning rate and decay rates follow while it trains, by `base_batch`.
 
         Raises:
             ValueError: it is no number of at least 1.

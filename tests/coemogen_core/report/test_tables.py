@@ -1,5 +1,7 @@
 """The tables of the report: who wins, and how numbers read."""
 
+from typing import Any
+
 import pytest
 
 from coemogen_core.report import tables
@@ -49,3 +51,25 @@ def test_numbers_read_well(value: float | None, metric: str, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(3.14, "3.1 s"), (119.7, "2 min 00 s"), (7260, "2 h 01 min")])
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert tables.duration(seconds) == text
+
+
+def test_notes_say_which_real_images_are_compared_with_and_how_many(metrics: Metrics) -> None:
+    def said(
+        of_each: int | None, short: dict[str, int] | None = None, configuration: dict[str, Any] | None = None, compared: int | None = None
+    ) -> str:
+        assert metrics.reference is not None
+        real, ours = metrics.reference.model_copy(update={"of_each": of_each, "short": short or {}}), metrics.methods["coemogen"]
+        fid = ours.fid.model_copy(update={"images": ours.images if compared is None else compared})
+        methods = {**metrics.methods, "coemogen": ours.model_copy(update={"fid": fid})}
+        changed = {"reference": real, "methods": methods, "configuration": configuration or {}}
+        return " ".join(tables.reference_notes(metrics.model_copy(update=changed)))
+
+    assert "of all emotions together compare with all of them; precision, recall, density and coverage compare" in said(None)
+    assert "of all emotions together compare with up to 31 of each emotion (drawn with seed 0);" in said(31)
+    assert "There are only 2 of awe, 1 of fear: what is compared" in said(31, {"awe": 2, "fear": 1})
+    assert "There are only" not in said(31)
+    assert "(all labelled images)" in said(None)
+    assert "(all labelled images, held out from training or not)" in said(None, configuration={"train_splits": ["train"]})
+    assert "uneven" not in said(None)
+    assert "The images of coemogen are uneven: 5 of " in said(None, compared=5)
+    assert tables.reference_notes(metrics.model_copy(update={"reference": None})) == []
